@@ -1,0 +1,66 @@
+"""What goes into the segmenter and what comes out: one `Frame`, one `FrameResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded frame.
+
+    index: ordinal of the decoded frame in display order, from 0, counted before `every` thins the stream.
+    pts_seconds: presentation time in seconds; None where the source gives none.
+    image: (H, W, 3) uint8 RGB, in [0, 255], upright (rotation metadata applied).
+    name: the frame's name for files: the image's stem in a folder, the zero-padded index in a video.
+    """
+
+    index: int
+    pts_seconds: float | None
+    image: NDArray[np.uint8]
+    name: str
+
+
+@dataclass(frozen=True)
+class RecurrentStep:
+    """One recurrent step t of a frame.
+
+    live: indices (into the query set) of the queries in h_{t-1}, ascending.
+    scores: P_t^{ii} of each live query, in [0, 1] (eq. 5).
+    """
+
+    live: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def spread(self, place: Sequence[int]) -> RecurrentStep:
+        """The step in terms of the queries as given, when query i of them stands at `place[i]` here."""
+        score = dict(zip(self.live, self.scores, strict=True))
+        live = tuple(i for i, query in enumerate(place) if query in score)
+        return RecurrentStep(live=live, scores=tuple(score[place[i]] for i in live))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """The masks of one frame, for N queries in the order the caller gave them.
+
+    label_map: (H, W) uint8, 0 background, i + 1 where query i responds most (the argmax over queries).
+    masks: (N, H, W) bool; query i's own mask, which may overlap another's; empty where it is absent.
+    proposals: (N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries.
+    scores: (N,) float32 in [0, 1], the query's last score P_t^{ii}.
+    present: (N,) bool, whether the query survived with score >= theta.
+    steps: the recurrence, one entry per step.
+    """
+
+    index: int
+    pts_seconds: float | None
+    name: str
+    label_map: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    proposals: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    steps: tuple[RecurrentStep, ...]

@@ -1,0 +1,130 @@
+"""Presets and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from carvid.config import BACKGROUND_TEXTS, Settings, configs_folder, load_settings, preset_names
+from carvid.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("preset", "eta", "theta", "lam", "prompts", "model", "mode"),
+    [
+        ("voc", 0.4, 0.6, 0.4, ("circle", "blur"), "clip", "semantic"),
+        ("coco", 0.5, 0.3, 0.5, ("blur", "gray"), "clip", "semantic"),
+        ("context", 0.6, 0.2, 0.4, ("blur", "gray"), "clip", "semantic"),
+        ("refcoco", 0.5, 0.3, 0.5, ("circle", "blur"), "clip-b16", "refer"),
+        ("refcoco+", 0.2, 0.1, 0.5, ("circle", "blur"), "clip-b16", "refer"),
+        ("refcocog", 0.5, 0.1, 0.6, ("circle", "blur"), "clip-b16", "refer"),
+        ("refdavis", 0.5, 0.3, 0.5, ("circle", "blur"), "clip-b16", "refer"),
+    ],
+)
+def test_the_papers_presets(
+    preset: str, eta: float, theta: float, lam: float, prompts: tuple[str, ...], model: str, mode: str
+) -> None:
+    settings = load_settings(preset)
+    found = (settings.eta, settings.theta, settings.lam, settings.prompts, settings.model, settings.mode)
+    assert found == (eta, theta, lam, prompts, model, mode)
+    assert settings.negatives == ()
+    assert settings.keep_best
+    assert len(settings.templates) == (15 if mode == "semantic" else 1)
+
+
+def test_default_is_refcoco_with_the_background_texts_as_negatives() -> None:
+    settings = load_settings()
+    assert settings == Settings()
+    assert settings.negative_texts(["a cat"]) == BACKGROUND_TEXTS
+    assert (settings.eta, settings.theta, settings.lam) == (0.5, 0.3, 0.5)
+    assert not settings.keep_best
+
+
+def test_there_are_23_background_texts() -> None:
+    assert len(BACKGROUND_TEXTS) == len(set(BACKGROUND_TEXTS)) == 23
+
+
+def test_a_query_equal_to_a_background_text_removes_it() -> None:
+    settings = Settings()
+    assert "tree" not in settings.background_texts(["Tree ", "the red car"])
+    assert "tree" not in settings.negative_texts(["Tree ", "the red car"])
+    assert len(settings.background_texts(["a tree"])) == 23
+
+
+def test_things_and_stuff_are_each_others_background() -> None:
+    settings = load_settings("context")
+    assert "sky" in settings.background_texts(["car"])
+    assert "dog" not in settings.background_texts(["car"])
+    assert "car" in settings.background_texts(["sky"])
+    mixed = settings.background_texts(["car", "sky"])
+    assert {"dog", "grass"} < set(mixed)
+    assert not {"car", "sky"} & set(mixed)
+
+
+def test_keywords_override_a_preset_and_none_does_not() -> None:
+    assert load_settings("voc", eta=0.9, theta=None).eta == 0.9
+    assert load_settings("voc", theta=None).theta == 0.6
+    assert load_settings("voc", background=[]).background == ()
+
+
+def test_a_preset_may_be_a_file_based_on_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: voc\neta: 0.7\n")
+    settings = load_settings(str(path))
+    assert (settings.eta, settings.theta, settings.mode) == (0.7, 0.6, "semantic")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mode": "both"}, "mode is 'both'; expected one of refer, semantic"),
+        ({"cam": "scorecam"}, "expected one of clip-es, gradcam"),
+        ({"eta": 1.5}, "eta is 1.5; expected a number from 0 to 1"),
+        ({"theta": -0.1}, "theta is -0.1"),
+        ({"lam": "half"}, "lam is 'half'"),
+        ({"prompts": ["arrow"]}, "unknown visual prompt 'arrow'"),
+        ({"prompts": []}, "no visual prompt"),
+        ({"templates": ["a photo"]}, "has no place for the query"),
+        ({"templates": []}, "no template"),
+        ({"negatives": [" "]}, "negative text is empty"),
+        ({"background": [""]}, "background text is empty"),
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("etta: 0.5", "unknown etta"),
+        ("- a\n- b", "holds a list"),
+        ("eta: [", "is not YAML"),
+        ("base: nowhere", "no preset 'nowhere'"),
+    ],
+)
+def test_a_bad_preset_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        load_settings(str(path))
+
+
+def test_presets_based_on_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"base: {path}")
+    with pytest.raises(UsageError, match="circle"):
+        load_settings(str(path))
+
+
+def test_an_unknown_preset_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="expected one of coco, context, default, refcoco"):
+        load_settings("imagenet")
+
+
+def test_every_preset_file_loads() -> None:
+    assert configs_folder().is_dir()
+    for name in preset_names():
+        assert load_settings(name).preset == name
