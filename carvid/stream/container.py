@@ -1,0 +1,100 @@
+"""Opening a video container with PyAV: the right stream, and what the container states about it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.stream import Disposition
+
+from carvid.errors import InputError
+
+# FFmpeg draws text files as video: these are the decoders for it.
+_TEXT_ART = ("ansi", "bintext", "idf", "xbin")
+
+
+def open_container(path: Path) -> tuple[Any, Any]:
+    """The opened container and its first video stream, ready to decode. Raises InputError.
+
+    A cover picture (an attached picture of a music file, a thumbnail) is no video stream.
+    """
+    try:
+        # "file:" keeps FFmpeg from reading a name such as "concat:a|b" or "http:x" as a protocol.
+        container = av.open(
+            f"file:{path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        )
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"{path} is not a video FFmpeg can open ({error.strerror}). Give a video file or a folder of "
+            "images; an mp4 or mov whose end is missing has lost its index and cannot be read"
+        ) from error
+    try:
+        stream = _video_stream(path, container)
+    except InputError:
+        container.close()
+        raise
+    return container, stream
+
+
+def _video_stream(path: Path, container: Any) -> Any:
+    videos = [stream for stream in container.streams if stream.type == "video"]
+    moving = [stream for stream in videos if not _is_attached_picture(stream)]
+    if not moving:
+        kinds = sorted({stream.type for stream in container.streams} - {"video"})
+        found = ["a cover picture"] if videos else []
+        found += [f"{kind} streams" for kind in kinds]
+        raise InputError(f"{path} has no video stream; it holds {' and '.join(found) or 'no stream at all'}")
+    stream = moving[0]
+    if stream.codec_context is None:
+        raise InputError(
+            f"{path} holds video this FFmpeg has no decoder for; convert it, to H.264 for instance"
+        )
+    if stream.codec_context.name in _TEXT_ART:
+        raise InputError(f"{path} is a text file, not a video")
+    return stream
+
+
+def _is_attached_picture(stream: Any) -> bool:
+    # PyAV gives a plain number in some versions, a flag in others.
+    disposition = stream.disposition
+    return bool(int(getattr(disposition, "value", disposition)) & Disposition.attached_pic.value)
+
+
+def frame_rate(stream: Any) -> Fraction | None:
+    """The average over the stream, which holds for variable rates too; None where unknown."""
+    rate: Fraction | None = stream.average_rate or stream.base_rate
+    return rate or None
+
+
+def frames_claimed(container: Any, stream: Any) -> int | None:
+    """The header's count, or its duration times its frame rate; None where it gives neither."""
+    if stream.frames > 0:
+        return int(stream.frames)
+    end, rate = stated_end_seconds(container, stream), frame_rate(stream)
+    if end is None or rate is None:
+        return None
+    return round((end - _start_seconds(stream)) * rate)
+
+
+def stated_end_seconds(container: Any, stream: Any) -> Fraction | None:
+    """When the stream ends by its header, on the clock of its timestamps; None where it does not say."""
+    if stream.duration is not None and stream.time_base is not None:
+        return _start_seconds(stream) + Fraction(stream.duration) * Fraction(stream.time_base)
+    # Matroska: a tag per stream, or the duration of the whole, which is the stream's when it is alone.
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = tag.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    if container.duration is not None and len(container.streams) == 1:
+        return _start_seconds(stream) + Fraction(container.duration, av.time_base)
+    return None
+
+
+def _start_seconds(stream: Any) -> Fraction:
+    if stream.start_time is None or stream.time_base is None:
+        return Fraction(0)
+    return Fraction(stream.start_time) * Fraction(stream.time_base)

@@ -1,0 +1,76 @@
+"""Folders of images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from carvid.errors import InputError
+from carvid.frame import Frame
+from carvid.stream.image_file import IMAGE_SUFFIXES, UNREADABLE, read_image
+from carvid.stream.source import Damage, Items, Selection, Source
+
+
+def open_folder(folder: Path, selection: Selection) -> Source:
+    """The images of a folder in natural order (2 before 10), each frame named by its file's stem.
+
+    Hidden files, folders and files without an image's suffix are left out. Sizes may differ between images.
+    Raises InputError when there is no image, or when two images have the same stem.
+    """
+    try:
+        entries = [entry for entry in folder.iterdir() if _is_image_name(entry.name) and entry.is_file()]
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be listed: {error.strerror}") from error
+    if not entries:
+        raise InputError(f"the folder {folder} holds no image; expected files ending in {_suffix_list()}")
+    files = sorted(entries, key=lambda entry: natural_key(entry.name))
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        twin = by_stem.setdefault(file.stem, file)
+        if twin is not file:
+            raise InputError(
+                f"{folder} holds {twin.name} and {file.name}: frames are named by the part before the "
+                "suffix, so the two would share one mask file; rename one of them"
+            )
+    return _source(files, selection)
+
+
+def open_image(file: Path, selection: Selection) -> Source:
+    """One image, as a folder holding nothing else."""
+    return _source([file], selection)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file given by itself is an image; a GIF is left to the video reader."""
+    return _is_image_name(path.name) and path.suffix.lower() != ".gif"
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Sorts runs of digits by value and the rest without regard to case; the name itself settles ties."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if part.isdecimal() else part.casefold() for part in parts], name
+
+
+def _source(files: Sequence[Path], selection: Selection) -> Source:
+    return Source("folder", None, None, len(files), _items(files, selection))
+
+
+def _items(files: Sequence[Path], selection: Selection) -> Items:
+    for index in range(len(files))[selection.start : selection.stop : selection.every]:
+        file = files[index]
+        try:
+            image = read_image(file)
+        except UNREADABLE as error:
+            yield Damage(index, index, f"{file.name} cannot be read as an image: {error}")
+            continue
+        yield Frame(index=index, pts_seconds=None, image=image, name=file.stem)
+    return len(files)
+
+
+def _is_image_name(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _suffix_list() -> str:
+    return ", ".join(sorted(IMAGE_SUFFIXES))

@@ -1,0 +1,92 @@
+"""Video files through PyAV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from carvid.frame import Frame
+from carvid.stream.container import frame_rate, frames_claimed, open_container
+from carvid.stream.decode import decode
+from carvid.stream.display_order import DisplayOrder
+from carvid.stream.orientation import UPRIGHT, Turn, turn_of_matrix, turned
+from carvid.stream.source import Damage, Items, Selection, Source
+
+# FFmpeg's AVColorSpace -> swscale's SWS_CS. FFmpeg takes the others, unspecified among them, as BT.601.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_BT601 = 5
+_LIMITED, _FULL = 1, 2
+
+
+def open_pyav(path: Path, selection: Selection) -> Source:
+    """A video file decoded by PyAV. Raises InputError when it is no video.
+
+    pts_seconds is the timestamp as stored, None where there is none. Non-square pixels are left as stored.
+    """
+    container, stream = open_container(path)
+    return Source(
+        kind="video",
+        frame_rate=frame_rate(stream),
+        time_base=stream.time_base,
+        frames_claimed=frames_claimed(container, stream),
+        items=_items(container, stream, selection),
+    )
+
+
+def _items(container: Any, stream: Any, selection: Selection) -> Items:
+    order: DisplayOrder[Any] = DisplayOrder()
+    # One for the stream: it keeps its conversion tables from frame to frame.
+    reformatter = VideoReformatter()
+    with container:
+        for item in decode(container, stream, order):
+            if isinstance(item, Damage):
+                if selection.ends_before(item.first_frame):
+                    break
+                yield item
+                continue
+            index, picture = item
+            if selection.ends_before(index):
+                break
+            if selection.wants(index):
+                image = turned(_rgb(picture, reformatter), turn_of(picture) or UPRIGHT)
+                # Not picture.time: before PyAV 18 the last frames of a stream lack their time base.
+                seconds = None if picture.pts is None else float(picture.pts * stream.time_base)
+                yield Frame(index=index, pts_seconds=seconds, image=image, name=f"{index:05d}")
+    return order.next_index
+
+
+def turn_of(picture: Any) -> Turn | None:
+    """The turn the picture's display matrix asks for; None without one, or for other than quarter turns."""
+    for side_data in picture.side_data:
+        if side_data.type == SideData.DISPLAYMATRIX:
+            return turn_of_matrix(np.frombuffer(bytes(side_data), dtype=np.int32))
+    return None
+
+
+def _rgb(picture: Any, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB as stored. Alpha is left out; HDR is not tone-mapped."""
+    matrix = _MATRICES.get(int(picture.colorspace), _BT601)
+    # PyAV before 17 lets the matrix count only when source and destination differ; RGB has none.
+    other = _BT601 if matrix != _BT601 else 1
+    rgb = reformatter.reformat(
+        picture,
+        format="rgb24",
+        src_colorspace=matrix,
+        dst_colorspace=other,
+        src_color_range=_FULL if _is_full_range(picture) else _LIMITED,
+        dst_color_range=_FULL,
+    )
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def _is_full_range(picture: Any) -> bool:
+    name = picture.format.name
+    if int(picture.color_range) != 0:
+        return int(picture.color_range) == _FULL
+    # Unstated: FFmpeg takes RGB, palettes and grey as full, and the old "yuvj" family is by definition.
+    return bool(picture.format.is_rgb) or name.startswith(("yuvj", "gray", "ya", "pal", "mono", "gbr"))
