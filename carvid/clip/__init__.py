@@ -1,0 +1,1 @@
+"""The two frozen CLIPs: weights by name, loading, preprocessing and text embeddings."""

@@ -1,0 +1,65 @@
+"""The one place where a device and a dtype are chosen; everywhere else they are arguments."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from carvid.errors import UsageError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device called `name`: auto, cpu, cuda, cuda:N or mps.
+
+    auto takes cuda:0, else mps, else cpu. Raises UsageError for a device that this machine does not have,
+    saying which it has, and for a name that is none of these.
+    """
+    if name == "auto":
+        return available_devices()[0]
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name, re.ASCII):
+        raise UsageError(f"unknown device {name!r}: expected auto, cpu, cuda, cuda:N or mps")
+    device = torch.device("cuda", 0) if name == "cuda" else torch.device(name)
+    there = available_devices()
+    if device not in there:
+        raise UsageError(f"no device {name}: this machine has {', '.join(str(one) for one in there)}")
+    return device
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The floating-point type called `name` on `device`: auto, float32, bfloat16 or float16.
+
+    auto is float32 on cpu and mps. On cuda it is bfloat16, whose range is float32's, so that the small
+    gradients of Grad-CAM do not underflow; float16 on cards older than bfloat16. Raises UsageError for a type
+    the device lacks and for an unknown name.
+    """
+    if name == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if _has_bfloat16(device) else torch.float16
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype {name!r}: expected auto, {', '.join(DTYPES)}")
+    if name == "bfloat16" and not _has_bfloat16(device):
+        raise UsageError(f"{device} has no bfloat16: choose float16 or float32")
+    return DTYPES[name]
+
+
+def available_devices() -> tuple[torch.device, ...]:
+    """The devices of this machine, the fastest kind first; cpu is always the last."""
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices = [torch.device("cuda", index) for index in range(cuda)]
+    if torch.backends.mps.is_available():
+        devices.append(torch.device("mps"))
+    return (*devices, torch.device("cpu"))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # Compute capability 8 (Ampere) brought bfloat16; older cards emulate it slowly. ROCm reports 9 and
+        # up.
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "mps":
+        return bool(torch.backends.mps.is_macos_or_newer(14, 0))
+    return True

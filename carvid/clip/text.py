@@ -1,0 +1,92 @@
+"""Texts to embeddings, each text once (design shortcut 6: texts are embedded once per video)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from carvid.errors import UsageError
+
+if TYPE_CHECKING:
+    from carvid.clip.load import LoadedClip
+
+_BATCH = 64
+_SHOWN_CHARACTERS = 60
+
+
+class TextEncoder:
+    """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and kept."""
+
+    def __init__(self, loaded: LoadedClip) -> None:
+        self._loaded = loaded
+        self._kept: dict[tuple[int, ...], Tensor] = {}
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
+        """The projected text features of `texts`, as CLIPModel gives them, L2-normalised.
+
+        Any text may be given twice. A text longer than the model's context (77 tokens for CLIP, start and end
+        included) is refused unless `truncate`, which keeps its first tokens.
+
+        Returns (n, d) float32 on the model's device, row i for text i.
+        Raises UsageError for a blank text, one longer than the context (showing where it would be cut), and
+        one whose characters the vocabulary does not know.
+        """
+        rows = [self.token_ids(text, truncate=truncate) for text in texts]
+        new = [ids for ids in dict.fromkeys(rows) if ids not in self._kept]
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            self._kept.update(zip(batch, self._encode(batch).unbind(), strict=True))
+        if not rows:
+            width = self._loaded.model.config.projection_dim
+            return torch.zeros(0, width, device=self._loaded.device)
+        return torch.stack([self._kept[ids] for ids in rows])
+
+    def token_ids(self, text: str, *, truncate: bool = False) -> tuple[int, ...]:
+        """The ids of `text` with start and end token, at most `context_length` of them. Raises as `embed`."""
+        if not text.strip():
+            raise UsageError(f"the text {text!r} is empty: expected words")
+        tokenizer = self._loaded.tokenizer
+        tokens = tokenizer.encode(text)
+        if not tokens.ids or tokenizer.eos_id in tokens.ids:
+            # An unknown character becomes the end token in CLIP's vocabulary, which would end the text there.
+            raise UsageError(
+                f"the text {text!r} holds characters that the vocabulary of {self._name} does not know"
+            )
+        room = self._loaded.context_length - 2
+        if len(tokens.ids) > room and not truncate:
+            cut = tokens.ends[room - 1] if room > 0 else 0
+            raise UsageError(
+                f"a text of {len(tokens.ids) + 2} tokens (start and end included) is longer than the "
+                f"{self._loaded.context_length} of {self._name}; it would be cut here: "
+                f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what is left of the bar"
+            )
+        return (tokenizer.bos_id, *tokens.ids[:room], tokenizer.eos_id)
+
+    @property
+    def _name(self) -> str:
+        return self._loaded.name
+
+    def _encode(self, batch: Sequence[tuple[int, ...]]) -> Tensor:
+        # What follows the end token does not matter: attention is causal and the text is pooled at its first
+        # end token, or at its highest id. So the padding is any id that is neither.
+        padding = 0 if self._loaded.tokenizer.eos_id != 0 else 1
+        ids = torch.full((len(batch), max(map(len, batch))), padding, dtype=torch.long)
+        for row, tokens in zip(ids, batch, strict=True):
+            row[: len(tokens)] = torch.tensor(tokens)
+        features = self._loaded.model.get_text_features(input_ids=ids.to(self._loaded.device))
+        if not isinstance(features, Tensor):
+            # transformers 5 returns the text model's output, its pooler_output projected
+            features = features.pooler_output
+        return torch.nn.functional.normalize(features.float(), dim=-1)
+
+
+def _show_cut(text: str, cut: int) -> str:
+    kept, lost = text[:cut], text[cut:]
+    head = "..." if len(kept) > _SHOWN_CHARACTERS else ""
+    tail = "..." if len(lost) > _SHOWN_CHARACTERS else ""
+    return f"{head}{kept[-_SHOWN_CHARACTERS:]} | {lost[:_SHOWN_CHARACTERS].strip()}{tail}"

@@ -1,0 +1,153 @@
+"""Text to token ids: CLIP's byte-pair encoding from local files, and a stand-in for random weights."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+
+from carvid.clip.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
+from carvid.errors import WeightsError
+
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+
+_WORD_END = "</w>"
+
+# How CLIP cuts a text into words (CLIP, simple_tokenizer.py), whitespace dropped.
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text's tokens, without the start and end tokens.
+
+    ids: token ids.
+    ends: for each token, how many characters of the text lie before its end.
+    """
+
+    ids: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+class TextTokenizer(Protocol):
+    """What `TextEncoder` needs of a tokenizer."""
+
+    @property
+    def bos_id(self) -> int:
+        """The start token's id."""
+
+    @property
+    def eos_id(self) -> int:
+        """The end token's id, at which CLIP pools a text."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """One more than the highest id."""
+
+    def encode(self, text: str) -> Tokens:
+        """All tokens of `text`, however many; nothing in `text` is special."""
+
+
+class BpeTokenizer:
+    """CLIP's byte-pair encoding, from tokenizer.json or from vocab.json and merges.txt in `folder`.
+
+    Of tokenizer.json the vocabulary and the merges are used; the rest is CLIP's own, so nothing cuts or pads
+    silently and "<|endoftext|>" inside a query is text like any other. Raises WeightsError where the files
+    are missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        vocabulary, merges = _read(folder)
+        config = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+        bos, eos = _content(config.get("bos_token"), BOS), _content(config.get("eos_token"), EOS)
+        for token in (bos, eos):
+            if token not in vocabulary:
+                raise WeightsError(f"the vocabulary in {folder} has no {token}: expected a CLIP tokenizer")
+        self.bos_id, self.eos_id = vocabulary[bos], vocabulary[eos]
+        self.vocabulary_size = max(vocabulary.values()) + 1
+        self._tokenizer = Tokenizer(
+            BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
+        )
+        self._tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+        )
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+
+    def encode(self, text: str) -> Tokens:
+        """All tokens of `text`, however many; nothing in `text` is special."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return Tokens(tuple(encoding.ids), tuple(end for _, end in encoding.offsets))
+
+
+class WordHashTokenizer:
+    """One token per word, its id a checksum: for random weights, where any vocabulary is as good.
+
+    It needs no file, and gives the same ids on every machine.
+    """
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+        self.bos_id = vocabulary_size - 2
+        self.eos_id = vocabulary_size - 1
+
+    def encode(self, text: str) -> Tokens:
+        """A token for each word or punctuation mark of `text`."""
+        words = list(re.finditer(r"\w+|[^\w\s]", text))
+        ids = tuple(zlib.crc32(word[0].lower().encode()) % self.bos_id for word in words)
+        return Tokens(ids, tuple(word.end() for word in words))
+
+
+def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The vocabulary and the merges in `folder`, checked."""
+    if (folder / TOKENIZER).is_file():
+        path = folder / TOKENIZER
+        content = read_json(path)
+        model = content.get("model")
+        if not isinstance(model, dict) or model.get("end_of_word_suffix") != _WORD_END:
+            raise WeightsError(f"{path} is no byte-pair encoding with {_WORD_END}: expected a CLIP tokenizer")
+        vocabulary, lines = model.get("vocab"), model.get("merges")
+        if isinstance(vocabulary, dict):
+            # The start and end tokens may be listed beside the vocabulary only.
+            added = content.get("added_tokens") or []
+            vocabulary = vocabulary | {token["content"]: token["id"] for token in added}
+    else:
+        path = folder / VOCABULARY
+        if not (path.is_file() and (folder / MERGES).is_file()):
+            raise WeightsError(
+                f"{folder} holds no vocabulary: expected {TOKENIZER}, or {VOCABULARY} and {MERGES}"
+            )
+        vocabulary = read_json(path)
+        text = (folder / MERGES).read_text(encoding="utf-8")
+        lines = [line for line in text.split("\n") if line and not line.startswith("#version")]
+    if not vocabulary or not isinstance(vocabulary, dict) or not isinstance(lines, list):
+        raise WeightsError(f"{path} is no vocabulary: expected tokens with their numbers, and merges")
+    if not all(isinstance(number, int) and 0 <= number < 2**32 for number in vocabulary.values()):
+        raise WeightsError(f"{path} is no vocabulary: expected a whole number for every token")
+    return vocabulary, [_merge(line, vocabulary, path) for line in lines]
+
+
+def _merge(line: object, vocabulary: Mapping[str, int], path: Path) -> tuple[str, str]:
+    # A merge is "a b" or ["a", "b"]
+    pair = line.split(" ") if isinstance(line, str) else line
+    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair):
+        first, second = pair
+        if first in vocabulary and second in vocabulary and first + second in vocabulary:
+            return first, second
+    raise WeightsError(f"the merge {line!r} beside {path} is no two tokens whose union is a token")
+
+
+def _content(token: object, default: str) -> str:
+    # tokenizer_config.json holds a special token as a string or as {"content": "..."}
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else default

@@ -1,0 +1,216 @@
+"""The vision tower of a CLIP, run on its loaded weights: tokens, blocks, and what f and g each need of them.
+
+Shapes: B frames or prompted images, T = 1 + n tokens (CLS first), D width, h heads, dh = D / h.
+The 1/sqrt(dh) of the attention is folded into the query projection, so that S = q k^T.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# CLIP-ES averages the attention of the last eight blocks for its affinity.
+AFFINITY_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer norm over D."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+    def standardise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x with mean 0 and variance 1 over D, and 1 / its standard deviation (..., 1)."""
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        inverse = (variance + self.eps).rsqrt()
+        return (x - mean) * inverse, inverse
+
+
+@dataclass(frozen=True)
+class Block:
+    """One transformer block; `query_key_value` is the three projections in one matrix (3D, D)."""
+
+    heads: int
+    norm1: Norm
+    query_key_value: Tensor
+    query_key_value_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+    norm2: Norm
+    fc1: Tensor
+    fc1_bias: Tensor
+    fc2: Tensor
+    fc2_bias: Tensor
+    activation: str
+
+    def project(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, h, T, dh) of the normalised input a (B, T, D)."""
+        batch, tokens, width = a.shape
+        joint = F.linear(a, self.query_key_value, self.query_key_value_bias)
+        joint = joint.view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        return joint[0], joint[1], joint[2]
+
+    def merge(self, heads: Tensor) -> Tensor:
+        """The heads' outputs (B, h, T, dh) through the output projection: (B, T, D)."""
+        return F.linear(heads.transpose(1, 2).flatten(2), self.out, self.out_bias)
+
+    def mlp(self, x: Tensor) -> Tensor:
+        hidden = activate(F.linear(self.norm2(x), self.fc1, self.fc1_bias), self.activation)
+        return F.linear(hidden, self.fc2, self.fc2_bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The block with fused attention: (B, T, D) -> (B, T, D)."""
+        q, k, v = self.project(self.norm1(x))
+        x = x + self.merge(F.scaled_dot_product_attention(q, k, v, scale=1.0))
+        return x + self.mlp(x)
+
+    def with_attention(self, x: Tensor, attention: Tensor) -> Tensor:
+        """The block, adding its attention averaged over heads, CLS left out, to `attention` (B, n, n)."""
+        q, k, v = self.project(self.norm1(x))
+        mixed = torch.empty_like(q)
+        # A head at a time: its T x T matrix stays in cache, all of them together would not.
+        for head in range(self.heads):
+            weights = (q[:, head] @ k[:, head].transpose(1, 2)).softmax(-1)
+            torch.matmul(weights, v[:, head], out=mixed[:, head])
+            attention.add_(weights[:, 1:, 1:], alpha=1 / self.heads)
+        x = x + self.merge(mixed)
+        return x + self.mlp(x)
+
+
+def activate(x: Tensor, name: str) -> Tensor:
+    return x * torch.sigmoid(1.702 * x) if name == "quick_gelu" else F.gelu(x)
+
+
+def activation_slope(x: Tensor, name: str) -> Tensor:
+    """The derivative of the activation at x."""
+    if name == "quick_gelu":
+        gate = torch.sigmoid(1.702 * x)
+        return gate * (1 + 1.702 * x * (1 - gate))
+    density = torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * density
+
+
+ACTIVATIONS = ("quick_gelu", "gelu")
+
+
+@dataclass(frozen=True)
+class VisionTower:
+    """The frozen vision tower of one CLIP.
+
+    `projection` (d, D) maps to the space that texts share. Both sides of an image must be multiples of
+    `patch_size_px`; position embeddings are interpolated bilinearly to its grid.
+    """
+
+    patch_size_px: int
+    patch_weight: Tensor
+    class_position: Tensor
+    grid_positions: Tensor
+    pre_norm: Norm
+    blocks: tuple[Block, ...]
+    post_norm: Norm
+    projection: Tensor
+
+    def tokens(self, planes: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) -> (B, 1 + n, D), ready for the first block."""
+        size = self.patch_size_px
+        batch, _, height, width = planes.shape
+        rows, columns = height // size, width // size
+        patches = planes.view(batch, 3, rows, size, columns, size).permute(0, 2, 4, 1, 3, 5)
+        patches = patches.reshape(batch, rows * columns, -1) @ self.patch_weight
+        patches = patches + self._positions(rows, columns)
+        cls = self.class_position.expand(batch, 1, -1)
+        return self.pre_norm(torch.cat([cls, patches], dim=1))
+
+    def _positions(self, rows: int, columns: int) -> Tensor:
+        table = self.grid_positions  # (D, side, side)
+        if table.shape[1:] != (rows, columns):
+            size = (rows, columns)
+            table = F.interpolate(table[None].float(), size, mode="bilinear", align_corners=False)[0].to(
+                table
+            )
+        return table.flatten(1).T
+
+    def trunk(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Blocks 1..L-1: their output (B, T, D), and the summed head-averaged attention of those among the
+        last `AFFINITY_BLOCKS` (B, n, n), to which the last block's is still to be added.
+        """
+        x = self.tokens(planes)
+        n = x.shape[1] - 1
+        attention = x.new_zeros(len(x), n, n)
+        first = len(self.blocks) - min(AFFINITY_BLOCKS, len(self.blocks))
+        for i, block in enumerate(self.blocks[:-1]):
+            x = block(x) if i < first else block.with_attention(x, attention)
+        return x, attention
+
+    def embed(self, planes: Tensor) -> Tensor:
+        """CLS embeddings of normalised images (B, 3, H, W), of length 1: (B, d) float32."""
+        x = self.tokens(planes)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        # Of the last block only the CLS token's output is asked for.
+        last = self.blocks[-1]
+        q, k, v = last.project(last.norm1(x))
+        mixed = F.scaled_dot_product_attention(q[:, :, :1], k, v, scale=1.0)
+        cls = x[:, :1] + last.merge(mixed)
+        cls = cls + last.mlp(cls)
+        return F.normalize(F.linear(self.post_norm(cls[:, 0]), self.projection).float(), dim=-1)
+
+
+def _norm(module: Any) -> Norm:
+    return Norm(module.weight.detach(), module.bias.detach(), module.eps)
+
+
+def _block(layer: Any, heads: int, activation: str) -> Block:
+    attention, mlp = layer.self_attn, layer.mlp
+    scale = (attention.q_proj.weight.shape[0] // heads) ** -0.5
+    weights = [attention.q_proj.weight * scale, attention.k_proj.weight, attention.v_proj.weight]
+    biases = [attention.q_proj.bias * scale, attention.k_proj.bias, attention.v_proj.bias]
+    return Block(
+        heads=heads,
+        norm1=_norm(layer.layer_norm1),
+        query_key_value=torch.cat(weights).detach(),
+        query_key_value_bias=torch.cat(biases).detach(),
+        out=attention.out_proj.weight.detach(),
+        out_bias=attention.out_proj.bias.detach(),
+        norm2=_norm(layer.layer_norm2),
+        fc1=mlp.fc1.weight.detach(),
+        fc1_bias=mlp.fc1.bias.detach(),
+        fc2=mlp.fc2.weight.detach(),
+        fc2_bias=mlp.fc2.bias.detach(),
+        activation=activation,
+    )
+
+
+def vision_tower(model: Any) -> VisionTower:
+    """The vision tower of a loaded transformers `CLIPModel`, on its device and in its dtype.
+
+    Raises ValueError for an activation other than quick_gelu and gelu.
+    """
+    config, vision = model.config.vision_config, model.vision_model
+    if config.hidden_act not in ACTIVATIONS:
+        raise ValueError(f"activation {config.hidden_act!r} found, one of {', '.join(ACTIVATIONS)} expected")
+    parts = vision.embeddings
+    table = parts.position_embedding.weight.detach()
+    side = math.isqrt(len(table) - 1)
+    return VisionTower(
+        patch_size_px=config.patch_size,
+        patch_weight=parts.patch_embedding.weight.detach().flatten(1).T.contiguous(),
+        class_position=(parts.class_embedding + table[0]).detach(),
+        grid_positions=table[1:].T.reshape(-1, side, side).contiguous(),
+        pre_norm=_norm(vision.pre_layrnorm),
+        blocks=tuple(
+            _block(layer, config.num_attention_heads, config.hidden_act) for layer in vision.encoder.layers
+        ),
+        post_norm=_norm(vision.post_layernorm),
+        projection=model.visual_projection.weight.detach(),
+    )

@@ -1,0 +1,351 @@
+import hashlib
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel
+
+from carvid.clip.load import load_clip, load_pair
+from carvid.clip.names import ClipSpec, resolve_pair, resolve_spec
+from carvid.clip.preprocess import PreprocessOptions
+from carvid.clip.random_clip import ARCHITECTURES, random_state_dict
+from carvid.clip.text import TextEncoder
+from carvid.errors import WeightsError
+from tests.tiny_clip import make_tiny_clip
+
+CPU = torch.device("cpu")
+PATCHES = "vision_model.embeddings.patch_embedding.weight"
+
+
+def load(folder, *, dtype=torch.float32, **options):
+    return load_clip(resolve_spec(folder, "proposer"), role="proposer", device=CPU, dtype=dtype, **options)
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def to_pickle(folder):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def to_shards(folder):
+    state = load_file(folder / "model.safetensors")
+    weight_map = {}
+    for number in range(3):
+        name = f"model-{number + 1:05}-of-00003.safetensors"
+        part = dict(list(state.items())[number::3])
+        save_file(part, folder / name)
+        weight_map |= dict.fromkeys(part, name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "model.safetensors").unlink()
+
+
+def change(folder, edit):
+    """Apply `edit` to the folder's tensors."""
+    state = load_file(folder / "model.safetensors")
+    edit(state)
+    save_file(state, folder / "model.safetensors")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_tiny_clip(tmp_path / "tiny", logit_scale=50.0, context_length=20)
+
+
+def image_features(model):
+    pixels = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
+    with torch.no_grad():
+        return model.vision_model(pixels).pooler_output
+
+
+def same_weights(one, two):
+    states = one.state_dict(), two.state_dict()
+    return states[0].keys() == states[1].keys() and all(
+        torch.equal(states[0][k], states[1][k]) for k in states[0]
+    )
+
+
+def test_the_model_is_the_one_transformers_loads(folder):
+    loaded = load(folder)
+    theirs = CLIPModel.from_pretrained(folder).eval()
+    assert same_weights(loaded.model, theirs)
+    assert torch.equal(image_features(loaded.model), image_features(theirs))
+
+
+def test_what_comes_with_it(folder):
+    loaded = load(folder)
+    assert loaded.name == str(folder)
+    assert loaded.source == str(folder)
+    assert loaded.context_length == 20
+    assert loaded.logit_scale == pytest.approx(50.0, rel=1e-5)
+    assert loaded.preprocess == PreprocessOptions.for_image_size(32)
+    assert loaded.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert (loaded.device, loaded.dtype) == (CPU, torch.float32)
+
+
+def test_the_model_is_frozen(folder):
+    model = load(folder).model
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_dtype(folder, dtype):
+    loaded = load(folder, dtype=dtype)
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {dtype}
+    assert loaded.logit_scale == pytest.approx(50.0, rel=1e-5)  # taken before rounding
+
+
+def test_half_precision_on_disk(folder):
+    change(folder, lambda state: state.update({name: tensor.half() for name, tensor in state.items()}))
+    assert {parameter.dtype for parameter in load(folder).model.parameters()} == {torch.float32}
+
+
+def test_position_ids_on_disk_are_left_out(folder):
+    original = load(folder)
+    change(folder, lambda state: state.update({"text_model.embeddings.position_ids": torch.arange(20)[None]}))
+    assert same_weights(load(folder).model, original.model)
+
+
+def test_the_models_own_image_size_where_nothing_is_said(folder):
+    (folder / "preprocessor_config.json").unlink()
+    assert load(folder).preprocess == PreprocessOptions.for_image_size(32)
+
+
+def test_a_pair_of_the_same_weights_is_loaded_once(folder, tmp_path):
+    spec = resolve_spec(folder, "proposer")
+    options = {"device": CPU, "dtype": torch.float32}
+    f, g = load_pair(spec, resolve_spec(folder, "classifier"), **options)
+    assert f is g
+    other = make_tiny_clip(tmp_path / "other", seed=1)
+    f, g = load_pair(spec, resolve_spec(other, "classifier"), **options)
+    assert f is not g
+    assert f.sha256 != g.sha256
+
+
+def test_shards(folder):
+    original = load(folder)
+    to_shards(folder)
+    loaded = load(folder)
+    assert same_weights(loaded.model, original.model)
+    assert len(loaded.sha256) == 64
+    assert loaded.sha256 != original.sha256
+
+
+def test_a_shard_that_is_missing(folder):
+    to_shards(folder)
+    (folder / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(
+        WeightsError, match=r"lacks model-00002-of-00003.safetensors, which its model.safetensors"
+    ):
+        load(folder)
+
+
+def test_a_tensor_in_two_shards(folder):
+    to_shards(folder)
+    save_file(
+        load_file(folder / "model-00001-of-00003.safetensors"), folder / "model-00003-of-00003.safetensors"
+    )
+    with pytest.raises(WeightsError, match="which another shard holds already"):
+        load(folder)
+
+
+@pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "a\\b.safetensors", "model.bin"])
+def test_an_index_cannot_name_other_files(folder, shard):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"logit_scale": shard}}))
+    with pytest.raises(WeightsError, match=r"expected a .safetensors file beside it"):
+        load(folder)
+
+
+def spoil(state, name, value):
+    state[name].view(-1)[0] = value
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda state: state.pop(PATCHES), f"1 tensors are missing: {PATCHES}"),
+        (lambda state: state.clear() or state.update(x=torch.zeros(1)), "and [0-9]+ more"),
+        (lambda state: spoil(state, PATCHES, float("nan")), f"NaN or infinite values in {PATCHES}"),
+        (lambda state: spoil(state, "logit_scale", float("inf")), "NaN or infinite values in logit_scale"),
+        (
+            lambda state: state.update({PATCHES: state[PATCHES][:, :, :4].contiguous()}),
+            rf"{PATCHES} has shape \(32, 3, 4, 8\), expected \(32, 3, 8, 8\)",
+        ),
+        (
+            lambda state: state.update({"visual.extra": torch.zeros(1)}),
+            "have no place in the CLIP.*: visual.extra",
+        ),
+        (
+            lambda state: state.update({PATCHES: state[PATCHES].to(torch.int8)}),
+            rf"expected floating-point tensors, found {PATCHES} \(torch.int8\)",
+        ),
+    ],
+    ids=["missing", "all missing", "nan", "inf", "shape", "unknown", "integers"],
+)
+def test_tensors_that_are_refused_by_name(folder, edit, message):
+    change(folder, edit)
+    with pytest.raises(WeightsError, match=f"proposer .*tiny: .*{message}"):
+        load(folder)
+
+
+def test_a_damaged_file(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="is not a readable safetensors file"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "holds no config.json"),
+        ("vocab.json", "holds no vocabulary"),
+        ("model.safetensors", "holds no weights: expected model.safetensors"),
+    ],
+)
+def test_a_file_that_is_missing(folder, name, message):
+    (folder / name).unlink()
+    with pytest.raises(WeightsError, match=message):
+        load(folder)
+
+
+def test_the_embedded_model_may_be_lacking():
+    spec = ClipSpec(
+        "shapes/nothing", "folder", str(Path(resolve_spec("shapes", "proposer").location) / "nothing")
+    )
+    with pytest.raises(WeightsError, match="no such folder"):
+        load_clip(spec, role="proposer", device=CPU, dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "siglip"}, "is a 'siglip' model by its config.json: expected 'clip'"),
+        ({"vision_config": {"hidden_size": "wide"}}, "its config.json describes no CLIP"),
+        (
+            {"vision_config": {"hidden_size": 30, "num_attention_heads": 4}},
+            "its config.json describes no CLIP",
+        ),
+        ({"vision_config": {"image_size": [32, 64]}}, r"image_size is .*32.*, expected one number"),
+        ({"text_config": {"vocab_size": 50}}, "the tokenizer has [0-9]+ tokens, the model 50"),
+        (
+            {"text_config": {"vocab_size": 1000, "eos_token_id": 7}},
+            "the tokenizer's end token is [0-9]+, the model pools a text at 7",
+        ),
+    ],
+)
+def test_configurations_that_are_refused(folder, changes, message):
+    edit_json(folder / "config.json", **changes)
+    with pytest.raises(WeightsError, match=message):
+        load(folder)
+
+
+def test_preprocessing_for_another_model(folder):
+    edit_json(folder / "preprocessor_config.json", size={"shortest_edge": 64}, crop_size=64)
+    with pytest.raises(WeightsError, match=r"prepares images of \(64, 64\), but the model takes 32 squared"):
+        load(folder)
+
+
+def test_code_in_a_repository_is_not_run(folder, tmp_path):
+    touched = tmp_path / "touched"
+    (folder / "evil.py").write_text(f"open({str(touched)!r}, 'w').close()\nclass Evil: pass\n")
+    edit_json(folder / "config.json", auto_map={"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"})
+    edit_json(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
+    load(folder)
+    assert not touched.exists()
+
+
+def test_a_pickle_is_refused_until_allowed(folder):
+    original = load(folder)
+    to_pickle(folder)
+    with pytest.raises(
+        WeightsError, match=r"only as pytorch_model.bin, which is a pickle: pass --allow-pickle"
+    ):
+        load(folder)
+    assert same_weights(load(folder, allow_pickle=True).model, original.model)
+
+
+def test_safetensors_are_preferred_to_a_pickle(folder):
+    original = load(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    assert load(folder, allow_pickle=True).sha256 == original.sha256
+
+
+def test_a_pickle_needs_a_torch_that_reads_it_safely(folder, monkeypatch):
+    to_pickle(folder)
+    monkeypatch.setattr(torch, "__version__", "2.9.1")
+    with pytest.raises(WeightsError, match=r"needs torch 2.10 or later, found 2.9.1"):
+        load(folder, allow_pickle=True)
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "how", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))]
+)
+def test_a_malicious_pickle_runs_nothing(folder, tmp_path, how):
+    to_pickle(folder)
+    made = tmp_path / "made"
+    how({"logit_scale": Evil(str(made))}, folder / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match="was refused: it is no plain file of tensors"):
+        load(folder, allow_pickle=True)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, torch.zeros(2)])
+def test_a_pickle_of_something_else(folder, content):
+    to_pickle(folder)
+    torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match="expected a state dict"):
+        load(folder, allow_pickle=True)
+
+
+def test_random_weights_are_the_same_every_time():
+    shapes = {
+        "a.weight": torch.Size([40, 50]),
+        "a.bias": torch.Size([40]),
+        "layer_norm1.weight": torch.Size([4]),
+    }
+    one, two = random_state_dict(shapes), random_state_dict(shapes)
+    assert all(torch.equal(one[name], two[name]) for name in shapes)
+    assert one["a.weight"].std() == pytest.approx(50**-0.5, rel=0.1)
+    assert not torch.equal(one["a.weight"], random_state_dict(shapes, seed=1)["a.weight"])
+    assert torch.equal(one["layer_norm1.weight"], torch.ones(4))
+
+
+def test_a_random_architecture_needs_no_file(monkeypatch):
+    small = {
+        "projection_dim": 16,
+        "vision_config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "patch_size": 16,
+        },
+        "text_config": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
+    }
+    monkeypatch.setitem(ARCHITECTURES, "vit-b16", small)
+    pair = resolve_pair("random:clip-b16")
+    f, g = load_pair(*pair, device=CPU, dtype=torch.float32)
+    assert f is g
+    assert same_weights(load_pair(*pair, device=CPU, dtype=torch.float32)[0].model, f.model)
+    assert f.context_length == 77
+    assert f.logit_scale == pytest.approx(100.0, rel=1e-3)
+    assert f.preprocess == PreprocessOptions()
+    assert f.source == "random weights, vit-b16, seed 0"
+    assert TextEncoder(f).embed(["the red car"]).shape == (1, 16)
