@@ -1,0 +1,147 @@
+"""f: the mask proposal generator, CLIP-ES (Grad-CAM and class-aware affinity) on one frozen CLIP (eq. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carvid.car.affinity import Affinity, min_max, refine_cams
+from carvid.car.gradcam import LastBlock, cam_weights, live_weights, run_last_block
+from carvid.clip.vision import AFFINITY_BLOCKS, VisionTower
+
+
+@dataclass(frozen=True)
+class ProposalTexts:
+    """The texts of f, embedded once per video.
+
+    queries: (N, d) and background: (Nb, d), float32 of length 1; Nb may be 0.
+    """
+
+    queries: Tensor
+    background: Tensor
+    logit_scale: float
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How f turns scores into masks.
+
+    refer: each query meets only the background texts; otherwise all live queries share one softmax (semantic).
+    affinity: refine the CAM by the attention's affinity (`--cam clip-es`), or take it as it is (`gradcam`).
+    lam: where the CAM is cut for its boxes, as a share of its maximum.
+    """
+
+    refer: bool
+    affinity: bool
+    lam: float
+
+
+class FrameProposer:
+    """f on one frame: built from the frame's features, asked for the proposals of any live set."""
+
+    def __init__(
+        self,
+        state: LastBlock,
+        weights: Tensor,
+        texts: ProposalTexts,
+        options: ProposalOptions,
+        grid: tuple[int, int],
+        size: tuple[int, int],
+    ) -> None:
+        """state: features of this frame alone (B = 1). weights: (N or N + 1, D), J^T t of the queries and,
+        where there are background texts, of their mean t_B. grid: (rows, columns) of patches; size: (H, W).
+        """
+        count = len(texts.queries)
+        self._activations = state.activations[0].float()
+        self._weights = weights[:count]
+        self._background = weights[count] if len(texts.background) else None
+        z = state.embedding[0]
+        self._logits = texts.logit_scale * (texts.queries @ z)  # (N,)
+        logits = texts.logit_scale * (texts.background @ z)
+        self._background_logit = logits.logsumexp(0)  # -inf without background texts
+        self._options, self._grid, self._size = options, grid, size
+        self._affinity = Affinity(state.attention[0]) if options.affinity else None
+        self._refer_proposals: Tensor | None = None
+
+    def propose(self, live: Sequence[int]) -> Tensor:
+        """Masks y_t (len(live), H, W) float32 in [0, 1] of the live queries."""
+        if not self._options.refer:
+            return self._masks(torch.tensor(live))
+        # In refer mode a query's proposal does not depend on the others: made once.
+        if self._refer_proposals is None:
+            self._refer_proposals = self._masks(torch.arange(len(self._logits)))
+        return self._refer_proposals[torch.tensor(live)]
+
+    def _masks(self, live: Tensor) -> Tensor:
+        cams = self._cams(live, with_background=True)
+        empty = cams.amax(1) == 0
+        if self._background is not None and bool(empty.any()):
+            cams = torch.where(empty[:, None], self._cams(live, with_background=False), cams)
+        maps = min_max(cams).view(len(live), *self._grid)
+        if self._affinity is not None:
+            maps = refine_cams(maps, self._affinity, self._options.lam)
+        size = self._size
+        return F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0].clamp(0, 1)
+
+    def _cams(self, live: Tensor, *, with_background: bool) -> Tensor:
+        """ReLU(sum_c w_c A_c) of the live queries: (K, n)."""
+        live = live.to(self._logits.device)
+        logits = self._logits[live]
+        count = len(live)
+        meet = torch.eye(count, dtype=torch.bool, device=logits.device)
+        if not self._options.refer:
+            meet = torch.ones_like(meet)
+        contest = torch.full((count, count + 1), -torch.inf, device=logits.device)
+        contest[:, :-1] = torch.where(meet, logits, -torch.inf)
+        background = self._background if with_background else None
+        if background is not None:
+            contest[:, -1] = self._background_logit
+        competitors = (contest > -torch.inf).sum(1) > 1
+        weights = live_weights(self._weights[live], background, contest.softmax(1), competitors)
+        return (weights @ self._activations.T).relu()
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """What f sees of B frames before any text is known. grid: (rows, columns) of patches."""
+
+    state: LastBlock
+    grid: tuple[int, int]
+
+    def frame(self, i: int) -> FrameFeatures:
+        """The i-th frame alone."""
+        return FrameFeatures(self.state.frame(i), self.grid)
+
+
+def look(tower: VisionTower, planes: Tensor) -> FrameFeatures:
+    """The one trunk pass. planes: (B, 3, H', W') normalised, sides multiples of the patch size."""
+    x, attention = tower.trunk(planes)
+    state = run_last_block(tower, x, attention, min(AFFINITY_BLOCKS, len(tower.blocks)))
+    return FrameFeatures(
+        state, (planes.shape[2] // tower.patch_size_px, planes.shape[3] // tower.patch_size_px)
+    )
+
+
+class MaskProposer:
+    """f for a whole video: the features of a frame in, one `FrameProposer` for it out."""
+
+    def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
+        self._tower, self.texts, self._options = tower, texts, options
+
+    def on(self, features: FrameFeatures, size: tuple[int, int]) -> FrameProposer:
+        """features: of one frame. size: (H, W) of the masks."""
+        state = features.state
+        weights = cam_weights(self._tower, state, self._directions(state.embedding[0]))[0]
+        return FrameProposer(state, weights, self.texts, self._options, features.grid, size)
+
+    def _directions(self, z: Tensor) -> Tensor:
+        """The texts to differentiate: the queries, and t_B, the background texts' mean under their own softmax."""
+        texts = self.texts
+        if not len(texts.background):
+            return texts.queries
+        shares = (texts.logit_scale * (texts.background @ z)).softmax(0)
+        return torch.cat([texts.queries, (shares @ texts.background)[None]])
