@@ -1,0 +1,86 @@
+"""One palette PNG per frame, or one per frame and query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.errors import InputError, OutputError, UsageError
+from carvid.frame import Frame, FrameResult
+from carvid.sinks.files import output_errors
+from carvid.sinks.palette import write_label_png
+
+MAX_LABELS = 255
+"""Labels an 8-bit label map can hold beside the background."""
+
+
+class MaskSink:
+    """Writes `<folder>/<frame name>.png`, or `<folder>/<query position>/<frame name>.png` when `separate`.
+
+    Every file is an 8-bit palette PNG in the DAVIS palette, whole or not there. A label map holds, per pixel,
+    the position (1..N) of the query that responds most, 0 for background. A separate mask holds the query's
+    own mask, which may overlap another's: 0 outside and the query's position inside, so that its colour is
+    the one the label map and the overlay give it; past position 255 the labels start again from 1. Folders
+    are named by position, not by query, so no character of a query reaches a file name.
+
+    Args:
+        folder: made when the sink is entered.
+        separate: one mask per query instead of one label map.
+        n_queries: N.
+
+    Raises:
+        UsageError: more queries than a label map can tell apart (255), unless `separate`.
+    """
+
+    def __init__(self, folder: Path, *, separate: bool, n_queries: int) -> None:
+        if n_queries > MAX_LABELS and not separate:
+            raise UsageError(
+                f"{n_queries} queries do not fit into an 8-bit label map, which holds {MAX_LABELS}; "
+                "write one mask per query (--separate) or give fewer queries"
+            )
+        self.folder = folder
+        self.separate = separate
+        self.n_queries = n_queries
+
+    def __enter__(self) -> MaskSink:
+        numbers = range(1, self.n_queries + 1) if self.separate else ()
+        for folder in (self.folder, *(self.folder / str(number) for number in numbers)):
+            with output_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open between frames."""
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Write the frame's mask or masks.
+
+        Raises:
+            InputError: if the frame's name is none for a file.
+            OutputError: if a file cannot be written, or another frame of the same name was written before.
+        """
+        file_name = _file_name(frame.name)
+        if not self.separate:
+            self._write(self.folder / file_name, result.label_map)
+            return
+        for i, mask in enumerate(result.masks):
+            label = np.uint8(i % MAX_LABELS + 1)
+            self._write(self.folder / str(i + 1) / file_name, mask * label)
+
+    def _write(self, path: Path, label_map: NDArray[np.uint8]) -> None:
+        # Found on the disk rather than in a set of names, which would grow with the video and miss "A" and
+        # "a" where they are one file.
+        if path.exists():
+            raise OutputError(f"{path} exists already: two frames of the source share the name {path.stem!r}")
+        write_label_png(path, label_map)
+
+
+def _file_name(name: str) -> str:
+    if not name or "\0" in name or Path(name).name != name or "\\" in name:
+        raise InputError(f"frame name {name!r} cannot name a file: it is empty, or holds a path separator")
+    return f"{name}.png"

@@ -1,0 +1,128 @@
+"""The output folder: what lies where, and when carvid may write there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from carvid.errors import InputError, OutputError
+from carvid.sinks.files import PART_GLOB, output_errors
+from carvid.sinks.manifest import read_manifest
+
+MASKS = "masks"
+OVERLAY = "overlay.mp4"
+RESULTS = "results.jsonl"
+MANIFEST = "run.json"
+_OWNED = (MASKS, OVERLAY, RESULTS, MANIFEST)
+
+
+def check_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Find out, changing nothing, whether a run may write to `out`.
+
+    Args:
+        out: the output folder; it need not exist.
+        source: the run's source, which the output must not mix with or replace; None if it is no path.
+        overwrite: allow a folder that is not empty.
+
+    Raises:
+        OutputError: if `out` is not empty and `overwrite` is not set; if it is no folder or not writable; if
+            the source is `out` or lies where carvid writes; if, with `overwrite`, something has the name of
+            one of carvid's outputs and there is no run.json to show that carvid wrote it.
+    """
+    if source is not None:
+        _check_source(out, source)
+    if not out.exists():
+        # A dangling symbolic link does not "exist", but mkdir would stumble over it.
+        if out.is_symlink():
+            raise OutputError(
+                f"{out} is a symbolic link to nothing; remove it or choose another output folder"
+            )
+        _check_writable(next(parent for parent in out.absolute().parents if parent.exists()))
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out} is not a folder; choose another output folder")
+    _check_writable(out)
+    entries = _entries(out)
+    if not entries:
+        return
+    if not overwrite:
+        shown = ", ".join(entries[:4]) + (", ..." if len(entries) > 4 else "")
+        raise OutputError(
+            f"output folder {out} is not empty ({shown}); choose another one, "
+            "or give --overwrite to replace what carvid wrote there"
+        )
+    owned = [name for name in _OWNED if name in entries]
+    if owned and not _is_carvids(out):
+        raise OutputError(
+            f"{out} holds {', '.join(owned)} but no run.json of carvid's, so carvid did not write it "
+            "and does not overwrite it; move it away or choose another output folder"
+        )
+
+
+def prepare_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Check `out` as `check_output` does, make it, and remove what carvid wrote there before.
+
+    Only `overwrite` lets there be anything. Nothing else is removed: of masks/, only the PNG files in it and
+    in its numbered folders.
+
+    Raises:
+        OutputError: as `check_output`, or if the folder cannot be made or cleared.
+    """
+    check_output(out, source, overwrite=overwrite)
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        _clear(out)
+
+
+def _check_source(out: Path, source: Path) -> None:
+    place, origin = out.resolve(), source.resolve()
+    if place == origin:
+        raise OutputError(f"the output folder {out} is the source itself; choose another output folder")
+    for name in _OWNED:
+        owned = (out / name).resolve()
+        if origin == owned or owned in origin.parents:
+            raise OutputError(
+                f"the source {source} lies where the output would be written ({out / name}); "
+                "choose another output folder"
+            )
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder; choose another output folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {folder}; make it writable or choose another output folder")
+
+
+def _entries(out: Path) -> list[str]:
+    with output_errors(out):
+        return sorted(entry.name for entry in out.iterdir())
+
+
+def _is_carvids(out: Path) -> bool:
+    try:
+        read_manifest(out / MANIFEST)
+    except InputError:
+        return False
+    return True
+
+
+def _clear(out: Path) -> None:
+    masks = out / MASKS
+    if masks.is_symlink():
+        # What a link points to is not ours to empty.
+        masks.unlink()
+    elif masks.is_dir():
+        numbered = [entry for entry in masks.iterdir() if entry.name.isdecimal() and not entry.is_symlink()]
+        for folder in (*filter(Path.is_dir, numbered), masks):
+            _remove((*folder.glob("*.png"), *folder.glob(PART_GLOB)))
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    # run.json goes last: should clearing be cut short, it still shows whose the rest is.
+    _remove((*out.glob(PART_GLOB), *(out / name for name in (OVERLAY, RESULTS, MANIFEST))))
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""results.jsonl: the machine-readable record, one line per frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from carvid.errors import InputError
+from carvid.frame import Frame, FrameResult
+from carvid.sinks.files import output_errors
+from carvid.sinks.rle import bounding_box_xywh, decode_rle, encode_rle
+
+SCORE_DIGITS = 6
+"""Decimals a score is rounded to; scores are float32, whose own precision near 1 is about 6e-8."""
+
+
+def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> dict[str, Any]:
+    """What one line says of a frame; see `ResultsSink`."""
+    return {
+        "index": result.index,
+        "pts_seconds": result.pts_seconds,
+        "name": frame.name,
+        "queries": [
+            {
+                "query": query,
+                "score": _score(score),
+                "present": bool(present),
+                "area_px": int(np.count_nonzero(mask)),
+                "box_xywh": bounding_box_xywh(mask),
+                "rle": encode_rle(mask),
+            }
+            for query, score, present, mask in zip(
+                queries, result.scores, result.present, result.masks, strict=True
+            )
+        ],
+        "steps": [
+            {"live": [int(i) for i in step.live], "scores": [_score(score) for score in step.scores]}
+            for step in result.steps
+        ],
+    }
+
+
+class ResultsSink:
+    r"""Writes a line of JSON per frame to `path`, which must not exist yet.
+
+    A line holds `index`, `pts_seconds` (null where the source gives none), `name`; per query, in the caller's
+    order, `query`, `score` and `present`, and of its own mask `area_px`, `box_xywh` (null when empty) and
+    `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and scores, step by
+    step. Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line
+    for every reader whatever a query holds. A line is handed to the operating system whole as soon as its
+    frame is done; one that fails half-way, on a full disk say, is taken back.
+    """
+
+    def __init__(self, path: Path, queries: Sequence[str]) -> None:
+        self.path = path
+        self.queries = tuple(queries)
+        self._file: FileIO | None = None
+        self._end = 0
+
+    def __enter__(self) -> ResultsSink:
+        with output_errors(self.path):
+            self._file = self.path.open("xb", buffering=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            with output_errors(self.path):
+                self._file.close()
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Append the frame's line.
+
+        Raises:
+            OutputError: if it cannot be written; the file then ends with the line before.
+        """
+        if self._file is None:
+            raise ValueError("ResultsSink is written to inside its with block")
+        line = json.dumps(frame_record(self.queries, frame, result), allow_nan=False) + "\n"
+        rest = memoryview(line.encode("ascii"))
+        end = self._end + len(rest)
+        with output_errors(self.path):
+            try:
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except BaseException:
+                self._file.truncate(self._end)
+                raise
+        self._end = end
+
+
+def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the record of each frame, one line in memory at a time.
+
+    A last line without its newline is what a killed process may leave, and is passed over.
+
+    Args:
+        path: a results.jsonl.
+        masks: also decode each query's `rle` into `mask`, (H, W) bool.
+
+    Raises:
+        InputError: if the file cannot be read, or a line is not such a record (the line's number is given).
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _parse(line, f"{path}, line {number}", masks)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _parse(line: bytes, where: str, masks: bool) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        for query in record["queries"]:
+            if masks:
+                query["mask"] = decode_rle(query["rle"])
+    except (ValueError, KeyError, TypeError, InputError) as error:
+        raise InputError(f"{where}: not a record of carvid's: {error}") from error
+    return record
+
+
+def _score(value: float | np.floating[Any]) -> float:
+    return round(float(value), SCORE_DIGITS)
