@@ -1,0 +1,277 @@
+"""Every fast path of the method against its straightforward twin, on small random CLIPs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from carvid.car.affinity import Affinity, box_mask, min_max, refine_cams
+from carvid.car.classifier import FrameClassifier, class_probabilities
+from carvid.car.gradcam import cam_weights, run_last_block
+from carvid.car.prompts import draw_prompts
+from carvid.car.proposals import look
+from carvid.config import load_settings
+from carvid.segmenter import VideoSegmenter
+from tests.tiny_clip import make_tiny_clip
+from tests.twin import Twin, affinity_matrix
+
+WORDS = [
+    f"{colour} {shape}"
+    for shape in ("car", "star", "fish")
+    for colour in ("red", "blue", "white", "green", "black", "old")
+]
+QUERIES = {1: WORDS[:1], 3: WORDS[:3], 17: WORDS[:17]}
+IMAGE = np.random.default_rng(1).integers(0, 256, (45, 70, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("clips")
+    f = make_tiny_clip(root / "f", seed=1, layers=4, logit_scale=8.0)
+    g = make_tiny_clip(root / "g", seed=2, patch=16, width=48, layers=2, logit_scale=14.0)
+    deep = make_tiny_clip(root / "deep", seed=3, layers=10, hidden_act="gelu")
+    return {"f": f, "g": g, "deep": deep}
+
+
+def segmenter(
+    folders: dict[str, Path], queries: list[str], f: str = "f", **options: object
+) -> VideoSegmenter:
+    chosen = {"preset": "refcoco", "crf": False, "device": "cpu", **options}
+    return VideoSegmenter.from_pretrained(
+        proposer=folders[f], classifier=folders["g"], queries=queries, **chosen
+    )
+
+
+def twin_of(fast: VideoSegmenter, image: np.ndarray = IMAGE) -> Twin:
+    settings, f, g = fast.settings, fast._proposer.texts, fast._classifier_texts
+    return Twin(
+        f=fast._proposer_clip,
+        g=fast._classifier_clip,
+        image=image,
+        f_queries=f.queries,
+        f_background=f.background,
+        g_queries=g.queries,
+        g_negatives=g.negatives,
+        refer=settings.mode == "refer",
+        eta=settings.eta,
+        theta=settings.theta,
+        lam=settings.lam,
+        prompts=settings.prompts,
+        affinity=settings.cam == "clip-es",
+    )
+
+
+def close(fast: torch.Tensor, slow: torch.Tensor, tolerance: float = 1e-4) -> None:
+    """Within `tolerance` of the largest value."""
+    assert fast.shape == slow.shape
+    assert float((fast - slow).abs().max()) <= tolerance * max(float(slow.abs().max()), 1e-12)
+
+
+def propose(fast: VideoSegmenter, live: list[int], image: np.ndarray = IMAGE) -> torch.Tensor:
+    return fast._proposer.on(fast.see(image).features, image.shape[:2]).propose(live)
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+@pytest.mark.parametrize("cam", ["clip-es", "gradcam"])
+@pytest.mark.parametrize("count", [1, 3, 17])
+def test_proposals_equal_autograd(folders: dict[str, Path], mode: str, cam: str, count: int) -> None:
+    fast = segmenter(folders, QUERIES[count], mode=mode, cam=cam)
+    live = list(range(count))
+    close(propose(fast, live), twin_of(fast).proposals(live))
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_proposals_of_a_subset_equal_autograd(folders: dict[str, Path], mode: str) -> None:
+    fast = segmenter(folders, QUERIES[17], mode=mode)
+    live = [1, 4, 5, 12]
+    close(propose(fast, live), twin_of(fast).proposals(live))
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_only_the_last_eight_blocks_make_the_affinity(folders: dict[str, Path], mode: str) -> None:
+    fast = segmenter(folders, QUERIES[3], f="deep", mode=mode)
+    close(propose(fast, [0, 1, 2]), twin_of(fast).proposals([0, 1, 2]))
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_without_background_texts_a_lone_query_takes_the_gradient_of_its_similarity(
+    folders: dict[str, Path], mode: str
+) -> None:
+    fast = segmenter(folders, QUERIES[1], mode=mode, background=[])
+    proposal = propose(fast, [0])
+    assert float(proposal.max()) == pytest.approx(1, abs=0.2)
+    close(proposal, twin_of(fast).proposals([0]))
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_a_cam_that_is_all_zero_is_made_again_without_background(folders: dict[str, Path], mode: str) -> None:
+    """Few patches, so that for some queries all of them lie on the wrong side."""
+    image = IMAGE[:16, :16]
+    fast = segmenter(folders, QUERIES[17], mode=mode)
+    slow, live = twin_of(fast, image), list(range(17))
+    empty = [q for q in live if float(slow.cam(q, live, slow.f_background)[0].max()) == 0]
+    rescued = [q for q in empty if float(slow.cam(q, live, slow.f_background[:0])[0].max()) > 0]
+    assert rescued
+    proposals = propose(fast, live, image)
+    close(proposals, slow.proposals(live))
+    assert proposals[rescued].amax((1, 2)).min() > 0
+
+
+def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
+    """J^T t of arbitrary texts, several chunks of them, against autograd through the last block."""
+    fast = segmenter(folders, QUERIES[1])
+    tower = fast._proposer_clip.tower
+    x, attention = tower.trunk(fast._planes(torch.from_numpy(IMAGE)))
+    texts = torch.randn(9, 24, generator=torch.Generator().manual_seed(0))
+    state = run_last_block(tower, x, attention, 4)
+    last = tower.blocks[-1]
+    a = last.norm1(x).detach().requires_grad_()
+    q, k, v = last.project(a)
+    y = x + last.merge((q @ k.transpose(2, 3)).softmax(-1) @ v)
+    y = y + last.mlp(y)
+    z = torch.nn.functional.normalize(tower.post_norm(y)[:, 1:].mean(1) @ tower.projection.T, dim=-1)
+    expected = [torch.autograd.grad(z[0] @ text, a, retain_graph=True)[0][0, 1:].mean(0) for text in texts]
+    close(cam_weights(tower, state, texts)[0], torch.stack(expected))
+
+
+def test_a_batch_of_frames_equals_frames_alone(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[3])
+    images = [IMAGE, IMAGE[::-1].copy()]
+    planes = torch.cat([fast._planes(torch.from_numpy(image)) for image in images])
+    together = look(fast._proposer_clip.tower, planes)
+    for i, image in enumerate(images):
+        one = fast._proposer.on(together.frame(i), IMAGE.shape[:2])
+        close(one.propose([0, 1, 2]), propose(fast, [0, 1, 2], image))
+
+
+def test_one_look_serves_several_query_sets(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[3], crf=True)
+    other = fast.with_queries(QUERIES[17][5:7])
+    seen = fast.see(IMAGE)
+    for one in (fast, other):
+        shared, alone = one.segment(seen), one.step(IMAGE)
+        assert np.array_equal(shared.label_map, alone.label_map)
+        assert np.array_equal(shared.scores, alone.scores)
+
+
+def test_affinity_equals_the_explicit_matrix() -> None:
+    attention = torch.rand(30, 30, generator=torch.Generator().manual_seed(0)) ** 4 + 1e-3
+    maps = torch.rand(5, 30, generator=torch.Generator().manual_seed(1))
+    close(Affinity(attention).spread(maps), maps @ affinity_matrix(attention).T, 1e-5)
+
+
+def test_boxes_cover_every_contour_of_the_cut_map() -> None:
+    cam = torch.tensor([[[0.0, 0.6, 0, 0, 0], [0.9, 0.0, 0, 0, 0], [0, 0, 0, 0, 1.0]]])
+    expected = torch.tensor([[[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 1]]]).bool()
+    assert torch.equal(box_mask(cam, 0.5), expected)
+    assert not box_mask(torch.zeros(1, 3, 5), 0.5).any()
+
+
+def test_a_map_of_zeros_stays_zero_through_the_affinity() -> None:
+    attention = torch.rand(6, 6) + 0.1
+    assert torch.equal(refine_cams(torch.zeros(1, 2, 3), Affinity(attention), 0.5), torch.zeros(1, 2, 3))
+
+
+def test_min_max_spans_zero_to_one_and_a_constant_map_is_zero() -> None:
+    assert min_max(torch.tensor([[2.0, 4.0, 3.0], [5.0, 5.0, 5.0]])).tolist() == [[0, 1, 0.5], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "prompts", [("circle", "blur"), ("blur", "gray"), ("rectangle",), ("contour", "black")]
+)
+def test_class_probabilities_equal_a_fresh_encoding_of_each_prompted_image(
+    folders: dict[str, Path], prompts: tuple[str, ...]
+) -> None:
+    fast = segmenter(
+        folders, QUERIES[3], prompts=prompts, negatives=["grass", "sky"], templates=["{}", "a photo of a {}."]
+    )
+    slow, live = twin_of(fast), [0, 1, 2]
+    masks = slow.proposals(live)
+    drawn = draw_prompts(torch.from_numpy(IMAGE), masks > fast.settings.eta, prompts)
+    for image, mask in zip(drawn, masks, strict=True):
+        assert np.array_equal(image.numpy(), slow.prompted((mask > fast.settings.eta).numpy()))
+    expected = slow.probabilities(masks, live)
+    close(class_probabilities(fast._encode(drawn), fast._classifier_texts, live), expected)
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+@pytest.mark.parametrize("count", [1, 3, 17])
+@pytest.mark.parametrize("theta", [0.0, 0.04, 0.3, 1.0])
+def test_the_sequence_of_live_sets_equals_the_straightforward_loop(
+    folders: dict[str, Path], mode: str, count: int, theta: float
+) -> None:
+    fast = segmenter(folders, QUERIES[count], mode=mode, theta=theta)
+    result = fast.step(IMAGE)
+    slow = twin_of(fast)
+    steps, kept, proposals = slow.run()
+    assert [step.live for step in result.steps] == [live for live, _ in steps]
+    for step, (_, scores) in zip(result.steps, steps, strict=True):
+        assert step.scores == pytest.approx(scores, rel=1e-4)
+    close(torch.from_numpy(result.proposals[kept]), proposals)
+    assert result.present.tolist() == [
+        steps[-1][1][steps[-1][0].index(q)] >= theta if q in kept else False for q in range(count)
+    ]
+
+
+def test_everything_rejected_keeps_the_best_query_for_the_mask_and_reports_its_score(
+    folders: dict[str, Path],
+) -> None:
+    paper = segmenter(folders, QUERIES[3], theta=1.0).step(IMAGE)
+    ours = segmenter(folders, QUERIES[3], theta=1.0, preset="default").step(IMAGE)
+    for result in (paper, ours):
+        best = int(result.scores.argmax())
+        assert not result.present.any()
+        assert len(result.steps) == 1
+        assert result.scores.tolist() == pytest.approx(result.steps[0].scores)
+        assert result.proposals[best].max() > 0
+        assert result.proposals[[q for q in range(3) if q != best]].max() == 0
+    assert paper.masks[int(paper.scores.argmax())].any()
+    assert not ours.masks.any()
+    assert not ours.label_map.any()
+
+
+def test_refer_mode_encodes_each_query_once_however_many_steps_follow(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[17], theta=0.04)
+    encoded: list[int] = []
+    encode = fast._encode
+    fast._encode = lambda images: encoded.append(len(images)) or encode(images)  # type: ignore[method-assign]
+    assert len(fast.step(IMAGE).steps) > 1
+    assert encoded == [17]
+
+
+def test_an_embedding_is_reused_while_the_mask_stays_the_same(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[3])
+    calls: list[int] = []
+
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        return fast._encode(images)
+
+    one = FrameClassifier(torch.from_numpy(IMAGE), encode, fast._classifier_texts, 0.5, ["circle"])
+    masks = torch.zeros(3, *IMAGE.shape[:2])
+    masks[:, 5:20, 5:30] = 1
+    first = one.classify(masks, [0, 1, 2])
+    masks[1, 20:30] = 1
+    one.classify(masks, [0, 1, 2])
+    again = one.classify(masks[[0, 2]], [0, 2])
+    assert calls == [3, 1]
+    assert again.shape == (2,)
+    assert first.shape == (3,)
+
+
+def test_what_a_chunk_holds_does_not_change_the_proposals(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = segmenter(folders, QUERIES[17])
+    whole = propose(fast, list(range(17)))
+    monkeypatch.setattr("carvid.car.gradcam.CHUNK", 1)
+    close(propose(fast, list(range(17))), whole, 1e-5)
+
+
+def test_settings_of_a_preset_are_replaced_by_keywords(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[1], eta=0.2, prompts=["gray"])
+    assert fast.settings == replace(load_settings("refcoco"), eta=0.2, prompts=("gray",), crf=False)
