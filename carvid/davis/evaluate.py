@@ -1,0 +1,75 @@
+"""Scoring as one call: reads the tree and the predictions, writes every table, returns the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from carvid.davis.dataset import checked_sets, read_truth
+from carvid.davis.predictions import MissingFrames, set_folder_name
+from carvid.davis.report import write_report
+from carvid.davis.results import Scores
+from carvid.davis.score import score_predictions
+from carvid.davis.tables import global_csv, per_sequence_csv, scores_json
+from carvid.errors import InputError
+from carvid.sinks.files import output_errors, write_whole
+
+SCORES_FILE = "scores.json"
+CSV_FOLDER = "scores"
+
+
+def evaluate(
+    davis_root: str | Path,
+    predictions: str | Path,
+    *,
+    split: str = "val",
+    videos: Sequence[str] | None = None,
+    sets: Sequence[int] | None = None,
+    annotations: str | Path | None = None,
+    missing: MissingFrames = "refuse",
+    workers: int | None = None,
+    report: str | Path | None = None,
+) -> Scores:
+    """Scores predictions against a Ref-DAVIS tree under both protocols and writes the results beside them.
+
+    davis_root: needs `Annotations*` and `ImageSets` only; the report also shows its frames and expressions.
+    predictions: holds `valid/anno_{0..3}/<video>/*.png`, or bare `<video>/*.png` as set 0.
+    sets: default those that are there. report: where to write the HTML page, if wanted.
+
+    Writes, below `predictions`, `scores.json` and, per protocol and set that was scored,
+    `scores/<protocol>/anno_<set>/global_results-<split>.csv` and `per-sequence_results-<split>.csv`. Those of
+    an earlier call are removed before anything is read, so a refusal leaves no old figure behind.
+
+    Raises UsageError, InputError (naming the files) or OutputError. A protocol that alone is refused does not
+    raise: see `Scores.refusals`.
+    """
+    davis_root, predictions = Path(davis_root), Path(predictions)
+    if sets is not None:
+        checked_sets(sets)
+    _remove_old(predictions, split)
+    folder = None if annotations is None else Path(annotations)
+    truth = read_truth(davis_root, split=split, videos=videos, annotations=folder)
+    scores = score_predictions(truth, predictions, sets=sets, missing=missing, workers=workers)
+    for one in scores.sets:
+        for protocol, score in one.protocols.items():
+            if score.refused is None:
+                folder = predictions / CSV_FOLDER / protocol / set_folder_name(one.index)
+                with output_errors(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+                write_whole(folder / f"global_results-{split}.csv", global_csv(score).encode())
+                write_whole(folder / f"per-sequence_results-{split}.csv", per_sequence_csv(score).encode())
+    write_whole(predictions / SCORES_FILE, scores_json(scores).encode())
+    if report is not None:
+        write_report(Path(report), scores, truth, davis_root)
+    return scores
+
+
+def _remove_old(predictions: Path, split: str) -> None:
+    if not predictions.is_dir():
+        raise InputError(f"no folder {predictions}: expected predictions in it")
+    old = [predictions / SCORES_FILE]
+    for name in (f"global_results-{split}.csv", f"per-sequence_results-{split}.csv"):
+        old.extend((predictions / CSV_FOLDER).glob(f"*/anno_*/{name}"))
+    for path in old:
+        with output_errors(path):
+            path.unlink(missing_ok=True)

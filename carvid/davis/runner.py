@@ -1,0 +1,185 @@
+"""Ref-DAVIS 2017 run: every expression set of every video, segmented in one pass over the frames.
+
+A video of a set is finished when its record lies in `records/anno_<set>/<video>.json`, written after its last
+mask; a folder of masks without a record is work cut short, and is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from carvid.davis.dataset import ReferringDataset, ReferringVideo
+from carvid.davis.predictions import SETS_FOLDER, set_folder_name
+from carvid.errors import OutputError
+from carvid.frame import Frame, FrameResult
+from carvid.segmenter import VideoSegmenter
+from carvid.sinks.files import output_errors, write_whole
+from carvid.sinks.palette import write_label_png
+from carvid.stream.image_file import read_image
+
+RUN_FILE = "refdavis.json"
+RECORDS = "records"
+
+
+class Progress(Protocol):
+    """Told how far a run is, over all videos together."""
+
+    def start(self, total: int | None) -> None: ...
+    def advance(self, frame: Frame, result: FrameResult) -> None: ...
+    def finish(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to: videos segmented now, and videos that an earlier run had finished."""
+
+    segmented: int
+    finished_before: int
+    frames: int
+
+
+def run_refdavis(
+    dataset: ReferringDataset,
+    segmenter: VideoSegmenter,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Ran:
+    """Write `out/valid/anno_<set>/<video>/<frame>.png`, label = object id, for every set of the dataset.
+
+    segmenter: its weights and settings are used, its queries are not; each set brings its own.
+    The trunk's features and the CRF's lattice of a frame serve all sets. Raises OutputError when `out` holds
+    a run of other weights or settings, unless `overwrite`, which removes that run first.
+    """
+    _claim(out, _fingerprint(segmenter), overwrite)
+    todo = [(video, _sets_to_do(dataset, video, out)) for video in dataset.videos]
+    open_videos = [(video, sets) for video, sets in todo if sets]
+    if progress is not None:
+        progress.start(sum(len(video.frame_paths) for video, _ in open_videos))
+    frames = 0
+    try:
+        for video, sets in open_videos:
+            _run_video(video, sets, segmenter, out, progress)
+            frames += len(video.frame_paths)
+    finally:
+        if progress is not None:
+            progress.finish()
+    return Ran(len(open_videos), len(dataset.videos) - len(open_videos), frames)
+
+
+def _sets_to_do(dataset: ReferringDataset, video: ReferringVideo, out: Path) -> tuple[int, ...]:
+    return tuple(i for i in dataset.sets if _record(out, i, video.name, video.expressions[i]) is None)
+
+
+def _record_path(out: Path, index: int, video: str) -> Path:
+    return out / RECORDS / set_folder_name(index) / f"{video}.json"
+
+
+def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> dict[str, Any] | None:
+    """The record of a finished video; None where there is none, or one of other expressions."""
+    path = _record_path(out, index, video)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read ({error}); remove it to segment {video} again") from error
+    return record if record.get("expressions") == list(expressions) else None
+
+
+def _run_video(
+    video: ReferringVideo,
+    sets: Sequence[int],
+    segmenter: VideoSegmenter,
+    out: Path,
+    progress: Progress | None,
+) -> None:
+    by_set = {i: segmenter.with_queries(video.expressions[i]) for i in sets}
+    folders = {i: out / SETS_FOLDER / set_folder_name(i) / video.name for i in sets}
+    for folder in folders.values():
+        with output_errors(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+    present = {i: [0] * len(video.expressions[i]) for i in sets}
+    for number, path in enumerate(video.frame_paths):
+        frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
+        seen = segmenter.see(frame)
+        for i, one in by_set.items():
+            result = one.segment(seen)
+            write_label_png(folders[i] / f"{frame.name}.png", result.label_map)
+            present[i] = [
+                count + bool(there) for count, there in zip(present[i], result.present, strict=True)
+            ]
+        if progress is not None:
+            progress.advance(frame, result)
+    for i in sets:
+        record = {
+            "video": video.name,
+            "set": i,
+            "frames": len(video.frame_paths),
+            "expressions": list(video.expressions[i]),
+            "present_frames": present[i],
+        }
+        path = _record_path(out, i, video.name)
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(record, indent=1).encode())
+
+
+def _fingerprint(segmenter: VideoSegmenter) -> dict[str, Any]:
+    """All that decides the masks besides the expressions and the frames."""
+    told = segmenter.describe()
+    hashes = {role: model["sha256"] for role, model in told["models"].items()}
+    settings = asdict(segmenter.settings)
+    # As JSON gives it back, so that it can be compared with what was written.
+    return dict(json.loads(json.dumps({"models": hashes, "dtype": told["dtype"], "settings": settings})))
+
+
+def _claim(out: Path, fingerprint: Mapping[str, Any], overwrite: bool) -> None:
+    """Make `out` a run of these weights and settings, or refuse to mix them with those it holds."""
+    path = out / RUN_FILE
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path} cannot be read ({error}); choose another output folder") from error
+        changed = _differences(before, fingerprint)
+        if not changed:
+            return
+        if not overwrite:
+            raise OutputError(
+                f"{out} holds a run with other weights or settings ({'; '.join(changed)}); "
+                "choose another output folder, or give --overwrite to remove that run"
+            )
+        with output_errors(out):
+            for folder in (out / SETS_FOLDER, out / RECORDS):
+                shutil.rmtree(folder, ignore_errors=True)
+    elif (out / SETS_FOLDER).exists():
+        raise OutputError(
+            f"{out / SETS_FOLDER} is there without a {RUN_FILE} of carvid's; choose another folder"
+        )
+    with output_errors(path):
+        out.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(fingerprint, indent=1).encode())
+
+
+def _differences(before: Any, now: Any, where: str = "") -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = sorted({*before, *now})
+        return [
+            told
+            for key in keys
+            for told in _differences(before.get(key), now.get(key), f"{where}.{key}" if where else key)
+        ]
+    return [] if before == now else [f"{where} was {_short(before)}, is {_short(now)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,161 @@
+"""Scores one video of all its prediction sets from one reading of its files. What a worker process runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.davis.dataset import AnnotatedVideo
+from carvid.davis.labels import decode_label_map
+from carvid.davis.predictions import PredictionSet
+from carvid.davis.problems import listing
+from carvid.davis.protocols import (
+    IDENTITY_MIN_FRAMES,
+    MAX_PROPOSALS,
+    ObjectScore,
+    Protocol,
+    TruthFrame,
+    VideoTally,
+)
+from carvid.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class VideoOutcome:
+    """One video of one prediction set.
+
+    objects: by protocol; a protocol that had to be refused has none. refused: why, by protocol.
+    problems: what makes the files unusable altogether; then there is nothing else.
+    """
+
+    objects: dict[Protocol, tuple[ObjectScore, ...]] = field(default_factory=dict)
+    refused: dict[Protocol, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    missing_frames: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTask:
+    """A video and the prediction sets to score it in. Missing prediction frames count as empty."""
+
+    video: AnnotatedVideo
+    sets: tuple[PredictionSet, ...]
+
+
+def score_video(task: VideoTask) -> tuple[str, tuple[VideoOutcome, ...]]:
+    """The hash of the annotations, and an outcome per prediction set.
+
+    An annotation that cannot be used is a problem of each of the outcomes.
+    """
+    video = task.video
+    truth_hash = hashlib.sha256()
+    readers = [_SetReader(one, video) for one in task.sets]
+    truth_problems = []
+    for path in video.annotation_paths:
+        data = path.read_bytes()
+        _update(truth_hash, path.name, data)
+        try:
+            annotation = decode_label_map(data, str(path))
+        except InputError as error:
+            truth_problems.append(str(error))
+            continue
+        if annotation.shape != (video.height, video.width):
+            truth_problems.append(
+                f"{path}: {_size(annotation)}, but the first annotation is {video.width}x{video.height}"
+            )
+            continue
+        truth = TruthFrame.of(annotation, video.object_count)
+        for reader in readers:
+            reader.read(path.name, truth)
+    if truth_problems:
+        return truth_hash.hexdigest(), tuple(VideoOutcome(problems=tuple(truth_problems)) for _ in readers)
+    return truth_hash.hexdigest(), tuple(reader.outcome() for reader in readers)
+
+
+class _SetReader:
+    """Reads one set's predictions of a video frame by frame."""
+
+    def __init__(self, prediction_set: PredictionSet, video: AnnotatedVideo) -> None:
+        self._folder = prediction_set.folder / video.name
+        self._video = video
+        self._tally = VideoTally(video.object_count)
+        self._hash = hashlib.sha256()
+        self._problems: list[str] = []
+        self._missing = 0
+        self._above: list[str] = []  # files with a label above the object count
+        self._far_above: list[str] = []  # files with a label above MAX_PROPOSALS
+
+    def read(self, file_name: str, truth: TruthFrame) -> None:
+        path = self._folder / file_name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            self._missing += 1
+            self._tally.add(truth, np.zeros((self._video.height, self._video.width), np.uint8))
+            return
+        except OSError as error:
+            self._problems.append(f"{path}: cannot be read ({error.strerror})")
+            return
+        _update(self._hash, file_name, data)
+        try:
+            prediction = decode_label_map(data, str(path))
+        except InputError as error:
+            self._problems.append(str(error))
+            return
+        if prediction.shape != (self._video.height, self._video.width):
+            self._problems.append(
+                f"{path}: {_size(prediction)}, but the annotation is {self._video.width}x{self._video.height}"
+            )
+            return
+        highest = int(prediction.max(initial=0))
+        if highest > self._video.object_count:
+            self._above.append(f"{self._video.name}/{file_name} (label {highest})")
+        if highest > MAX_PROPOSALS:
+            self._far_above.append(f"{self._video.name}/{file_name} (label {highest})")
+        if not self._problems:
+            self._tally.add(truth, prediction)
+
+    def outcome(self) -> VideoOutcome:
+        if self._problems:
+            return VideoOutcome(problems=tuple(self._problems))
+        name, count = self._video.name, self._video.object_count
+        refused: dict[Protocol, str] = {}
+        if self._above:
+            refused["identity"] = (
+                f"labels above the object count ({count}) in {len(self._above)} of {self._tally.frame_count} "
+                f"frames of {name}: {_few(self._above)}"
+            )
+        elif self._tally.frame_count < IDENTITY_MIN_FRAMES:
+            refused["identity"] = (
+                f"{name} has {self._tally.frame_count} frame(s), of which the first and the last are dropped"
+            )
+        if self._far_above:
+            refused["matched"] = (
+                f"labels above the {MAX_PROPOSALS} proposals allowed in {name}: {_few(self._far_above)}"
+            )
+        score = {"identity": self._tally.identity, "matched": self._tally.matched}
+        protocols: Sequence[Protocol] = ("identity", "matched")
+        return VideoOutcome(
+            objects={protocol: score[protocol]() for protocol in protocols if protocol not in refused},
+            refused=refused,
+            missing_frames=self._missing,
+            sha256=self._hash.hexdigest(),
+        )
+
+
+def _few(files: Sequence[str]) -> str:
+    return listing(files, ", ", most=3)
+
+
+def _size(label_map: NDArray[np.uint8]) -> str:
+    return f"{label_map.shape[1]}x{label_map.shape[0]}"
+
+
+def _update(digest: hashlib._Hash, file_name: str, data: bytes) -> None:
+    """Adds a file by name and content, so that neither a renamed nor a changed file goes unseen."""
+    digest.update(f"{file_name} {hashlib.sha256(data).hexdigest()}\n".encode())
