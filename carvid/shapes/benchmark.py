@@ -1,0 +1,128 @@
+"""The method measured on drawn clips: J&F of what is there, and how often absent things are called absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from carvid.clip.device import resolve_device
+from carvid.clip.load import LoadedClip, load_pair
+from carvid.clip.names import resolve_pair
+from carvid.config import Settings, load_settings
+from carvid.davis.evaluate import evaluate
+from carvid.job import OutputOptions, Progress, run_job
+from carvid.segmenter import VideoSegmenter
+from carvid.shapes.dataset import Clip
+from carvid.sinks.palette import read_label_png, write_label_png
+from carvid.sinks.results import read_results
+from carvid.stream import open_frames
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The pipeline with something left out. theta 0 drops no query, so the recurrence ends at once."""
+
+    name: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+WHOLE = Variant("whole")
+VARIANTS = (
+    WHOLE,
+    Variant("without recurrence (theta 0)", {"theta": 0.0}),
+    Variant("without background texts", {"background": (), "negatives": ()}),
+    Variant("without negatives", {"negatives": ()}),
+    Variant("without the affinity step", {"cam": "gradcam"}),
+    Variant("without the CRF", {"crf": False}),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one variant reached, over all clips.
+
+    jf, j, f: Ref-DAVIS's identity protocol, mean over objects, in [0, 1]. present, absent: share of frames in
+    which a thing that is seen is called present, and one that is not there absent.
+    """
+
+    variant: str
+    jf: float
+    j: float
+    f: float
+    present: float
+    absent: float
+
+
+def measure(
+    root: Path,
+    clips: Sequence[Clip],
+    out: Path,
+    variant: Variant = WHOLE,
+    *,
+    model: str = "shapes",
+    device: str = "cpu",
+    overlay: bool = False,
+    progress: Progress | None = None,
+) -> Measured:
+    """Run the preset `default`, changed by `variant`, on each clip of the tree `root`, and score what it wrote.
+
+    Each clip is asked for the things in it and for the absent ones together. Writes out/runs/<clip> as
+    `carvid run` does, and out/predictions/<clip>, the same masks without the absent things' labels.
+    """
+    place = resolve_device(device)
+    settings = load_settings("default", **variant.overrides)
+    pair = load_pair(*resolve_pair(model), device=place, dtype=torch.float32)
+    called_present, called_absent = [], []
+    for clip in clips:
+        run = out / "runs" / clip.name
+        queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
+        _run(root / "JPEGImages" / "480p" / clip.name, run, pair, queries, settings, overlay, progress)
+        predictions = out / "predictions" / clip.name
+        predictions.mkdir(parents=True, exist_ok=True)
+        for i, line in enumerate(read_results(run / "results.jsonl")):
+            present = [query["present"] for query in line["queries"]]
+            count = len(clip.expressions)
+            called_present += [said for said, seen in zip(present[:count], clip.visible[i], strict=True) if seen]
+            called_absent += [not said for said in present[count:]]
+            labels = read_label_png(run / "masks" / f"{line['name']}.png")
+            there = np.where(labels <= count, labels, 0).astype(np.uint8)
+            write_label_png(predictions / f"{line['name']}.png", there)
+    averages = evaluate(root, out / "predictions").sets[0].protocols["identity"].averages
+    assert averages is not None  # the labels are the annotation's own, so identity is never refused
+    return Measured(
+        variant=variant.name,
+        jf=averages.jf_mean,
+        j=averages.j.mean,
+        f=averages.f.mean,
+        present=float(np.mean(called_present)),
+        absent=float(np.mean(called_absent)),
+    )
+
+
+def _run(
+    source: Path,
+    out: Path,
+    pair: tuple[LoadedClip, LoadedClip],
+    queries: Sequence[str],
+    settings: Settings,
+    overlay: bool,
+    progress: Progress | None,
+) -> None:
+    with open_frames(source) as frames:
+        segmenter = VideoSegmenter(*pair, queries, settings)
+        output = OutputOptions(overlay=overlay, overwrite=True)
+        run_job(frames, segmenter, out, output=output, total=frames.info.frames_claimed, progress=progress)
+
+
+def table(rows: Sequence[Measured]) -> str:
+    """A Markdown table of what the variants reached."""
+    lines = ["| pipeline | J&F | J | F | present called present | absent called absent |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        shares = " | ".join(f"{share:.1%}" for share in (row.present, row.absent))
+        lines.append(f"| {row.variant} | {row.jf:.3f} | {row.j:.3f} | {row.f:.3f} | {shares} |")
+    return "\n".join(lines)
