@@ -1,0 +1,47 @@
+"""The command line: parse, call, report. The only place where an error becomes a message and an exit code.
+
+Exit codes: 0 done, 1 part failed, 2 usage or configuration, 3 input or weights, 4 output, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from carvid import __version__
+from carvid.cli import demo, models, refdavis, run
+from carvid.cli.exits import exits
+
+app = typer.Typer(
+    help="Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(exits(run.run))
+app.command("demo")(exits(demo.demo))
+app.command("refdavis")(exits(refdavis.refdavis))
+app.command("eval")(exits(refdavis.evaluate))
+app.add_typer(models.app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"carvid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out."""
+
+
+def main() -> None:
+    """The console command `carvid`."""
+    app(prog_name="carvid")

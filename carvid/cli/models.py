@@ -1,0 +1,62 @@
+"""`carvid models`: which weights there are, and fetching them ahead of time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+from carvid.cli.exits import exits
+
+app = typer.Typer(help="List the models known by name, or fetch one ahead of time.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _list(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        exits(show)()
+
+
+def show() -> None:
+    """Names, sizes, and what is cached."""
+    from carvid.clip.catalog import list_models
+    from carvid.clip.hub import cache_folder
+
+    for entry in list_models():
+        parameters = f"{entry.parameters / 1e6:.0f} M parameters, " if entry.parameters else ""
+        size = f"{entry.size_mb:.0f} MB" if entry.size_mb >= 1 else "no download"
+        state = "ready" if entry.cached else "not cached"
+        typer.echo(f"{entry.name:16} {state:11} {parameters}{size}; {entry.note}")
+    typer.echo(f"cache: {cache_folder()}")
+
+
+def pull(
+    name: Annotated[str, typer.Argument(help="A name, or a Hugging Face repository (org/name).")],
+) -> None:
+    """Fetch the weights of NAME into the cache."""
+    from carvid.clip import catalog
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(repository: str, done: int, total: int) -> None:
+            if repository not in tasks:
+                tasks[repository] = bar.add_task(repository, total=total)
+            bar.update(tasks[repository], completed=done, total=total)
+
+        folders = catalog.pull(name, progress=report)
+    if not folders:
+        typer.echo(f"{name} needs no download")
+    for folder in folders:
+        typer.echo(str(folder))
+
+
+app.command("pull")(exits(pull))

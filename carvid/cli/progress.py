@@ -1,0 +1,68 @@
+"""How far a run is, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from carvid.frame import Frame, FrameResult
+
+PLAIN_EVERY_SECONDS = 10.0
+
+
+class FrameProgress:
+    """Counts frames; see `carvid.job.Progress`."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._frames = 0
+        self._started = self._spoken = 0.0
+        self._bar: Progress | None = None
+
+    def start(self, total: int | None) -> None:
+        """total: the expected number of frames; None when unknown."""
+        self._total = total
+        self._started = self._spoken = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=total, rate="")
+
+    def advance(self, frame: Frame, result: FrameResult) -> None:
+        """One more frame is written."""
+        self._frames += 1
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, rate=f"{self._rate(now):.2f} frames/s")
+        elif now - self._spoken >= PLAIN_EVERY_SECONDS:
+            self._spoken = now
+            typer.echo(self._line(now), err=True)
+
+    def finish(self) -> None:
+        """No more frames come."""
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._started:
+            typer.echo(self._line(time.monotonic()), err=True)
+
+    def _rate(self, now: float) -> float:
+        return self._frames / max(now - self._started, 1e-9)
+
+    def _line(self, now: float) -> str:
+        of = f" of {self._total}" if self._total is not None else ""
+        rate = self._rate(now)
+        left = ""
+        if self._total is not None and self._frames:
+            left = f", {max(0, self._total - self._frames) / rate:.0f} s left"
+        return f"{self._title}: {self._frames}{of} frames, {rate:.2f} frames/s{left}"

@@ -1,0 +1,151 @@
+"""`carvid refdavis` and `carvid eval`: run Ref-DAVIS 2017, and score what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from carvid.cli import options
+from carvid.cli.progress import FrameProgress
+from carvid.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from carvid.davis.results import Scores
+
+Root = Annotated[
+    Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets, and for a run JPEGImages too.")
+]
+Split = Annotated[str, typer.Option("--split", help="A list of ImageSets/2017.")]
+Videos = Annotated[str | None, typer.Option("--videos", help="Only these videos, separated by commas.")]
+Sets = Annotated[str | None, typer.Option("--sets", help="Only these expression sets, such as 0,1.")]
+Annotations = Annotated[
+    Path | None,
+    typer.Option("--annotations", help="The folder of the videos' annotations, if not the usual."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Scoring processes; all cores if not given.")
+]
+Report = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML page here.")]
+
+
+def evaluate(
+    davis_root: Root,
+    predictions: Annotated[
+        Path, typer.Argument(help="Holds valid/anno_{0..3}/<video>/*.png, or <video>/*.png.")
+    ],
+    split: Split = "val",
+    videos: Videos = None,
+    sets: Sets = None,
+    annotations: Annotations = None,
+    missing: Annotated[
+        str, typer.Option("--missing", help="refuse, or empty: score missing prediction frames as empty.")
+    ] = "refuse",
+    workers: Workers = None,
+    report: Report = None,
+) -> int:
+    """Score predictions, ours or anybody's: J, F and J&F under the identity and the matched protocol."""
+    from carvid.davis.evaluate import evaluate as score
+
+    if missing not in ("refuse", "empty"):
+        raise UsageError(f"--missing is {missing!r}; expected refuse or empty")
+    scores = score(
+        davis_root,
+        predictions,
+        split=split,
+        videos=_names(videos),
+        sets=_numbers(sets),
+        annotations=annotations,
+        missing="empty" if missing == "empty" else "refuse",
+        workers=workers,
+        report=report,
+    )
+    return _tell(scores)
+
+
+def refdavis(
+    davis_root: Root,
+    out: options.Out,
+    split: Split = "val",
+    videos: Videos = None,
+    sets: Sets = None,
+    annotations: Annotations = None,
+    model: options.Model = None,
+    proposer: options.Proposer = None,
+    classifier: options.Classifier = None,
+    preset: options.Preset = "refdavis",
+    negatives: options.Negatives = None,
+    crf: options.Crf = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    offline: options.Offline = False,
+    allow_pickle: options.AllowPickle = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove a run of other weights or settings that lies there.")
+    ] = False,
+    workers: Workers = None,
+    report: Report = None,
+) -> int:
+    """Segment a split with every expression set, then score it. Run it again to go on where it stopped."""
+    from carvid.davis.dataset import read_dataset
+
+    # The tree is checked whole before any weights are loaded.
+    dataset = read_dataset(
+        davis_root, split=split, videos=_names(videos), sets=_numbers(sets), annotations=annotations
+    )
+    from carvid.davis.evaluate import evaluate as score
+    from carvid.davis.runner import run_refdavis
+    from carvid.segmenter import VideoSegmenter
+
+    segmenter = VideoSegmenter.from_pretrained(
+        model,
+        queries=dataset.videos[0].expressions[dataset.sets[0]],
+        proposer=proposer,
+        classifier=classifier,
+        preset=preset,
+        negatives=options.texts(negatives),
+        crf=crf,
+        device=device,
+        dtype=dtype,
+        offline=offline,
+        allow_pickle=allow_pickle,
+    )
+    ran = run_refdavis(dataset, segmenter, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
+    typer.echo(
+        f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
+        err=True,
+    )
+    scores = score(
+        davis_root,
+        out,
+        split=split,
+        videos=_names(videos),
+        sets=dataset.sets,
+        annotations=annotations,
+        workers=workers,
+        report=report,
+    )
+    return _tell(scores)
+
+
+def _tell(scores: Scores) -> int:
+    from carvid.davis.tables import markdown
+
+    typer.echo(markdown(scores))
+    for refusal in scores.refusals:
+        typer.echo(f"carvid: {refusal}", err=True)
+    return InputError.exit_code if scores.refusals else 0
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _numbers(given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError:
+        raise UsageError(f"--sets is {given!r}; expected numbers from 0 to 3, such as 0,1") from None
