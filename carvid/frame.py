@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,23 @@ class RecurrentStep:
         return RecurrentStep(live=live, scores=tuple(score[place[i]] for i in live))
 
 
+@dataclass(frozen=True)
+class SamRecord:
+    """What the SAM ensemble did with one query's mask in one frame.
+
+    matched: SAM masks with IoM above phi_iom. iou: of their union and the CRF mask; None without a match.
+    replaced: whether the union took the CRF mask's place.
+    """
+
+    matched: int = 0
+    iou: float | None = None
+    replaced: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields for results.jsonl, IoU rounded to 6 decimals."""
+        return {**asdict(self), "iou": None if self.iou is None else round(self.iou, 6)}
+
+
 @dataclass(frozen=True, eq=False)
 class FrameResult:
     """The masks of one frame, for N queries in the order the caller gave them.
@@ -53,6 +71,7 @@ class FrameResult:
     scores: (N,) float32 in [0, 1], the query's last score P_t^{ii}.
     present: (N,) bool, whether the query survived with score >= theta.
     steps: the recurrence, one entry per step.
+    sam: what the SAM ensemble did with each query's mask; None where it did not run.
     """
 
     index: int
@@ -64,3 +83,4 @@ class FrameResult:
     scores: NDArray[np.float32]
     present: NDArray[np.bool_]
     steps: tuple[RecurrentStep, ...]
+    sam: tuple[SamRecord, ...] | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -16,15 +14,20 @@ from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts, FrameClassifier
 from carvid.car.proposals import FrameFeatures, MaskProposer, ProposalOptions, ProposalTexts, look
-from carvid.car.recurrence import Recurrence, recur, scatter
+from carvid.car.recurrence import Proposer, Recurrence, recur, scatter
 from carvid.clip.device import resolve_device, resolve_dtype
 from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
 from carvid.clip.preprocess import PreprocessOptions, preprocess
 from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame, FrameResult, SamRecord
 from carvid.refine.crf import DenseCRF
+from carvid.sam.ensemble import SamEnsemble, SamOptions
+from carvid.sam.load import LoadedSam, load_sam
+from carvid.sam.matching import label_map
+from carvid.sam.names import resolve_sam
+from carvid.stopwatch import Stopwatch
 from carvid.wording import fill
 
 # A label map is 8 bits deep, and 0 is the background.
@@ -43,7 +46,8 @@ class SeenFrame:
 class VideoSegmenter:
     """Segments frames with one query set shared by all of them.
 
-    queries: as given, duplicates included. seconds: time spent so far per stage, in seconds.
+    queries: as given, duplicates included. stopwatch: where time goes; put one in its place that waits for
+    the device to measure on an accelerator.
     Nothing but that and the spatial lattice of the CRF is kept from frame to frame.
     """
 
@@ -55,10 +59,12 @@ class VideoSegmenter:
         settings: Settings,
         *,
         truncate: bool = False,
+        sam: LoadedSam | None = None,
+        sam_options: SamOptions | None = None,
     ) -> None:
         self.queries = _checked(queries)
         self.settings = settings
-        self.seconds: dict[str, float] = {}
+        self.stopwatch = Stopwatch()
         # Duplicates share one place in the softmax, where they would halve each other's score.
         self._unique = tuple(dict.fromkeys(query.strip() for query in self.queries))
         self._place = [self._unique.index(query.strip()) for query in self.queries]
@@ -69,6 +75,8 @@ class VideoSegmenter:
         self._proposer = MaskProposer(proposer.tower, f_texts, options)
         self._classifier_texts = g_texts
         self._crf = DenseCRF(device=proposer.device) if settings.crf else None
+        self._sam, self._sam_options = sam, sam_options
+        self._ensemble = None if sam is None else SamEnsemble.from_loaded(sam, sam_options)
 
     @classmethod
     def from_pretrained(
@@ -89,6 +97,8 @@ class VideoSegmenter:
         background: Sequence[str] | None = None,
         negatives: Sequence[str] | None = None,
         crf: bool | None = None,
+        sam: str | PathLike[str] | None = None,
+        sam_options: SamOptions | None = None,
         device: str = "auto",
         dtype: str = "auto",
         truncate: bool = False,
@@ -99,7 +109,8 @@ class VideoSegmenter:
 
         model: names f and g (`carvid models` lists names); proposer and classifier override one each; without
         any the preset's own. The keywords from mode to crf override the preset. An empty background or
-        negatives means none. Raises UsageError for options and queries, WeightsError for weights.
+        negatives means none. sam: a SAM that refines the masks; sam_options: how it is asked.
+        Raises UsageError for options and queries, WeightsError for weights.
         """
         settings = load_settings(
             preset,
@@ -117,15 +128,29 @@ class VideoSegmenter:
         )
         _checked(queries)
         specs = resolve_pair(settings.model if model is None else model, proposer, classifier)
+        sam_spec = None if sam is None else resolve_sam(sam)
         place = resolve_device(device)
-        clips = load_pair(
-            *specs,
-            device=place,
-            dtype=resolve_dtype(dtype, place),
-            offline=offline,
-            allow_pickle=allow_pickle,
-        )
-        return cls(*clips, queries, settings, truncate=truncate)
+        options: dict[str, Any] = {
+            "device": place,
+            "dtype": resolve_dtype(dtype, place),
+            "offline": offline,
+            "allow_pickle": allow_pickle,
+        }
+        # SAM first: of what is not to be had, the larger download should be missed before CLIP is loaded.
+        loaded_sam = None if sam_spec is None else load_sam(sam_spec, **options)
+        clips = load_pair(*specs, **options)
+        return cls(*clips, queries, settings, truncate=truncate, sam=loaded_sam, sam_options=sam_options)
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall-clock seconds spent so far per stage: resize (of f's and of g's input), trunk, cam, affinity,
+        prompts (with the recurrence's own work), classifier, crf or threshold, sam/..., result."""
+        return self.stopwatch.seconds
+
+    @property
+    def texts(self) -> tuple[ProposalTexts, ClassifierTexts]:
+        """The embedded texts of f and of g; a query that was given twice is there once."""
+        return self._proposer.texts, self._classifier_texts
 
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
         """Segment each frame as it is asked for. Bare images are numbered from 0."""
@@ -140,29 +165,48 @@ class VideoSegmenter:
     def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrame:
         """What f sees of a frame before any query is known; other query sets of the same CLIPs may share it."""
         frame = _as_frame(frame, 0)
-        image = torch.from_numpy(np.array(frame.image)).to(self._proposer_clip.device)
-        with self._timed("trunk"):
-            return SeenFrame(frame, image, look(self._proposer_clip.tower, self._planes(image)))
+        with self.stopwatch.stage("resize"):
+            image = torch.from_numpy(np.array(frame.image)).to(self._proposer_clip.device)
+            planes = self._planes(image)
+        with self.stopwatch.stage("trunk"):
+            features = look(self._proposer_clip.tower, planes)
+        return SeenFrame(frame, image, features)
 
     @torch.inference_mode()
     def segment(self, seen: SeenFrame) -> FrameResult:
         """The recurrence and the refinement on a frame that was seen."""
         image, size = seen.image, (seen.image.shape[0], seen.image.shape[1])
-        with self._timed("cam"):
+        watch, settings = self.stopwatch, self.settings
+        with watch.stage("cam"):
             proposer = self._proposer.on(seen.features, size)
-        settings = self.settings
         classifier = FrameClassifier(
             image, self._encode, self._classifier_texts, settings.eta, settings.prompts
         )
-        with self._timed("recurrence"):
-            found = recur(proposer, classifier, len(self._unique), settings.theta)
-        with self._timed("crf" if self._crf else "threshold"):
-            masks, label_map = self._masks(image, found)
-        return self._result(seen.frame, found, masks, label_map)
+        with watch.stage("prompts"):
+            found = recur(_Timed(proposer, watch), classifier, len(self._unique), settings.theta)
+        with watch.stage("crf" if self._crf else "threshold"):
+            masks, responses = self._masks(image, found)
+        # An absent query's mask is empty, also where it was the last one standing.
+        if not all(found.present[query] or settings.keep_best for query in found.kept):
+            masks = torch.zeros_like(masks)
+        records = None
+        if self._ensemble is not None:
+            refined = self._ensemble.refine(image, masks)
+            masks, records = refined.masks, refined.records
+            watch.seconds.update({f"sam/{stage}": spent for stage, spent in self._ensemble.seconds.items()})
+        with watch.stage("result"):
+            return self._result(seen.frame, found, masks, label_map(masks, responses), records)
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """Another query set on the same weights, settings and lattices."""
-        other = VideoSegmenter(self._proposer_clip, self._classifier_clip, queries, self.settings)
+        other = VideoSegmenter(
+            self._proposer_clip,
+            self._classifier_clip,
+            queries,
+            self.settings,
+            sam=self._sam,
+            sam_options=self._sam_options,
+        )
         other._crf = self._crf
         return other
 
@@ -180,6 +224,18 @@ class VideoSegmenter:
             "device": str(self._proposer_clip.device),
             "dtype": str(self._proposer_clip.dtype).removeprefix("torch."),
             "settings": settings,
+            "sam": self._describe_sam(),
+        }
+
+    def _describe_sam(self) -> dict[str, Any] | None:
+        if self._sam is None or self._ensemble is None:
+            return None
+        sam = self._sam
+        return {
+            "name": sam.name,
+            "sha256": sam.sha256,
+            "source": sam.source,
+            "options": asdict(self._ensemble.options),
         }
 
     def _embed(
@@ -216,29 +272,35 @@ class VideoSegmenter:
     def _encode(self, prompted: Tensor) -> Tensor:
         """g's embeddings (K, d) of prompted images (K, H, W, 3) uint8 RGB."""
         clip = self._classifier_clip
-        with self._timed("classifier"):
-            return clip.tower.embed(preprocess(prompted, clip.preprocess).to(clip.dtype))
+        with self.stopwatch.stage("resize"):
+            planes = preprocess(prompted, clip.preprocess).to(clip.dtype)
+        with self.stopwatch.stage("classifier", items=len(planes)):
+            return clip.tower.embed(planes)
 
     def _masks(self, image: Tensor, found: Recurrence) -> tuple[Tensor, Tensor]:
-        """Masks of the kept queries (K, H, W) bool and the label map (H, W), values 0 .. K."""
+        """Masks (K, H, W) bool of the kept queries, and how strongly each responds (K, H, W)."""
         if self._crf is None:
             cut, responses = self.settings.eta, found.proposals
         elif self.settings.mode == "refer":
             cut, responses = 0.5, self._crf.refine_binary(image, found.proposals)
         else:
-            labels = self._crf.refine_labels(image, found.proposals).argmax(0)
-            return labels == torch.arange(1, len(found.kept) + 1, device=labels.device)[:, None, None], labels
-        strongest, query = responses.max(0)
-        return responses > cut, torch.where(strongest > cut, query + 1, 0)
+            shares = self._crf.refine_labels(image, found.proposals)  # (K + 1, H, W), background first
+            queries = torch.arange(1, len(found.kept) + 1, device=shares.device)
+            return shares.argmax(0) == queries[:, None, None], shares[1:]
+        return responses > cut, responses
 
-    def _result(self, frame: Frame, found: Recurrence, masks: Tensor, label_map: Tensor) -> FrameResult:
+    def _result(
+        self,
+        frame: Frame,
+        found: Recurrence,
+        masks: Tensor,
+        label_map: Tensor,
+        records: tuple[SamRecord, ...] | None,
+    ) -> FrameResult:
         count = len(self._unique)
-        shown = [
-            query in found.kept and (found.present[query] or self.settings.keep_best)
-            for query in range(count)
-        ]
-        if not all(shown[query] for query in found.kept):
-            masks, label_map = torch.zeros_like(masks), torch.zeros_like(label_map)
+        if records is not None:
+            by_query = dict(zip(found.kept, records, strict=True))
+            records = tuple(by_query.get(query, SamRecord()) for query in self._place)
         # The label of a query is its first place among the queries given.
         labels = torch.tensor([0, *(self._place.index(query) + 1 for query in found.kept)], dtype=torch.uint8)
         place = self._place
@@ -253,15 +315,20 @@ class VideoSegmenter:
             scores=np.array(found.scores, np.float32)[place],
             present=np.array(found.present)[place],
             steps=steps,
+            sam=records,
         )
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+@dataclass(frozen=True)
+class _Timed:
+    """A proposer whose time counts as the stage `affinity`."""
+
+    proposer: Proposer
+    watch: Stopwatch
+
+    def propose(self, live: Sequence[int]) -> Tensor:
+        with self.watch.stage("affinity"):
+            return self.proposer.propose(live)
 
 
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:

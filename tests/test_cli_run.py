@@ -14,11 +14,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.media import moving_square, truncate, write_folder, write_video
-from tests.tiny_clip import make_tiny_clip
 
 from carvid.sinks.palette import read_label_png
 from carvid.sinks.results import read_results
+from tests.media import moving_square, truncate, write_folder, write_video
+from tests.tiny_clip import make_tiny_clip
+from tests.tiny_sam import make_tiny_sam
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -224,7 +225,10 @@ def test_pulling_what_cannot_be_had_exits_three() -> None:
 
 
 def test_help_and_version_need_no_torch() -> None:
-    code = "import sys\nfrom carvid.cli import app\nsys.argv = ['carvid', '--version']\ntry:\n    app()\nexcept SystemExit:\n    pass\nprint('torch' in sys.modules)"
+    code = (
+        "import sys; from carvid.cli import app; sys.argv = ['carvid', '--version']\n"
+        "try:\n    app()\nexcept SystemExit:\n    print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].startswith("carvid 0.")
     assert done.stdout.splitlines()[1] == "False"
@@ -241,3 +245,20 @@ def test_a_real_folder_and_a_real_video(model: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert read_label_png(tmp_path / "bed" / "masks" / "00001.png").shape == (540, 960)
+
+
+def test_sam_refines_and_is_recorded(model: Path, video: Path, tmp_path: Path) -> None:
+    sam = make_tiny_sam(tmp_path / "sam")
+    arguments = ("run", video, "a car", "--model", model, "--theta", 0, "--no-overlay", "--stop-frame", 3)
+    done = carvid(
+        *arguments, "-o", tmp_path / "out", "--sam", sam, "--sam-every", 2, "--sam-points", "guided"
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert told["segmenter"]["sam"]["options"]["points"] == "guided"
+    lines = list(read_results(tmp_path / "out" / "results.jsonl"))
+    assert ["sam" in line["queries"][0] for line in lines] == [True, False, True]
+    assert set(lines[0]["queries"][0]["sam"]) == {"matched", "iou", "replaced"}
+    refused = carvid(*arguments, "-o", tmp_path / "no", "--sam", "./nowhere")
+    assert refused.returncode == 3
+    assert not (tmp_path / "no").exists()

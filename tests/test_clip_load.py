@@ -182,7 +182,7 @@ def spoil(state, name, value):
         ),
         (
             lambda state: state.update({"visual.extra": torch.zeros(1)}),
-            "have no place in the CLIP.*: visual.extra",
+            "have no place in the model.*: visual.extra",
         ),
         (
             lambda state: state.update({PATCHES: state[PATCHES].to(torch.int8)}),

@@ -120,7 +120,8 @@ def test_a_frame_gives_the_same_result_whatever_came_before(model: Path) -> None
 def test_time_is_counted_by_stage(model: Path) -> None:
     segmenter = made(model)
     segmenter.step(IMAGE)
-    assert set(segmenter.seconds) == {"trunk", "cam", "recurrence", "classifier", "crf"}
+    stages = {"resize", "trunk", "cam", "affinity", "prompts", "classifier", "crf", "result"}
+    assert set(segmenter.seconds) == stages
     assert all(spent > 0 for spent in segmenter.seconds.values())
 
 

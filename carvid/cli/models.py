@@ -23,8 +23,9 @@ def show() -> None:
     """Names, sizes, and what is cached."""
     from carvid.clip.catalog import list_models
     from carvid.clip.hub import cache_folder
+    from carvid.sam.catalog import list_sams
 
-    for entry in list_models():
+    for entry in (*list_models(), *list_sams()):
         parameters = f"{entry.parameters / 1e6:.0f} M parameters, " if entry.parameters else ""
         size = f"{entry.size_mb:.0f} MB" if entry.size_mb >= 1 else "no download"
         state = "ready" if entry.cached else "not cached"
@@ -37,6 +38,8 @@ def pull(
 ) -> None:
     """Fetch the weights of NAME into the cache."""
     from carvid.clip import catalog
+    from carvid.sam import catalog as sam_catalog
+    from carvid.sam.names import NAMED_SAMS
 
     with Progress(
         TextColumn("{task.description}"),
@@ -52,7 +55,8 @@ def pull(
                 tasks[repository] = bar.add_task(repository, total=total)
             bar.update(tasks[repository], completed=done, total=total)
 
-        folders = catalog.pull(name, progress=report)
+        fetch = sam_catalog.pull if name in NAMED_SAMS else catalog.pull
+        folders = fetch(name, progress=report)
     if not folders:
         typer.echo(f"{name} needs no download")
     for folder in folders:

@@ -60,6 +60,14 @@ Negatives = Annotated[
 Crf = Annotated[
     bool | None, typer.Option("--crf/--no-crf", help="Refine by the dense CRF, or cut the proposals at eta.")
 ]
+Sam = Annotated[
+    str | None,
+    typer.Option("--sam", help="Refine the masks by Segment Anything: a name, a folder or a file."),
+]
+SamPoints = Annotated[
+    str, typer.Option("--sam-points", help="full: the whole point grid; guided: only near the masks.")
+]
+SamEvery = Annotated[int, typer.Option("--sam-every", help="Run SAM on one frame of so many.")]
 Truncate = Annotated[
     bool, typer.Option("--truncate", help="Cut queries that are too long instead of refusing them.")
 ]

@@ -37,6 +37,9 @@ def run(
     background: options.Background = None,
     negatives: options.Negatives = None,
     crf: options.Crf = None,
+    sam: options.Sam = None,
+    sam_points: options.SamPoints = "full",
+    sam_every: options.SamEvery = 1,
     truncate: options.Truncate = False,
     separate: Annotated[bool, typer.Option("--separate", help="Write one mask per query and frame.")] = False,
     overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.")] = True,
@@ -59,6 +62,8 @@ def run(
     from carvid.clip.hub import locate
     from carvid.clip.names import resolve_pair
     from carvid.config import load_settings
+    from carvid.sam.catalog import locate as locate_sam
+    from carvid.sam.names import resolve_sam
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
 
@@ -76,7 +81,10 @@ def run(
         check_output(folder, frames.info.path, overwrite=overwrite)
         for spec in resolve_pair(model or load_settings(preset).model, proposer, classifier):
             locate(spec, offline=offline, allow_pickle=allow_pickle)
+        if sam is not None:
+            locate_sam(resolve_sam(sam), offline=offline, allow_pickle=allow_pickle)
         from carvid.job import OutputOptions, run_job
+        from carvid.sam.ensemble import SamOptions
         from carvid.segmenter import VideoSegmenter
 
         segmenter = VideoSegmenter.from_pretrained(
@@ -95,6 +103,8 @@ def run(
             background=options.texts(background),
             negatives=options.texts(negatives),
             crf=crf,
+            sam=sam,
+            sam_options=SamOptions(points=sam_points, every=sam_every),
             device=device,
             dtype=dtype,
             truncate=truncate,

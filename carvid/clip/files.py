@@ -24,10 +24,10 @@ MERGES = "merges.txt"
 
 @dataclass(frozen=True)
 class ClipFiles:
-    """The names of a CLIP's files inside one folder or repository.
+    """The names of a model's files inside one folder or repository.
 
     weights: one file, or the index of a sharded model (its shards are named inside it).
-    others: configuration, preprocessing and vocabulary.
+    others: configuration, preprocessing and, for a CLIP, vocabulary.
     """
 
     weights: str
@@ -39,15 +39,18 @@ class ClipFiles:
         return self.weights == SAFETENSORS_INDEX
 
 
-def choose_files(names: Collection[str], *, where: str, pickle: bool) -> ClipFiles:
+def choose_files(
+    names: Collection[str], *, where: str, pickle: bool, model: str = "a CLIP", vocabulary: bool = True
+) -> ClipFiles:
     """Choose what to read among the file `names` of `where`: safetensors, or a pickle where `pickle` allows.
 
+    model: what messages call it. vocabulary: whether it needs a tokenizer.
     Raises WeightsError that names what is missing, or the pickle that was refused.
     """
     if CONFIG not in names:
-        raise WeightsError(f"{where} holds no {CONFIG}: expected a CLIP in Hugging Face format")
+        raise WeightsError(f"{where} holds no {CONFIG}: expected {model} in Hugging Face format")
     tokenizer = [name for name in (TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, MERGES) if name in names]
-    if not has_vocabulary(names):
+    if vocabulary and not has_vocabulary(names):
         raise WeightsError(f"{where} holds no vocabulary: expected {TOKENIZER}, or {VOCABULARY} and {MERGES}")
     others = (CONFIG, *(name for name in (PREPROCESSOR,) if name in names), *tokenizer)
     for weights in (SAFETENSORS, SAFETENSORS_INDEX):

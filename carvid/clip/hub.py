@@ -11,6 +11,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -45,6 +46,24 @@ Progress = Callable[[int, int], None]
 #: which huggingface_hub reads for the same purpose, overrides it.
 ANSWER_SECONDS = 3.0
 
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is sought in a repository, and what to do where it is not to be had.
+
+    choose: picks the files, as `choose_files` does. ways_out: the end of the message.
+    """
+
+    choose: Callable[..., ClipFiles]
+    ways_out: str
+
+
+CLIP = Wanted(
+    choose_files,
+    "name a local folder or file of weights (--model DIR); or try carvid with its embedded model "
+    "(--model shapes)",
+)
+
 _POLL_SECONDS = 0.2
 _T = TypeVar("_T")
 
@@ -54,10 +73,10 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def cached(repository: str, *, pickle: bool) -> Path | None:
+def cached(repository: str, *, pickle: bool, wanted: Wanted = CLIP) -> Path | None:
     """The cached snapshot of `repository` that holds every file needed, or None."""
     try:
-        return _snapshot(repository, pickle=pickle)
+        return _snapshot(repository, wanted, pickle=pickle)
     except WeightsError:
         return None
 
@@ -72,7 +91,12 @@ def cached_vocabulary(repository: str) -> Path | None:
 
 
 def locate(
-    spec: ClipSpec, *, offline: bool = False, allow_pickle: bool = False, progress: Progress | None = None
+    spec: ClipSpec,
+    *,
+    offline: bool = False,
+    allow_pickle: bool = False,
+    progress: Progress | None = None,
+    wanted: Wanted = CLIP,
 ) -> Path | None:
     """Where the files of `spec` lie on this machine, fetched where need be; None for random weights.
 
@@ -84,7 +108,7 @@ def locate(
     if spec.kind != "hub":
         return Path(spec.location)
     pickle = allow_pickle or spec.trusted_pickle
-    return fetch(spec.location, pickle=pickle, offline=offline, progress=progress)
+    return fetch(spec.location, pickle=pickle, offline=offline, progress=progress, wanted=wanted)
 
 
 def fetch(
@@ -94,41 +118,44 @@ def fetch(
     offline: bool = False,
     refresh: bool = False,
     progress: Progress | None = None,
+    wanted: Wanted = CLIP,
 ) -> Path:
-    """The local folder with the CLIP of `repository` (`org/name`): cached, or fetched into the cache.
+    """The local folder with the model of `repository` (`org/name`): cached, or fetched into the cache.
 
     pickle: whether pytorch_model.bin will do where there are no safetensors.
     offline: look into the cache alone, as HF_HUB_OFFLINE does.
     refresh: ask the hub for the newest revision even where the cache is complete.
+    wanted: which files make the model, a CLIP's where nothing is said.
 
     Raises WeightsError, within `ANSWER_SECONDS` where the hub cannot be reached, that names the repository,
     the cache folder and the ways out.
     """
     try:
         if not refresh:
-            return _snapshot(repository, pickle=pickle)
+            return _snapshot(repository, wanted, pickle=pickle)
         reason = "the hub has to be asked for its newest revision"
     except WeightsError as error:
         reason = str(error)
     if offline or constants.HF_HUB_OFFLINE:
         switch = "--offline" if offline else "HF_HUB_OFFLINE"
-        raise _not_to_be_had(repository, f"{switch} is set, and {reason}")
-    sizes = _list_files(repository)
-    files = choose_files(sizes.keys(), where=f"the repository {repository}", pickle=pickle)
-    _download(repository, files, sizes, progress)
-    return _snapshot(repository, pickle=pickle)
+        raise _not_to_be_had(repository, f"{switch} is set, and {reason}", wanted)
+    sizes = _list_files(repository, wanted)
+    files = wanted.choose(sizes.keys(), where=f"the repository {repository}", pickle=pickle)
+    _download(repository, files, sizes, progress, wanted)
+    return _snapshot(repository, wanted, pickle=pickle)
 
 
-def _snapshot(repository: str, *, pickle: bool) -> Path:
+def _snapshot(repository: str, wanted: Wanted, *, pickle: bool) -> Path:
     config = try_to_load_from_cache(repository, CONFIG)
     if not isinstance(config, str):
         raise WeightsError(f"{repository} is not in the cache")
     folder = Path(config).parent
-    weight_files(folder, choose_files(names_in(folder), where=f"the cached {repository}", pickle=pickle))
+    files = wanted.choose(names_in(folder), where=f"the cached {repository}", pickle=pickle)
+    weight_files(folder, files)
     return folder
 
 
-def _list_files(repository: str) -> dict[str, int]:
+def _list_files(repository: str, wanted: Wanted) -> dict[str, int]:
     """The repository's files and their sizes in bytes."""
     chosen = "HF_HUB_ETAG_TIMEOUT" in os.environ
     seconds = float(constants.HF_HUB_ETAG_TIMEOUT) if chosen else ANSWER_SECONDS
@@ -136,24 +163,27 @@ def _list_files(repository: str) -> dict[str, int]:
     asking = _Background(lambda: HfApi().model_info(repository, timeout=seconds, files_metadata=True))
     try:
         if not asking.wait(seconds):
-            raise _not_to_be_had(repository, f"{constants.ENDPOINT} did not answer within {seconds:g} s")
+            reason = f"{constants.ENDPOINT} did not answer within {seconds:g} s"
+            raise _not_to_be_had(repository, reason, wanted)
         info = asking.result()
     except (HfHubHTTPError, OSError, ValueError, _transport_error()) as error:
-        raise _not_to_be_had(repository, _reason(error)) from error
+        raise _not_to_be_had(repository, _reason(error), wanted) from error
     return {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
-def _download(repository: str, files: ClipFiles, sizes: dict[str, int], progress: Progress | None) -> None:
+def _download(
+    repository: str, files: ClipFiles, sizes: dict[str, int], progress: Progress | None, wanted: Wanted
+) -> None:
     """Fetch `files` of `repository`; a sharded model's index first, since it names the shards."""
     blobs = cache_folder() / f"models--{repository.replace('/', '--')}" / "blobs"
     before = _folder_bytes(blobs)
-    wanted = [*files.others, files.weights]
+    names = [*files.others, files.weights]
 
     def work() -> None:
-        for name in wanted:  # grows when the index has come
+        for name in names:  # grows when the index has come
             path = hf_hub_download(repository, name, etag_timeout=ANSWER_SECONDS)
             if name == SAFETENSORS_INDEX:
-                wanted.extend(shards_of(Path(path)))
+                names.extend(shards_of(Path(path)))
 
     were_disabled = are_progress_bars_disabled()
     disable_progress_bars()
@@ -161,16 +191,16 @@ def _download(repository: str, files: ClipFiles, sizes: dict[str, int], progress
         fetching = _Background(work)
         while not fetching.wait(_POLL_SECONDS):
             if progress is not None:
-                total = sum(sizes.get(name, 0) for name in wanted)
+                total = sum(sizes.get(name, 0) for name in names)
                 progress(min(max(_folder_bytes(blobs) - before, 0), total), total)
         fetching.result()
     except (HfHubHTTPError, OSError, ValueError, _transport_error()) as error:
-        raise _not_to_be_had(repository, _reason(error)) from error
+        raise _not_to_be_had(repository, _reason(error), wanted) from error
     finally:
         if not were_disabled:
             enable_progress_bars()
     if progress is not None:
-        total = sum(sizes.get(name, 0) for name in wanted)
+        total = sum(sizes.get(name, 0) for name in names)
         progress(total, total)
 
 
@@ -184,12 +214,11 @@ def _folder_bytes(folder: Path) -> int:
     return total
 
 
-def _not_to_be_had(repository: str, reason: str) -> WeightsError:
+def _not_to_be_had(repository: str, reason: str, wanted: Wanted) -> WeightsError:
     return WeightsError(
         f"cannot get the weights of {repository}: {reason}. Cache folder: {cache_folder()}. Ways out: fetch "
         f"them beforehand where there is a network (carvid models pull {repository}) and point HF_HOME at "
-        "that cache, then --offline needs no network; name a local folder or file of weights (--model DIR); "
-        "or try carvid with its embedded model (--model shapes)"
+        f"that cache, then --offline needs no network; {wanted.ways_out}"
     )
 
 

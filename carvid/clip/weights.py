@@ -53,7 +53,7 @@ def check_state_dict(
         raise WeightsError(f"{where}: {len(missing)} tensors are missing: {_list(missing)}")
     if unknown := sorted(given.keys() - expected.keys()):
         raise WeightsError(
-            f"{where}: {len(unknown)} tensors have no place in the CLIP its configuration describes: "
+            f"{where}: {len(unknown)} tensors have no place in the model its configuration describes: "
             f"{_list(unknown)}"
         )
     wrong = [

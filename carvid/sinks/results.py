@@ -22,7 +22,7 @@ SCORE_DIGITS = 6
 
 def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> dict[str, Any]:
     """What one line says of a frame; see `ResultsSink`."""
-    return {
+    record: dict[str, Any] = {
         "index": result.index,
         "pts_seconds": result.pts_seconds,
         "name": frame.name,
@@ -44,6 +44,10 @@ def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> d
             for step in result.steps
         ],
     }
+    if result.sam is not None:
+        for query, done in zip(record["queries"], result.sam, strict=True):
+            query["sam"] = done.as_json()
+    return record
 
 
 class ResultsSink:
@@ -52,7 +56,8 @@ class ResultsSink:
     A line holds `index`, `pts_seconds` (null where the source gives none), `name`; per query, in the caller's
     order, `query`, `score` and `present`, and of its own mask `area_px`, `box_xywh` (null when empty) and
     `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and scores, step by
-    step. Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line
+    step. Where the SAM ensemble ran, each query also has `sam`: `matched`, `iou` (null without a match) and
+    `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line
     for every reader whatever a query holds. A line is handed to the operating system whole as soon as its
     frame is done; one that fails half-way, on a full disk say, is taken back.
     """

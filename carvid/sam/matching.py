@@ -1,0 +1,69 @@
+"""The ensemble's arithmetic: IoM, matching, union, replacement, and the label map after it. No state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from carvid.frame import SamRecord
+from carvid.sam.packed import PackedMasks, intersections
+
+PHI_IOM = 0.7
+PHI_IOU = 0.7
+
+
+def iom(masks: PackedMasks, segments: PackedMasks) -> Tensor:
+    """|A n B| / min(|A|, |B|) of all pairs: (N, M) float64 on the CPU; 0 where either is empty."""
+    overlap = intersections(masks, segments).cpu().double()
+    smaller = torch.minimum(masks.areas()[:, None], segments.areas()[None]).cpu().double()
+    return torch.where(smaller > 0, overlap / smaller.clamp_min(1), 0.0)
+
+
+def match(ioms: Tensor, phi_iom: float = PHI_IOM) -> Tensor:
+    """Which segments belong to which mask: (N, M) bool, IoM strictly above `phi_iom`."""
+    return ioms > phi_iom
+
+
+def iou(mask: Tensor, union: Tensor) -> float:
+    """IoU of two (H, W) bool masks; 0 when both are empty."""
+    total = int((mask | union).sum())
+    return int((mask & union).sum()) / total if total else 0.0
+
+
+def ensemble(
+    masks: Tensor, segments: PackedMasks, phi_iom: float = PHI_IOM, phi_iou: float = PHI_IOU
+) -> tuple[Tensor, tuple[SamRecord, ...]]:
+    """Replace each mask by the union of its segments where that is nearly the same mask.
+
+    masks: (N, H, W) bool, the CRF's. segments: SAM's, of the same size and on the same device.
+    A segment is matched to a mask when IoM > phi_iom; the union of a mask's matches replaces it when their
+    IoU > phi_iou; otherwise the mask stays. Returns (N, H, W) bool and a record per mask.
+    """
+    matched = match(iom(PackedMasks.pack(masks), segments), phi_iom)
+    refined = masks.clone()
+    records = []
+    for i, row in enumerate(matched):
+        chosen = row.nonzero()[:, 0]
+        if len(chosen) == 0:
+            records.append(SamRecord())
+            continue
+        union = segments.select(chosen).union().unpack()[0]
+        agreement = iou(masks[i], union)
+        replaced = agreement > phi_iou
+        if replaced:
+            refined[i] = union
+        records.append(SamRecord(matched=len(chosen), iou=agreement, replaced=replaced))
+    return refined, tuple(records)
+
+
+def label_map(masks: Tensor, responses: Tensor) -> Tensor:
+    """(H, W) int64: 0 where no mask is, else i + 1 of the mask there whose query responds most.
+
+    masks: (N, H, W) bool, possibly overlapping. responses: (N, H, W), larger where a query is surer. Where
+    masks are responses cut at a threshold this is the argmax of the responses; a replaced mask also covers
+    pixels below the threshold, and responses only decide where masks overlap. Ties go to the first query.
+    """
+    if len(masks) == 0:
+        return torch.zeros(masks.shape[1:], dtype=torch.int64, device=masks.device)
+    inside = torch.where(masks, responses.float(), -torch.inf)
+    return torch.where(masks.any(0), inside.argmax(0) + 1, 0)
