@@ -1,0 +1,1 @@
+"""Labelling a whole dataset of videos into one SQLite database, unattended."""

@@ -1,0 +1,121 @@
+"""A worker process as its parent sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from carvid.annotate.task import Task
+from carvid.annotate.worker import Setup
+
+Message = dict[str, Any]
+
+_END_SECONDS = 1.0
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from carvid.annotate.worker import main; main()"
+)
+
+
+class Child:
+    """A process running `carvid.annotate.worker`; its messages come through the queue it is given.
+
+    After the last message comes None: the process has ended.
+    """
+
+    def __init__(self, setup: Setup, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+        self._inbox = inbox
+        self._errors: deque[str] = deque(maxlen=20)
+        # A session of its own: Ctrl-C at the terminal reaches the parent alone, which decides what becomes of
+        # the videos in work.
+        self._process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", _START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._stdin: IO[bytes] = self._process.stdin
+        self._threads = [
+            threading.Thread(target=self._read_errors, args=(self._process.stderr,), daemon=True),
+            threading.Thread(target=self._read_messages, args=(self._process.stdout,), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._send(setup.to_json())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def label(self, task: Task, staged: Path) -> None:
+        """Give it a video to label into `staged`."""
+        self._send({"task": asdict(task), "staged": str(staged)})
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End it at once and wait until it is gone; not for long: one that hangs in the system may stay."""
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+            for thread in self._threads:
+                thread.join(_END_SECONDS)
+        # The pipe is broken by a message it did not live to read.
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+
+    def last_words(self) -> str:
+        """How it ended, and the last line it wrote to standard error; for a process that has ended."""
+        code = self._process.wait()
+        how = f"ended with exit code {code}"
+        if code < 0:
+            try:
+                how = f"was killed by {signal.Signals(-code).name}"
+            except ValueError:
+                how = f"was killed by signal {-code}"
+        # faulthandler tells the reason first and the Python stack after it.
+        fatal = [line for line in self._errors if line.startswith("Fatal Python error")]
+        said = fatal or [line for line in self._errors if line.strip()]
+        return f"{how} ({said[-1].strip()})" if said else how
+
+    def _send(self, message: Message) -> None:
+        # If it has ended, its None is on the way.
+        with suppress(BrokenPipeError):
+            self._stdin.write(json.dumps(message).encode() + b"\n")
+            self._stdin.flush()
+
+    def _read_messages(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            for line in stdout:
+                if line.endswith(b"\n"):
+                    self._inbox.put((self, json.loads(line)))
+        self._threads[0].join()
+        self._inbox.put((self, None))
+
+    def _read_errors(self, stderr: IO[bytes]) -> None:
+        with stderr:
+            for line in stderr:
+                self._errors.append(line.decode(errors="replace"))
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,62 @@
+"""Labelling one video into a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from carvid.annotate.model import Model, StreamOptions
+from carvid.annotate.staging import StagingWriter
+from carvid.annotate.task import Outcome, Task
+from carvid.sinks.manifest import identify_source
+from carvid.stream import open_frames
+
+
+def label_video(
+    task: Task,
+    model: Model,
+    stream: StreamOptions,
+    staged: Path,
+    progress: Callable[[int, int | None], None],
+) -> Outcome:
+    """Segment every frame of a video and write the rows to `staged`; if anything is raised, it is not there.
+
+    progress: told after each step how many frames are written and how many to expect.
+    Raises InputError for the source, UsageError for queries or a range that cannot be used, OutputError for
+    `staged`.
+    """
+    identity = identify_source(Path(task.source))
+    progress(0, None)
+    segmenter = model.segmenter(task.queries)
+    with open_frames(
+        task.source,
+        reader=stream.reader,
+        start_frame=task.start_frame,
+        stop_frame=task.stop_frame,
+        every=stream.every,
+        strict=stream.strict,
+    ) as frames:
+        expected = _expected(frames.info.frames_claimed, task, stream.every)
+        progress(0, expected)
+        with StagingWriter(staged, task.video_id, task.query_ids, model.settings.eta) as writer:
+            for result in segmenter.run(frames):
+                writer.write(result)
+                progress(writer.frame_count, expected)
+        rate = frames.info.frame_rate
+        return Outcome(
+            sha256=identity["sha256"],
+            size_bytes=identity["size_bytes"],
+            width=frames.info.width,
+            height=frames.info.height,
+            frame_rate=None if rate is None else f"{rate.numerator}/{rate.denominator}",
+            frame_count=writer.frame_count,
+            damage=[asdict(stretch) for stretch in frames.damage],
+        )
+
+
+def _expected(claimed: int | None, task: Task, every: int) -> int | None:
+    if claimed is None:
+        return None
+    stop = claimed if task.stop_frame is None else min(task.stop_frame, claimed)
+    return max(0, -(-(stop - task.start_frame) // every))

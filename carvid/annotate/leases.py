@@ -1,0 +1,105 @@
+"""Who is at work on a dataset: each process holds a lock that the system takes back however it ends.
+
+A lease in the database runs out by itself; the lock tells at once that its owner is gone. All processes that
+share a dataset run on one machine, as SQLite's write-ahead log asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from carvid.sinks.files import output_errors
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows, where only the end of a lease tells that its owner is gone.
+    fcntl = None  # type: ignore[assignment]
+
+WORK = "work"
+"""The folder in a dataset for what is there only while processes are at work on it."""
+
+
+class Presence:
+    """This process among those at work on a dataset; a context manager.
+
+    owner: names it. folder: its own, for files in work; gone afterwards.
+    """
+
+    def __init__(self, dataset: Path) -> None:
+        self.owner = secrets.token_hex(8)
+        self._dataset, self._work = dataset, dataset / WORK
+        self.folder = self._work / self.owner
+        self._lock: int | None = None
+
+    def __enter__(self) -> Presence:
+        """Raises OutputError if the dataset cannot be written."""
+        with self.alone(), output_errors(self._work):
+            self.folder.mkdir(parents=True)
+            self._lock = os.open(self._lock_file(self.owner), os.O_RDWR | os.O_CREAT, 0o666)
+            if fcntl is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.alone():
+            self._remove(self.owner)
+            if self._lock is not None:
+                os.close(self._lock)
+            if self._work.is_dir() and not any(self._work.iterdir()):
+                self._work.rmdir()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from coming, from sweeping and from opening the database meanwhile."""
+        with output_errors(self._dataset):
+            # The folder itself is locked: a file would be one more to remove, and could not be safely.
+            folder = os.open(self._dataset, os.O_RDONLY) if fcntl is not None else None
+        try:
+            if fcntl is not None and folder is not None:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def dead(self, owners: Iterable[str]) -> tuple[str, ...]:
+        """Those of the owners that have ended."""
+        return tuple(owner for owner in owners if owner != self.owner and not self._is_alive(owner))
+
+    def sweep(self) -> None:
+        """Remove what processes that have ended left behind."""
+        with self.alone():
+            if self._work.is_dir():
+                for owner in self.dead({entry.stem for entry in self._work.iterdir()}):
+                    self._remove(owner)
+
+    def _is_alive(self, owner: str) -> bool:
+        if fcntl is None:
+            return True
+        try:
+            lock = os.open(self._lock_file(owner), os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared, so that two processes that ask at the same time do not take each other for the owner.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def _remove(self, owner: str) -> None:
+        shutil.rmtree(self._work / owner, ignore_errors=True)
+        self._lock_file(owner).unlink(missing_ok=True)
+
+    def _lock_file(self, owner: str) -> Path:
+        return self._work / f"{owner}.lock"

@@ -1,0 +1,259 @@
+"""The workers of one process: started, given videos, watched, replaced."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from carvid import errors
+from carvid.annotate.agreement import agree
+from carvid.annotate.child import Child, Message, usable_cores
+from carvid.annotate.leases import Presence
+from carvid.annotate.ledger import Ledger
+from carvid.annotate.model import ModelOptions, StreamOptions, differences, fingerprint
+from carvid.annotate.schema import WAITING
+from carvid.annotate.task import Outcome, Task
+from carvid.annotate.worker import Setup
+from carvid.errors import OutputError, UsageError, WeightsError
+from carvid.interrupt import Interrupt
+
+_TICK_SECONDS = 0.2
+_START_TRIES = 3
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """How the work is done; nothing here changes the labels.
+
+    workers: processes that label, each with the model loaded.
+    stall_seconds: a worker that says nothing for so long while it labels is ended, and its video has failed.
+    lease_seconds: how long a lease holds that is not renewed.
+    tries: how often a video is begun in one run whose worker dies; then it has failed.
+    grace_seconds: how long videos that are nearly done may go on after Ctrl-C.
+    """
+
+    workers: int = 1
+    stall_seconds: float = 300.0
+    lease_seconds: float = 60.0
+    tries: int = 2
+    grace_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers is {self.workers}; expected at least 1")
+        if self.stall_seconds <= 0:
+            raise UsageError(f"stall_seconds is {self.stall_seconds:g}; expected more than 0")
+
+
+class Progress(Protocol):
+    """Told how far the work is."""
+
+    def update(self, counts: Mapping[str, int], working: Mapping[str, tuple[int, int | None]]) -> None:
+        """Now and then. counts: videos by state. working: frames labelled and expected, by a video's path."""
+        ...
+
+
+@dataclass
+class _Worker:
+    child: Child
+    index: int
+    ready: bool = False
+    task: Task | None = None
+    staged: Path = Path()
+    frames: int = 0
+    expected: int | None = None
+    heard: float = field(default_factory=time.monotonic)
+
+
+class Supervisor:
+    """Labels what waits in a dataset; a context manager that ends the workers and gives back their videos."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        presence: Presence,
+        model: ModelOptions,
+        stream: StreamOptions,
+        options: WorkOptions,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """replace: whether labels made with other settings may be thrown away."""
+        self._ledger, self._presence = ledger, presence
+        self._model, self._stream, self._options = model, stream, options
+        self._replace = replace
+        self._inbox: queue.SimpleQueue[tuple[Child, Message | None]] = queue.SimpleQueue()
+        self._workers: dict[Child, _Worker] = {}
+        self._deaths: dict[int, int] = {}
+        self._failed_starts = 0
+        self._agreed = False
+        self._renewed = self._looked = time.monotonic()
+
+    def run(self, interrupt: Interrupt, progress: Progress | None = None) -> bool:
+        """Label until no video waits or is in work anywhere; False if an interrupt ended it before.
+
+        The first worker starts alone: what it finds wrong with the model or the settings is said once, and
+        weights are fetched once.
+        Raises UsageError for settings other than the dataset's, WeightsError, OutputError.
+        """
+        self._start(0)
+        stop_at: float | None = None
+        while True:
+            if interrupt.requested:
+                stop_at = stop_at or time.monotonic() + self._options.grace_seconds
+                if not self._busy() or time.monotonic() > stop_at:
+                    return False
+            elif self._agreed:
+                self._hand_out()
+                if not self._busy() and self._is_complete():
+                    return True
+            self._take_messages()
+            self._end_stalled()
+            self._renew(progress)
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers.values():
+            worker.child.kill()
+        for worker in self._workers.values():
+            worker.child.end()
+        for worker in self._busy():
+            # On a full disk this fails too; other processes see from this one's end that its leases are void.
+            with suppress(OutputError):
+                if worker.task is not None:
+                    self._ledger.release(worker.task.video_id)
+        self._workers.clear()
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers.values() if worker.task is not None]
+
+    def _start(self, index: int) -> None:
+        threads = max(1, usable_cores() // self._options.workers)
+        child = Child(Setup(self._model, self._stream, index, threads), self._inbox)
+        self._workers[child] = _Worker(child, index)
+
+    def _hand_out(self) -> None:
+        for worker in self._workers.values():
+            if worker.ready and worker.task is None:
+                task = self._ledger.claim(self._options.lease_seconds)
+                if task is None:
+                    return
+                worker.task, worker.frames, worker.expected = task, 0, None
+                worker.heard = time.monotonic()
+                worker.staged = self._presence.folder / f"{task.video_id}.sqlite"
+                worker.child.label(task, worker.staged)
+        starting = sum(not worker.ready for worker in self._workers.values())
+        wanted = min(self._options.workers - len(self._workers), self._ledger.counts()[WAITING] - starting)
+        free = sorted(set(range(self._options.workers)) - {worker.index for worker in self._workers.values()})
+        for index in free[: max(0, wanted)]:
+            self._start(index)
+
+    def _is_complete(self) -> bool:
+        """Whether nothing waits here or is in work elsewhere; takes over what processes that ended held."""
+        if self._ledger.counts()[WAITING]:
+            return False
+        if time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            if self._ledger.recover(self._presence.dead(self._ledger.lease_owners())):
+                return False
+        return self._ledger.is_settled()
+
+    def _take_messages(self) -> None:
+        try:
+            child, message = self._inbox.get(timeout=_TICK_SECONDS)
+            while True:
+                # A worker that was ended and forgotten may still have messages under way.
+                if child in self._workers:
+                    self._take(self._workers[child], message)
+                child, message = self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _take(self, worker: _Worker, message: Message | None) -> None:
+        worker.heard = time.monotonic()
+        if message is None:
+            self._bury(worker)
+        elif message["kind"] == "ready":
+            self._agree(message["description"])
+            worker.ready, self._failed_starts = True, 0
+        elif message["kind"] == "refused":
+            raise getattr(errors, message["error"])(message["message"])
+        elif worker.task is None:
+            return
+        elif message["kind"] == "progress":
+            worker.frames, worker.expected = message["frames"], message["expected"]
+        elif message["kind"] == "unwritable":
+            raise OutputError(message["message"])
+        else:
+            if message["kind"] == "failed":
+                self._ledger.fail(worker.task.video_id, message["message"])
+            else:
+                self._ledger.commit(worker.task.video_id, worker.staged, Outcome(**message["outcome"]))
+            worker.staged.unlink(missing_ok=True)
+            worker.task = None
+
+    def _agree(self, description: Mapping[str, Any]) -> None:
+        replace = self._replace and not self._agreed
+        before = agree(self._ledger, description, fingerprint(description), replace=replace)
+        if before is not None and not replace:
+            raise UsageError(
+                "this dataset was labelled with other settings:\n  "
+                + "\n  ".join(differences(before, description))
+                + "\nchoose another folder, or give --overwrite to throw away all its labels"
+            )
+        self._agreed = True
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker has ended by itself: its video has another try, or has failed."""
+        del self._workers[worker.child]
+        worker.child.end()
+        how = f"the process labelling it {worker.child.last_words()}"
+        if worker.task is not None:
+            video_id = worker.task.video_id
+            self._deaths[video_id] = self._deaths.get(video_id, 0) + 1
+            if self._deaths[video_id] < self._options.tries:
+                self._ledger.release(video_id)
+            else:
+                self._ledger.fail(video_id, f"{how}, {self._deaths[video_id]} times")
+            worker.staged.unlink(missing_ok=True)
+        elif not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _START_TRIES:
+                raise WeightsError(
+                    f"a worker {worker.child.last_words()} while it loaded the model, "
+                    f"{self._failed_starts} times in a row; is there memory for --workers "
+                    f"{self._options.workers}?"
+                )
+        if not self._workers and not self._agreed:
+            self._start(worker.index)
+
+    def _end_stalled(self) -> None:
+        limit = self._options.stall_seconds
+        for worker in self._busy():
+            if worker.task is not None and time.monotonic() - worker.heard > limit:
+                del self._workers[worker.child]
+                worker.child.end()
+                self._ledger.fail(
+                    worker.task.video_id,
+                    f"no progress for {limit:g} s after {worker.frames} frames; its process was ended",
+                )
+                worker.staged.unlink(missing_ok=True)
+
+    def _renew(self, progress: Progress | None) -> None:
+        if time.monotonic() - self._renewed >= min(5.0, self._options.lease_seconds / 3):
+            self._renewed = time.monotonic()
+            frames = {w.task.video_id: w.frames for w in self._busy() if w.task is not None}
+            self._ledger.renew(self._options.lease_seconds, frames)
+        if progress is not None:
+            working = {w.task.path: (w.frames, w.expected) for w in self._busy() if w.task is not None}
+            progress.update(self._ledger.counts(), working)

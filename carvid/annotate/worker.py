@@ -1,0 +1,108 @@
+"""A worker process: loads the model once, then labels the videos it is given, one at a time.
+
+It speaks JSON lines. In: first the set-up (`Setup`), then one task at a time with the path of its file.
+Out, each with "kind": ready (with the model's description) or refused; then per task progress (frames,
+expected) and at last done (with the outcome), failed (the video cannot be labelled) or unwritable (the file
+cannot be written).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from carvid.annotate.label import label_video
+from carvid.annotate.model import Model, ModelOptions, StreamOptions
+from carvid.annotate.task import Task
+from carvid.errors import CarvidError, OutputError
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker starts with. index: its number, from 0. threads: the most it may compute with."""
+
+    model: ModelOptions
+    stream: StreamOptions
+    index: int
+    threads: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Setup:
+        return cls(
+            ModelOptions(**values["model"]),
+            StreamOptions(**values["stream"]),
+            values["index"],
+            values["threads"],
+        )
+
+
+def main() -> None:
+    """Work until the input ends, which it also does when the process that started this one ends."""
+    out = _protocol_output()
+    lines = _input_lines()
+    setup = Setup.from_json(json.loads(lines.get()))
+    try:
+        model = _load(setup)
+    except CarvidError as error:
+        _say(out, kind="refused", error=type(error).__name__, message=str(error))
+        return
+    _say(out, kind="ready", description=model.describe(setup.stream))
+    while True:
+        message = json.loads(lines.get())
+        _work(Task.from_json(message["task"]), Path(message["staged"]), model, setup.stream, out)
+
+
+def _load(setup: Setup) -> Model:
+    import torch
+
+    torch.set_num_threads(min(setup.threads, torch.get_num_threads()))
+    return Model(setup.model, worker=setup.index)
+
+
+def _work(task: Task, staged: Path, model: Model, stream: StreamOptions, out: TextIO) -> None:
+    def progress(frames: int, expected: int | None) -> None:
+        _say(out, kind="progress", frames=frames, expected=expected)
+
+    try:
+        outcome = label_video(task, model, stream, staged, progress)
+    except OutputError as error:
+        _say(out, kind="unwritable", message=str(error))
+    except CarvidError as error:
+        _say(out, kind="failed", message=str(error))
+    else:
+        _say(out, kind="done", outcome=asdict(outcome))
+
+
+def _protocol_output() -> TextIO:
+    # What a library prints must not get between the messages: standard output becomes standard error.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+def _input_lines() -> queue.SimpleQueue[str]:
+    """Lines of standard input, read by a thread: its end then ends the process in the midst of work too."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _say(out: TextIO, **message: object) -> None:
+    # ASCII, as a path that is not UTF-8 has no other form in JSON that can be written.
+    out.write(json.dumps(message) + "\n")
+    out.flush()

@@ -1,0 +1,150 @@
+"""`carvid annotate` and `carvid status`: label a dataset of videos, and see how far it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from carvid.cli import options
+from carvid.cli.exits import INTERRUPTED, PART_FAILED
+
+if TYPE_CHECKING:
+    from carvid.annotate.status import Status
+
+
+def annotate(
+    videos: Annotated[
+        str,
+        typer.Argument(
+            help="A folder (searched with all below it), a quoted glob pattern, or a .csv or .jsonl manifest."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The dataset's folder; an earlier one is gone on with.")
+    ],
+    query: Annotated[
+        list[str] | None, typer.Option("--query", "-q", help="A referring expression; repeat it for several.")
+    ] = None,
+    queries_file: Annotated[
+        Path | None, typer.Option("--queries-file", help="A file with one referring expression a line.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes that label, each with the model loaded.")
+    ] = 1,
+    stall_seconds: Annotated[
+        float,
+        typer.Option("--stall-seconds", help="A worker silent for so long is ended; its video has failed."),
+    ] = 300.0,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Label failed videos again.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Throw away labels made with other settings, queries or files."),
+    ] = False,
+    model: options.Model = None,
+    proposer: options.Proposer = None,
+    classifier: options.Classifier = None,
+    preset: options.Preset = "default",
+    mode: options.Mode = None,
+    eta: options.Eta = None,
+    theta: options.Theta = None,
+    lam: options.Lam = None,
+    cam: options.Cam = None,
+    prompt: options.Prompts = None,
+    templates: options.Templates = None,
+    background: options.Background = None,
+    negatives: options.Negatives = None,
+    crf: options.Crf = None,
+    truncate: options.Truncate = False,
+    reader: options.Reader = "pyav",
+    every: options.Every = 1,
+    strict: options.Strict = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    offline: options.Offline = False,
+    allow_pickle: options.AllowPickle = False,
+    as_json: options.Json = False,
+) -> int:
+    """Label every video of a dataset by referring expressions, into one SQLite database.
+
+    Run it again to go on: after a crash, with new videos, or beside another that runs.
+    """
+    from carvid.annotate.job import annotate as annotate_dataset
+    from carvid.annotate.model import ModelOptions, StreamOptions
+    from carvid.annotate.supervise import WorkOptions
+    from carvid.cli.dataset_progress import DatasetProgress
+
+    model_options = ModelOptions(
+        model=model,
+        proposer=proposer,
+        classifier=classifier,
+        preset=preset,
+        mode=mode,
+        eta=eta,
+        theta=theta,
+        lam=lam,
+        cam=cam,
+        prompts=options.texts(prompt),
+        templates=options.texts(templates),
+        background=options.texts(background),
+        negatives=options.texts(negatives),
+        crf=crf,
+        device=device,
+        dtype=dtype,
+        truncate=truncate,
+        offline=offline,
+        allow_pickle=allow_pickle,
+    )
+    with DatasetProgress() as progress:
+        summary = annotate_dataset(
+            videos,
+            out,
+            queries=query or (),
+            queries_file=queries_file,
+            model=model_options,
+            stream=StreamOptions(reader=reader, every=every, strict=strict),
+            work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
+            retry_failed=retry_failed,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), ensure_ascii=False, indent=2))
+    else:
+        typer.echo("interrupted" if summary.interrupted else f"done in {summary.seconds:.1f} s")
+        _show(summary.status)
+        if summary.interrupted:
+            typer.echo("run the same command again to go on")
+    if summary.interrupted:
+        return INTERRUPTED
+    return 0 if summary.is_whole else PART_FAILED
+
+
+def status(
+    dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
+    as_json: options.Json = False,
+) -> int:
+    """How far a dataset is: videos done, failed, in work and waiting, and why some failed."""
+    from carvid.annotate.status import read_status
+
+    found = read_status(dataset)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
+    else:
+        _show(found)
+    return 0
+
+
+def _show(found: Status) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items())
+    typer.echo(f"{sum(found.counts.values())} videos: {counts}; {found.frames} frames labelled")
+    for path, frames in found.running:
+        typer.echo(f"  in work: {path}: {frames} frames so far")
+    for path, damage in found.damaged:
+        typer.echo(f"  damaged: {path}: {damage}")
+    for path, error in found.failed:
+        typer.echo(f"  failed: {path}: {error}")
+    sys.stdout.flush()
