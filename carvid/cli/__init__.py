@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from carvid import __version__
-from carvid.cli import demo, models, refdavis, run
+from carvid.cli import annotate, demo, export, models, refdavis, review, run
 from carvid.cli.exits import exits
 
 app = typer.Typer(
@@ -22,6 +22,10 @@ app = typer.Typer(
 )
 app.command("run")(exits(run.run))
 app.command("demo")(exits(demo.demo))
+app.command("annotate")(exits(annotate.annotate))
+app.command("status")(exits(annotate.status))
+app.command("export")(exits(export.export))
+app.command("review")(exits(review.review))
 app.command("refdavis")(exits(refdavis.refdavis))
 app.command("eval")(exits(refdavis.evaluate))
 app.add_typer(models.app, name="models")

@@ -1,0 +1,60 @@
+"""`carvid export`: a labelled dataset in the format asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from carvid.cli import options
+
+
+def export(
+    dataset: Annotated[Path, typer.Argument(help="The folder that `carvid annotate` wrote.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="coco, ytvos, davis, yolo-seg, cvat, labelstudio, masks or rgba."),
+    ],
+    out: options.Out,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="Write the frames' pictures, decoded again; the default where a format holds them.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", help="How far a polygon may lie from the outline, in px (yolo-seg)."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export there.")] = False,
+    as_json: options.Json = False,
+) -> int:
+    """Write the finished videos of a dataset in another format."""
+    from carvid.export import ExportOptions, export_dataset
+    from carvid.export.export import TOLERANCE_PX
+
+    summary = export_dataset(
+        dataset,
+        to,
+        out,
+        ExportOptions(
+            pictures=images,
+            tolerance_px=TOLERANCE_PX if tolerance is None else tolerance,
+            overwrite=overwrite,
+        ),
+    )
+    for line in summary.skipped:
+        typer.echo(f"carvid: not exported, {line}", err=True)
+    for line in summary.notes:
+        typer.echo(f"carvid: {line}", err=True)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), indent=2))
+        return 0
+    counts = f"{summary.videos} videos, {summary.frames} frames, {summary.masks} masks"
+    typer.echo(f"{summary.format}: {counts}: {summary.out}")
+    if summary.mean_iou_loss is not None:
+        typer.echo(f"mean IoU loss of the polygons against the masks: {summary.mean_iou_loss:.4f}")
+    return 0

@@ -1,0 +1,103 @@
+"""COCO: every frame an image, every query a category, masks as compressed run-length codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from carvid.annotate.database import FrameRow, Video
+from carvid.export.exporter import Job, Namer, Pictures, Tally
+from carvid.export.frames import encode_jpeg
+from carvid.export.json_stream import write_json
+from carvid.export.tree import OutputTree
+
+ANNOTATIONS = "annotations.json"
+IMAGES = "images"
+
+
+class CocoExporter:
+    """`annotations.json` and `images/<video>/<frame>.jpg`.
+
+    Beside COCO's own keys an image has `video_id` and `frame_index`, an annotation `video_id`, `score` and
+    `instance_id` (the query's place in its video, from 1, the same in all frames), and `videos` lists the
+    videos. Only masks that are not empty are annotations.
+    """
+
+    name = "coco"
+    summary = "COCO instances, video as images, masks as run-length codes"
+    pictures: Pictures = "optional"
+
+    def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
+        if job.pictures:
+            for video in job.videos:
+                namer = job.namer(video)
+                for frame in job.pictured(video):
+                    tree.write(f"{IMAGES}/{namer.path(frame.row, '.jpg')}", encode_jpeg(frame.image))
+        with tree.text(ANNOTATIONS) as file:
+            write_json(
+                file.write,
+                {
+                    "info": {"description": "masks by carvid, each frame of a video an image"},
+                    "videos": _videos(job),
+                    "categories": _categories(job),
+                    "images": _images(job),
+                    "annotations": _annotations(job, tally),
+                },
+            )
+            file.write("\n")
+
+
+def _videos(job: Job) -> Iterator[dict[str, Any]]:
+    for video in job.videos:
+        yield {"id": video.id, "name": video.path, "width": video.width, "height": video.height}
+
+
+def _categories(job: Job) -> Iterator[dict[str, Any]]:
+    for query in job.used_queries():
+        yield {"id": query.id, "name": query.text, "supercategory": ""}
+
+
+def _numbered(job: Job) -> Iterator[tuple[int, Video, Namer, FrameRow]]:
+    """All frames with their image ids, from 1."""
+    number = 0
+    for video in job.videos:
+        namer = job.namer(video)
+        for frame in job.frames(video):
+            number += 1
+            yield number, video, namer, frame
+
+
+def _images(job: Job) -> Iterator[dict[str, Any]]:
+    for number, video, namer, frame in _numbered(job):
+        yield {
+            "id": number,
+            "file_name": f"{IMAGES}/{namer.path(frame, '.jpg')}",
+            "width": frame.width,
+            "height": frame.height,
+            "video_id": video.id,
+            "frame_index": frame.frame_index,
+        }
+
+
+def _annotations(job: Job, tally: Tally) -> Iterator[dict[str, Any]]:
+    image = 0
+    for video in job.videos:
+        for _, labelled in job.annotations(video):
+            image += 1
+            tally.frames += 1
+            for position, annotation in enumerate(labelled):
+                if not annotation.area_px:
+                    continue
+                tally.masks += 1
+                yield {
+                    "id": tally.masks,
+                    "image_id": image,
+                    "category_id": annotation.query_id,
+                    "segmentation": annotation.rle,
+                    "area": annotation.area_px,
+                    "bbox": annotation.box_xywh,
+                    "iscrowd": 0,
+                    "score": annotation.score,
+                    "video_id": video.id,
+                    "instance_id": position + 1,
+                }

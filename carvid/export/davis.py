@@ -1,0 +1,125 @@
+"""DAVIS 2017 and Ref-DAVIS: the tree that `carvid.davis` reads and `carvid eval` scores against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from carvid.annotate.database import FrameRow, Query, Video
+from carvid.davis.dataset import RESOLUTION
+from carvid.davis.expressions import EXPRESSION_SETS
+from carvid.davis.labels import VOID
+from carvid.export.exporter import Job, Pictures, Tally, folder_name
+from carvid.export.frames import encode_jpeg
+from carvid.export.json_stream import Members, write_json
+from carvid.export.label_map import check_fits, has_label_pixels, label_map
+from carvid.export.tree import OutputTree
+from carvid.sinks.palette import encode_label_png
+
+SPLIT = "val"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """first: index of the first frame written. labels: query id -> label."""
+
+    first: int
+    objects: tuple[Query, ...]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        return {query.id: place for place, query in enumerate(self.objects, 1)}
+
+
+class DavisExporter:
+    """`JPEGImages/480p/<video>/<frame>.jpg`, `Annotations/480p/<video>/<frame>.png`, `ImageSets/2017/val.txt`
+    and `meta_expressions/valid/meta_expressions.json`.
+
+    DAVIS counts a video's objects by the highest label of its first annotation. So a video begins with the
+    first frame that shows an object, a query that no label map shows is no object, and labels follow the
+    queries' order except that, where the last object is not in that frame, the last one that is comes last.
+    Every object has its expression once in each of the four sets. 480p is the folder's name, whatever the
+    size.
+    """
+
+    name = "davis"
+    summary = "DAVIS 2017 tree of palette PNGs with Ref-DAVIS expressions"
+    pictures: Pictures = "optional"
+
+    def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
+        plans = {}
+        for video in job.videos:
+            plan = _plan(job, video, tally)
+            if plan is not None:
+                plans[video.id] = plan
+                _write_masks(job, video, plan, tree, tally)
+        videos = [video for video in job.videos if video.id in plans]
+        if job.pictures:
+            for video in videos:
+                _write_pictures(job, video, plans[video.id], tree)
+        tree.write(
+            f"ImageSets/2017/{SPLIT}.txt", "".join(f"{folder_name(video)}\n" for video in videos).encode()
+        )
+        entries = Members((folder_name(video), _expressions(job, video, plans[video.id])) for video in videos)
+        with tree.text("meta_expressions/valid/meta_expressions.json") as file:
+            write_json(file.write, {"videos": entries})
+            file.write("\n")
+
+
+def _plan(job: Job, video: Video, tally: Tally) -> _Plan | None:
+    queries = job.queries(video)
+    check_fits(video, queries, VOID - 1)
+    first, in_first, seen, skipped = None, set[int](), set[int](), 0
+    for frame, labelled in job.annotations(video):
+        visible = {annotation.query_id for annotation in labelled if has_label_pixels(annotation)}
+        if first is None and visible:
+            first, in_first = frame.frame_index, visible
+        skipped += first is None
+        seen |= visible
+    if first is None:
+        tally.note(f"video {video.id} is left out: no frame shows an object")
+        return None
+    if skipped:
+        tally.note(f"video {video.id} begins with frame {first}: {skipped} frames before it show no object")
+    objects = [query for query in queries if query.id in seen]
+    for query in queries:
+        if query.id not in seen:
+            tally.note(f"video {video.id}: no frame shows {query.text!r}; it is no object of the export")
+    last = max(place for place, query in enumerate(objects) if query.id in in_first)
+    objects.append(objects.pop(last))
+    return _Plan(first, tuple(objects))
+
+
+def _frames(job: Job, video: Video, plan: _Plan) -> Iterator[FrameRow]:
+    return (frame for frame in job.frames(video) if frame.frame_index >= plan.first)
+
+
+def _write_masks(job: Job, video: Video, plan: _Plan, tree: OutputTree, tally: Tally) -> None:
+    namer = job.namer(video)
+    for frame, labelled in job.annotations(video):
+        if frame.frame_index < plan.first:
+            continue
+        found = label_map(frame, labelled, plan.labels)
+        tree.write(f"Annotations/{RESOLUTION}/{namer.path(frame, '.png')}", encode_label_png(found))
+        tally.frames += 1
+        tally.masks += sum(has_label_pixels(annotation) for annotation in labelled)
+
+
+def _write_pictures(job: Job, video: Video, plan: _Plan, tree: OutputTree) -> None:
+    namer = job.namer(video)
+    for frame in job.pictured(video):
+        if frame.row.frame_index >= plan.first:
+            tree.write(f"JPEGImages/{RESOLUTION}/{namer.path(frame.row, '.jpg')}", encode_jpeg(frame.image))
+
+
+def _expressions(job: Job, video: Video, plan: _Plan) -> dict[str, Any]:
+    namer = job.namer(video)
+    per_set = [(label, query) for label, query in enumerate(plan.objects, 1) for _ in range(EXPRESSION_SETS)]
+    return {
+        "expressions": {
+            str(place): {"exp": query.text, "obj_id": str(label)}
+            for place, (label, query) in enumerate(per_set)
+        },
+        "frames": (namer.stem(frame) for frame in _frames(job, video, plan)),
+    }

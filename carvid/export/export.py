@@ -1,0 +1,150 @@
+"""`export_dataset`: from a dataset folder to a folder in a format, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from carvid.annotate.database import Video, open_dataset
+from carvid.errors import InputError, UsageError
+from carvid.export.exporter import Exporter, Job, Tally, folder_name, object_name
+from carvid.export.formats import find_format
+from carvid.export.json_stream import write_json
+from carvid.export.tree import INDEX, MARK, OutputTree
+
+INDEX_VERSION = 1
+TOLERANCE_PX = 0.5
+"""Keeps polygons of objects in 854x480 frames below the 1,000 points to which trainers resample them."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """pictures: write the frames' pictures; None is what the format does by itself (it does where it can).
+    tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; for yolo-seg alone.
+    overwrite: replace an earlier export.
+    """
+
+    pictures: bool | None = None
+    tolerance_px: float = TOLERANCE_PX
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance_px < float("inf"):
+            raise UsageError(f"the tolerance is {self.tolerance_px} px; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written.
+
+    videos: how many. frames, masks: see `Tally`. mean_iou_loss: mean over masks of 1 - IoU of what was
+    written with the mask; None where the format loses nothing. notes: what a reader should know.
+    skipped: a sentence for each video that is not done and so was not exported.
+    """
+
+    format: str
+    out: str
+    videos: int
+    frames: int
+    masks: int
+    mean_iou_loss: float | None
+    notes: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_dataset(
+    dataset: str | os.PathLike[str],
+    format_name: str,
+    out: str | os.PathLike[str],
+    options: ExportOptions | None = None,
+) -> ExportSummary:
+    """Export the videos of a dataset that are done.
+
+    The dataset is read as it stands at the start; others may write to it meanwhile. `out` appears when all of
+    it is written. The same database gives the same bytes (with the same versions of Pillow and, for pictures,
+    of the decoder).
+
+    Raises:
+        UsageError: for a format there is not, options it does not have, or more queries than it can hold.
+        InputError: if there is no dataset, no video in it is done, or a source whose pictures are needed is
+            not there or has changed.
+        OutputError: if `out` is there already (unless an export is to be overwritten) or cannot be written.
+    """
+    options = options or ExportOptions()
+    exporter = find_format(format_name)
+    pictures = _pictures(exporter, options.pictures)
+    place = Path(out)
+    with open_dataset(dataset) as opened:
+        videos, skipped = [], []
+        for video in opened.videos():
+            if video.is_done:
+                videos.append(video)
+            else:
+                skipped.append(_skipped(video))
+        if not videos:
+            raise InputError(
+                f"no video of {dataset} is done ({len(skipped)} are not); run `carvid annotate` to the end"
+            )
+        job = Job(opened, tuple(videos), pictures, options.tolerance_px)
+        tally = Tally()
+        try:
+            with OutputTree(place, Path(dataset), overwrite=options.overwrite) as tree:
+                exporter.write(job, tree, tally)
+                with tree.text(INDEX) as file:
+                    write_json(file.write, _index(exporter, job))
+                    file.write("\n")
+        except sqlite3.Error as error:
+            raise InputError(f"cannot read the dataset {dataset}: {error}") from error
+    loss = tally.iou_loss_sum
+    return ExportSummary(
+        format=exporter.name,
+        out=str(place),
+        videos=len(videos),
+        frames=tally.frames,
+        masks=tally.masks,
+        mean_iou_loss=None if loss is None else loss / max(1, tally.masks),
+        notes=tally.notes,
+        skipped=tuple(skipped),
+    )
+
+
+def _pictures(exporter: Exporter, asked: bool | None) -> bool:
+    if exporter.pictures == "needed" and asked is False:
+        raise UsageError(f"{exporter.name} is made of pictures; leave --no-images out")
+    if exporter.pictures == "unused" and asked:
+        raise UsageError(f"{exporter.name} holds no pictures; leave --images out")
+    return exporter.pictures != "unused" if asked is None else asked
+
+
+def _skipped(video: Video) -> str:
+    why = f": {video.error}" if video.error else ""
+    return f"video {video.id} ({video.path}) is {video.status}{why}"
+
+
+def _index(exporter: Exporter, job: Job) -> dict[str, Any]:
+    """Which folder is which video and which object which query: the ids in the paths, resolved."""
+    return {MARK: INDEX_VERSION, "format": exporter.name, "videos": _index_videos(job)}
+
+
+def _index_videos(job: Job) -> Iterator[dict[str, Any]]:
+    for video in job.videos:
+        yield {
+            "id": video.id,
+            "folder": folder_name(video),
+            "path": video.path,
+            "start_frame": video.start_frame,
+            "stop_frame": video.stop_frame,
+            "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
+            "frames": video.frame_count,
+            "queries": [
+                {"object": object_name(position), "query_id": query.id, "text": query.text}
+                for position, query in enumerate(job.queries(video))
+            ],
+        }

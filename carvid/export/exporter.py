@@ -1,0 +1,115 @@
+"""What a format is: the `Exporter` protocol, what it is given, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from carvid.annotate.database import Annotation, Dataset, FrameRow, Query, Video
+from carvid.export.frames import LabelledFrame, labelled_frames
+from carvid.export.tree import OutputTree
+
+Pictures: TypeAlias = Literal["needed", "optional", "unused"]
+"""Whether a format holds the frames' pictures: always, unless told otherwise, or never."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is exported.
+
+    videos: those that are done, by id. pictures: write the frames' pictures too.
+    tolerance_px: how far a polygon may lie from the mask's outline, in px.
+    """
+
+    dataset: Dataset
+    videos: tuple[Video, ...]
+    pictures: bool
+    tolerance_px: float
+
+    def queries(self, video: Video) -> tuple[Query, ...]:
+        """The queries of a video in the order given; object k of the video is the k-th, from 1."""
+        return tuple(self.dataset.queries(video.id))
+
+    def used_queries(self) -> tuple[Query, ...]:
+        """The queries of the exported videos, by id: a format's categories."""
+        used = {query.id: query for video in self.videos for query in self.dataset.queries(video.id)}
+        return tuple(used[number] for number in sorted(used))
+
+    def frames(self, video: Video) -> Iterator[FrameRow]:
+        """The labelled frames of a video, by index."""
+        return self.dataset.frames(video.id)
+
+    def annotations(self, video: Video) -> Iterator[tuple[FrameRow, tuple[Annotation, ...]]]:
+        """The labelled frames of a video, by index, each with one annotation per query, in their order."""
+        return self.dataset.annotations(video.id)
+
+    def pictured(self, video: Video) -> Iterator[LabelledFrame]:
+        """As `annotations`, each with its picture. Raises InputError where the source gives it no more."""
+        return labelled_frames(self.dataset, video)
+
+    def namer(self, video: Video) -> Namer:
+        """The file names of a video's frames; reads their indices once."""
+        last = max((frame.frame_index for frame in self.frames(video)), default=0)
+        return Namer(folder_name(video), max(5, len(str(last))))
+
+
+@dataclass(frozen=True)
+class Namer:
+    """Names made from ids alone: no character of a file's name or of a query reaches a path.
+
+    folder: of the video, its id in six digits. digits: of a frame's index, five or as many as the video
+        needs, so that names sort as the frames do.
+    """
+
+    folder: str
+    digits: int
+
+    def stem(self, frame: FrameRow) -> str:
+        return f"{frame.frame_index:0{self.digits}d}"
+
+    def path(self, frame: FrameRow, suffix: str) -> str:
+        """`<folder>/<index><suffix>`."""
+        return f"{self.folder}/{self.stem(frame)}{suffix}"
+
+
+def folder_name(video: Video) -> str:
+    """A video's folder: its id in six digits."""
+    return f"{video.id:06d}"
+
+
+def object_name(position: int) -> str:
+    """The folder of the query at `position` (from 0): 001 for the first."""
+    return f"{position + 1:03d}"
+
+
+@dataclass
+class Tally:
+    """What an exporter counts while it writes.
+
+    frames, masks: written; a mask is one query in one frame, not empty.
+    iou_loss_sum: the sum over masks of 1 - IoU of what was written with the mask; None where nothing is lost.
+    notes: what a reader of the export should know, one sentence each.
+    """
+
+    frames: int = 0
+    masks: int = 0
+    iou_loss_sum: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def note(self, sentence: str) -> None:
+        self.notes = (*self.notes, sentence)
+
+
+class Exporter(Protocol):
+    """A format. `write` streams: it keeps nothing from frame to frame that grows with the video."""
+
+    name: str
+    summary: str
+    pictures: Pictures
+
+    def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
+        """Write the export into `tree`. The same database gives the same bytes.
+
+        Raises InputError, UsageError where the format cannot hold the dataset, and OutputError.
+        """

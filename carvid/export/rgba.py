@@ -1,0 +1,34 @@
+"""Cut-outs: each object's pixels on a transparent ground."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from carvid.export.exporter import Job, Pictures, Tally, object_name
+from carvid.export.frames import encode_png
+from carvid.export.tree import OutputTree
+
+
+class RgbaExporter:
+    """`<video>/<object>/<frame>.png`: RGBA of the frame's size, opaque inside the mask, all zeros outside.
+
+    An object is the query's place in its video, from 001. A frame that does not show it has no file.
+    """
+
+    name = "rgba"
+    summary = "RGBA PNG cut-outs per frame and object"
+    pictures: Pictures = "needed"
+
+    def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
+        for video in job.videos:
+            namer = job.namer(video)
+            for frame in job.pictured(video):
+                tally.frames += 1
+                opaque = np.dstack([frame.image, np.full(frame.image.shape[:2], 255, np.uint8)])
+                for position, annotation in enumerate(frame.annotations):
+                    if not annotation.area_px:
+                        continue
+                    picture = opaque * annotation.mask()[..., None]
+                    path = f"{namer.folder}/{object_name(position)}/{namer.stem(frame.row)}.png"
+                    tree.write(path, encode_png(picture))
+                    tally.masks += 1

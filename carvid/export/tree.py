@@ -1,0 +1,142 @@
+"""The output folder of an export: written beside its place, then moved there whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedWriter
+from pathlib import Path
+from types import TracebackType
+
+from carvid.errors import OutputError
+from carvid.sinks.files import output_errors
+
+INDEX = "index.json"
+"""The file that shows that a folder is an export of carvid's, in every format."""
+
+MARK = "carvid_export"
+"""The key of `INDEX` that holds the version of its form."""
+
+
+class TextFile:
+    """A UTF-8 file being written. Raises OutputError where it cannot be."""
+
+    def __init__(self, path: Path, file: BufferedWriter) -> None:
+        self._path, self._file = path, file
+
+    def write(self, text: str) -> None:
+        with output_errors(self._path):
+            self._file.write(text.encode("utf-8"))
+
+
+class OutputTree:
+    """A new folder that takes the place of `out` when its block ends well, and is removed otherwise.
+
+    With `overwrite`, an earlier export of carvid's (known by its index.json) is replaced, and stands until
+    the new one is whole. Nothing else is ever replaced.
+
+    Raises:
+        OutputError: if `out` is there and may not be replaced, holds `dataset`, or cannot be written.
+    """
+
+    def __init__(self, out: Path, dataset: Path, *, overwrite: bool) -> None:
+        self.out = out
+        self._overwrite = overwrite
+        self._dataset = dataset
+        # Not derived from out.name: with a suffix added, a name of legal length could become too long.
+        self._parts = out.absolute().parent / f".carvid-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+    def __enter__(self) -> OutputTree:
+        self._check()
+        with output_errors(self.out):
+            self._parts.parent.mkdir(parents=True, exist_ok=True)
+            self._parts.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        finally:
+            # Where a failure is on its way up, it is worth more than what a failing clean-up would say.
+            shutil.rmtree(self._parts, ignore_errors=True)
+
+    def write(self, relative: str, data: bytes) -> None:
+        """Write a file, making its folder."""
+        path = self._place(relative)
+        with output_errors(self.out / relative):
+            path.write_bytes(data)
+
+    @contextmanager
+    def text(self, relative: str) -> Iterator[TextFile]:
+        """A UTF-8 file to be written piece by piece."""
+        path = self._place(relative)
+        with output_errors(self.out / relative):
+            file = path.open("wb")
+        try:
+            yield TextFile(self.out / relative, file)
+        except BaseException:
+            # The folder is thrown away; what the buffer still holds need not reach a disk that may be full.
+            file.raw.close()
+            raise
+        with output_errors(self.out / relative):
+            file.close()
+
+    def _place(self, relative: str) -> Path:
+        path = self._parts / relative
+        with output_errors(self.out / relative):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _check(self) -> None:
+        place, dataset = self.out.resolve(), self._dataset.resolve()
+        if place == dataset or place in dataset.parents:
+            raise OutputError(
+                f"the dataset {self._dataset} lies in the output folder {self.out}; choose another folder"
+            )
+        if self.out.is_symlink() or (self.out.exists() and not self.out.is_dir()):
+            raise OutputError(f"{self.out} is there and is no folder; choose another output folder")
+        if not self.out.exists():
+            return
+        with output_errors(self.out):
+            is_empty = not any(self.out.iterdir())
+        if is_empty:
+            return
+        if not self._overwrite:
+            raise OutputError(
+                f"output folder {self.out} is not empty; choose another one, or give --overwrite to replace "
+                "an earlier export"
+            )
+        if not _is_export(self.out):
+            raise OutputError(
+                f"{self.out} holds no {INDEX} of carvid's, so it is no earlier export and is not "
+                "overwritten; move it away or choose another output folder"
+            )
+
+    def _publish(self) -> None:
+        with output_errors(self.out):
+            if not self.out.exists():
+                self._parts.rename(self.out)
+                return
+            earlier = self._parts.with_suffix(".old.part")
+            self.out.rename(earlier)
+            try:
+                self._parts.rename(self.out)
+            except BaseException:
+                earlier.rename(self.out)
+                raise
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and MARK in index

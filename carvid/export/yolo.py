@@ -1,0 +1,74 @@
+"""YOLO segmentation: a text file per frame, a line per object: its class and its polygon."""
+
+from __future__ import annotations
+
+import numpy as np
+import yaml
+
+from carvid.annotate.database import FrameRow, Video
+from carvid.export.exporter import Job, Pictures, Tally
+from carvid.export.frames import encode_jpeg
+from carvid.export.polygons import Points, fill_polygon, mask_polygon
+from carvid.export.tree import OutputTree
+
+SPLIT = "train"
+_INTO_PIXEL = 0.25
+"""Where in its pixel a vertex is written: both readers that cut coordinates to whole pixels (Ultralytics) and
+readers that round them (supervision) come back to the pixel."""
+
+
+class YoloSegExporter:
+    """`images/train/<video>_<frame>.jpg`, `labels/train/<video>_<frame>.txt` and `data.yaml`.
+
+    A class is a query, counted from 0 by id. A query's mask in a frame is one polygon, see
+    `carvid.export.polygons`; a frame that shows nothing has an empty file. What is lost is measured by
+    filling each polygon at the frame's size.
+    """
+
+    name = "yolo-seg"
+    summary = "YOLO segmentation, masks as polygons (some of the outline is lost)"
+    pictures: Pictures = "optional"
+
+    def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
+        queries = job.used_queries()
+        classes = {query.id: number for number, query in enumerate(queries)}
+        tally.iou_loss_sum = 0.0
+        for video in job.videos:
+            _write_labels(job, video, classes, tree, tally)
+            if job.pictures:
+                namer = job.namer(video)
+                for frame in job.pictured(video):
+                    path = f"images/{SPLIT}/{namer.folder}_{namer.stem(frame.row)}.jpg"
+                    tree.write(path, encode_jpeg(frame.image))
+        data = {
+            # Trainers ask for both; which videos to hold back is the reader's choice.
+            "train": f"images/{SPLIT}",
+            "val": f"images/{SPLIT}",
+            "names": {number: query.text for number, query in enumerate(queries)},
+        }
+        tree.write("data.yaml", yaml.safe_dump(data, sort_keys=False, width=10**6).encode())
+
+
+def _write_labels(job: Job, video: Video, classes: dict[int, int], tree: OutputTree, tally: Tally) -> None:
+    namer = job.namer(video)
+    for frame, labelled in job.annotations(video):
+        lines = []
+        for annotation in labelled:
+            if not annotation.area_px:
+                continue
+            mask = annotation.mask()
+            polygon = mask_polygon(mask, job.tolerance_px)
+            filled = fill_polygon(polygon, frame.height, frame.width)
+            iou = np.count_nonzero(mask & filled) / np.count_nonzero(mask | filled)
+            assert tally.iou_loss_sum is not None
+            tally.iou_loss_sum += 1 - float(iou)
+            tally.masks += 1
+            lines.append(f"{classes[annotation.query_id]} {_coordinates(polygon, frame)}\n")
+        tree.write(f"labels/{SPLIT}/{namer.folder}_{namer.stem(frame)}.txt", "".join(lines).encode())
+        tally.frames += 1
+
+
+def _coordinates(polygon: Points, frame: FrameRow) -> str:
+    """The vertices as shares of the frame's width and height."""
+    shares = (polygon + _INTO_PIXEL) / (frame.width, frame.height)
+    return " ".join(f"{share:.6f}" for share in shares.reshape(-1).tolist())

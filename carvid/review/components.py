@@ -1,0 +1,72 @@
+"""How much one query in one frame deserves a look: four components in [0, 1] and their mean."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEAR_BAND = 0.2
+"""How far from theta a score stops being near it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is looked at: one query in one frame. mask: (H, W) bool."""
+
+    score: float
+    present: bool
+    proposal_iou: float | None
+    area_px: int
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Components:
+    """near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent.
+    area_change: 1 - min(a, b) / max(a, b), for the areas a and b of the frame and the one before; 0 where
+        both are empty, 1 where one is.
+    flicker: how much better the frames before and after agree with each other than with this one:
+        IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. The IoU of two empty
+        masks is 1. 0 in the first and the last frame, and where sizes differ.
+    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the query is absent, as its mask
+        is then empty whatever the proposal.
+    """
+
+    near_theta: float
+    area_change: float
+    flicker: float
+    disagreement: float
+
+    @property
+    def total(self) -> float:
+        """The mean of the components, in [0, 1]."""
+        values = astuple(self)
+        return float(sum(values) / len(values))
+
+
+def components(theta: float, before: Look | None, this: Look, after: Look | None) -> Components:
+    """The components of `this`; before, after: the same query in the labelled frames next to it, if any."""
+    return Components(
+        near_theta=max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
+        area_change=0.0 if before is None else _area_change(before.area_px, this.area_px),
+        flicker=0.0 if before is None or after is None else _flicker(before.mask, this.mask, after.mask),
+        disagreement=1 - this.proposal_iou if this.present and this.proposal_iou is not None else 0.0,
+    )
+
+
+def _area_change(first_px: int, second_px: int) -> float:
+    larger = max(first_px, second_px)
+    return 1 - min(first_px, second_px) / larger if larger else 0.0
+
+
+def _flicker(before: NDArray[np.bool_], this: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
+    if not before.shape == this.shape == after.shape:
+        return 0.0
+    return max(0.0, _iou(before, after) - (_iou(before, this) + _iou(this, after)) / 2)
+
+
+def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 1.0

@@ -1,0 +1,436 @@
+"""Each format read back, by its own library where there is one, and compared pixel by pixel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pycocotools.coco import COCO
+
+from carvid.davis.dataset import read_dataset
+from carvid.davis.evaluate import evaluate
+from carvid.export import FORMATS, ExportOptions, ExportSummary, export_dataset
+from carvid.export.frames import encode_jpeg
+from carvid.sinks.palette import read_label_png
+from carvid.stream import open_frames
+from tests.export_cases import NASTY, QUERIES, case, expected
+from tests.export_readers import read_brush_rle, read_cvat_video, read_yolo_labels
+from tests.labelled import Labelled, scene, write_dataset
+from tests.media import moving_square, write_video
+
+HEIGHT, WIDTH = 48, 64
+CVAT_NASTY = 'a <ring> & "quotes" / ..\\\n{0} 赤い� #1'
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return case(tmp_path_factory.mktemp("case"))
+
+
+@pytest.fixture(scope="module")
+def exported(
+    dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Path, ExportSummary]]:
+    folder = tmp_path_factory.mktemp("exports")
+    return {name: (folder / name, export_dataset(dataset, name, folder / name)) for name in FORMATS}
+
+
+Exported = dict[str, tuple[Path, ExportSummary]]
+
+
+def masks_of(dataset: Path) -> dict[tuple[int, int, str], np.ndarray]:
+    """(video id, frame index, query) -> mask, of those that are not empty."""
+    return {
+        (video, frame, text): mask
+        for video, frame, texts, masks, _ in expected(dataset)
+        for text, mask in zip(texts, masks, strict=True)
+        if mask.any()
+    }
+
+
+def label_maps_of(dataset: Path) -> dict[tuple[int, int], np.ndarray]:
+    """(video id, frame index) -> label map with the queries' places as labels."""
+    return {
+        (video, frame): sum(part * np.uint8(place) for place, part in enumerate(parts, 1))
+        for video, frame, _, _, parts in expected(dataset)
+    }
+
+
+def assert_same(found: dict, wanted: dict) -> None:
+    assert sorted(found) == sorted(wanted)
+    for key, mask in wanted.items():
+        np.testing.assert_array_equal(found[key], mask, err_msg=str(key))
+
+
+def test_every_format_counts_what_it_writes(exported: Exported, dataset: Path) -> None:
+    for name, (out, summary) in exported.items():
+        assert (summary.format, summary.out, summary.videos) == (name, str(out), 3)
+        assert summary.masks == len(masks_of(dataset)) == 13
+        # DAVIS has no frames before the first object.
+        assert summary.frames == (8 if name == "davis" else 9)
+        assert summary.skipped == (
+            "video 4 (broken.mp4) is failed: no decodable frame",
+            "video 5 (later.mp4) is waiting",
+        )
+        assert (summary.mean_iou_loss is not None) == (name == "yolo-seg")
+
+
+def test_every_format_says_which_folder_is_which_video(exported: Exported) -> None:
+    for name, (out, _) in exported.items():
+        index = json.loads((out / "index.json").read_bytes())
+        assert (index["carvid_export"], index["format"]) == (1, name)
+        assert [video["folder"] for video in index["videos"]] == ["000001", "000002", "000003"]
+        paths = [video["path"] for video in index["videos"]]
+        assert paths == ["a/-clip 赤.mp4", "b/-clip 赤.mp4", "pictures"]
+        assert index["videos"][1]["queries"] == [
+            {"object": "001", "query_id": 2, "text": "the disk"},
+            {"object": "002", "query_id": 1, "text": NASTY},
+        ]
+
+
+def test_paths_are_made_from_ids_alone(exported: Exported) -> None:
+    known = {
+        *("images", "annotations", "image_tasks", "video_tasks", "labels", "train", "valid", "ImageSets"),
+        *("JPEGImages", "Annotations", "meta_expressions", "480p", "2017"),
+    }
+    for out, _ in exported.values():
+        for path in out.rglob("*"):
+            if path.is_dir():
+                assert path.name in known or path.name.isdecimal()
+            elif path.suffix in (".png", ".jpg", ".txt"):
+                assert path.stem.replace("_", "").isdecimal() or path.name == "val.txt"
+
+
+def test_coco(exported: Exported, dataset: Path) -> None:
+    out = exported["coco"][0]
+    coco = COCO(out / "annotations.json")
+    found = {}
+    for annotation in coco.loadAnns(coco.getAnnIds()):
+        image = coco.imgs[annotation["image_id"]]
+        mask = coco.annToMask(annotation)
+        assert mask.shape == (image["height"], image["width"])
+        assert mask.sum() == annotation["area"]
+        x, y, w, h = annotation["bbox"]
+        assert mask[y : y + h, x : x + w].sum() == mask.sum()
+        text = coco.cats[annotation["category_id"]]["name"]
+        key = (image["video_id"], image["frame_index"], text)
+        found[key] = mask
+        assert image["video_id"] == annotation["video_id"]
+        assert annotation["score"] == 0.9
+    assert_same(found, masks_of(dataset))
+    assert len(coco.imgs) == 9
+    assert coco.dataset["videos"][0]["name"] == "a/-clip 赤.mp4"
+    # The unicorn has no annotation and is a category all the same.
+    assert [category["name"] for category in coco.dataset["categories"]] == [*QUERIES]
+    for image in coco.imgs.values():
+        with Image.open(out / image["file_name"]) as picture:
+            assert picture.size == (image["width"], image["height"])
+
+
+def test_ytvos(exported: Exported, dataset: Path) -> None:
+    out, summary = exported["ytvos"]
+    maps = {
+        (int(path.parent.name), int(path.stem)): read_label_png(path)
+        for path in (out / "train" / "Annotations").rglob("*.png")
+    }
+    assert_same(maps, label_maps_of(dataset))
+    videos = json.loads((out / "train" / "meta.json").read_bytes())["videos"]
+    assert videos["000001"]["objects"] == {
+        "1": {"category": NASTY, "frames": ["00000", "00001", "00002", "00003"]},
+        "2": {"category": "the disk", "frames": ["00001", "00002", "00003"]},
+    }
+    assert list(videos["000002"]["objects"]) == ["1", "2"]
+    meta = json.loads((out / "meta_expressions" / "train" / "meta_expressions.json").read_bytes())["videos"]
+    assert meta["000002"] == {
+        "expressions": {
+            "0": {"exp": "the disk", "obj_id": "1"},
+            "1": {"exp": NASTY, "obj_id": "2"},
+        },
+        "frames": ["00002", "00003", "00004"],
+    }
+    for name, video in meta.items():
+        for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+            files = sorted(path.name for path in (out / "train" / kind / name).iterdir())
+            assert files == [f"{frame}.{suffix}" for frame in video["frames"]]
+    assert summary.notes == ("video 1: no frame shows 'a unicorn'; it is no object of the export",)
+
+
+def test_davis_is_a_complete_tree_for_the_scores(exported: Exported, dataset: Path, tmp_path: Path) -> None:
+    out, summary = exported["davis"]
+    read = read_dataset(out)
+    assert [video.name for video in read.videos] == ["000001", "000002", "000003"]
+    # In video 1 the disk is not in the first frame and the ring is, so the ring has the highest label.
+    assert [video.expressions[0] for video in read.videos] == [
+        ("the disk", NASTY),
+        ("the disk", NASTY),
+        ("the disk",),
+    ]
+    assert all(len({video.expressions[index] for index in range(4)}) == 1 for video in read.videos)
+    wanted = label_maps_of(dataset)
+    for video in read.videos:
+        for path in video.truth.annotation_paths:
+            place = (int(video.name), int(path.stem))
+            label_map = wanted[place]
+            if video.name == "000001":
+                label_map = np.array([0, 2, 1], np.uint8)[label_map]
+            np.testing.assert_array_equal(read_label_png(path), label_map)
+    assert "video 3 begins with frame 1: 1 frames before it show no object" in summary.notes
+    predictions = shutil.copytree(out / "Annotations" / "480p", tmp_path / "predictions")
+    scores = evaluate(out, predictions, videos=["000001", "000002"])
+    averages = [score.averages for score in scores.overall.values()]
+    assert [found and found.jf_mean for found in averages] == [1, 1]
+
+
+def test_davis_without_objects_is_left_out(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", moving_square(3))
+    masks = scene(3)
+    dataset = write_dataset(
+        tmp_path / "dataset",
+        [
+            Labelled("a.mp4", video, QUERIES, np.zeros_like(masks)),
+            Labelled("b.mp4", video, QUERIES, masks, stop=3),
+        ],
+    )
+    summary = export_dataset(dataset, "davis", tmp_path / "out", ExportOptions(pictures=False))
+    assert "video 1 is left out: no frame shows an object" in summary.notes
+    assert (tmp_path / "out" / "ImageSets" / "2017" / "val.txt").read_text() == "000002\n"
+    assert not (tmp_path / "out" / "JPEGImages").exists()
+
+
+def yolo_masks(out: Path) -> dict[tuple[int, int, str], np.ndarray]:
+    names = yaml.safe_load((out / "data.yaml").read_bytes())["names"]
+    found = {}
+    for path in (out / "labels" / "train").iterdir():
+        video, frame = map(int, path.stem.split("_"))
+        for number, mask in read_yolo_labels(path, HEIGHT, WIDTH):
+            found[video, frame, names[number]] = mask
+    return found
+
+
+@pytest.mark.parametrize("tolerance_px", [0.0, 1.0, 3.0])
+def test_yolo_loses_what_it_says(dataset: Path, tmp_path: Path, tolerance_px: float) -> None:
+    options = ExportOptions(pictures=False, tolerance_px=tolerance_px)
+    summary = export_dataset(dataset, "yolo-seg", tmp_path / "out", options)
+    wanted, found = masks_of(dataset), yolo_masks(tmp_path / "out")
+    assert sorted(found) == sorted(wanted)
+    losses = [1 - (found[key] & mask).sum() / (found[key] | mask).sum() for key, mask in wanted.items()]
+    assert summary.mean_iou_loss == pytest.approx(np.mean(losses))
+    assert 0 < np.mean(losses) < 0.2
+    if tolerance_px == 0:
+        # Holes are kept; the ring alone loses anything, the line to its speck.
+        for key, mask in wanted.items():
+            assert (found[key] >= mask).all()
+            assert (found[key] == mask).all() == (key[2] == "the disk")
+    assert sorted(path.stem for path in (tmp_path / "out" / "labels" / "train").iterdir()) == sorted(
+        f"{video:06d}_{frame:05d}" for video, frame, *_ in expected(dataset)
+    )
+
+
+def test_yolo_pictures_stand_beside_labels(exported: Exported) -> None:
+    out = exported["yolo-seg"][0]
+    pictures, labels = (
+        sorted(path.stem for path in (out / kind / "train").iterdir()) for kind in ("images", "labels")
+    )
+    assert pictures == labels
+    assert (out / "labels" / "train" / "000003_00000.txt").read_text() == ""
+
+
+def test_yolo_in_another_library_is_the_same(exported: Exported) -> None:
+    supervision = pytest.importorskip("supervision")
+    out = exported["yolo-seg"][0]
+    read = supervision.DetectionDataset.from_yolo(
+        images_directory_path=str(out / "images" / "train"),
+        annotations_directory_path=str(out / "labels" / "train"),
+        data_yaml_path=str(out / "data.yaml"),
+        force_masks=True,
+    )
+    found = {}
+    for path, _, detections in read:
+        video, frame = map(int, Path(path).stem.split("_"))
+        if len(detections):
+            for number, mask in zip(detections.class_id, detections.mask, strict=True):
+                found[video, frame, read.classes[number]] = mask
+    assert_same(found, yolo_masks(out))
+
+
+def test_cvat(exported: Exported, dataset: Path) -> None:
+    out = exported["cvat"][0]
+    found = {
+        (int(path.stem), frame, NASTY if label == CVAT_NASTY else label): mask
+        for path in (out / "annotations").iterdir()
+        for frame, label, mask in read_cvat_video(path)
+    }
+    assert_same(found, masks_of(dataset))
+    labels = json.loads((out / "labels.json").read_bytes())
+    assert [(label["name"], label["type"]) for label in labels] == [
+        (CVAT_NASTY, "mask"),
+        ("the disk", "mask"),
+        ("a unicorn", "mask"),
+    ]
+    task = ElementTree.parse(out / "annotations" / "000002.xml").getroot().find("meta/task")
+    assert task is not None
+    # Frames are those of the whole source, of which 2, 3 and 4 are labelled.
+    facts = [task.findtext(name) for name in ("name", "size", "mode")]
+    assert facts == ["b/-clip 赤.mp4", "5", "interpolation"]
+    assert [label.findtext("name") for label in task.iter("label")] == ["the disk", CVAT_NASTY]
+
+
+def test_cvat_by_its_own_library(exported: Exported, dataset: Path) -> None:
+    masks = pytest.importorskip("cvat_sdk.masks")
+    wanted = masks_of(dataset)
+    for path in (exported["cvat"][0] / "annotations").iterdir():
+        for track in ElementTree.parse(path).getroot().iter("track"):
+            shape = track.find("mask")
+            assert shape is not None
+            x, y, w, h = (int(shape.get(name) or 0) for name in ("left", "top", "width", "height"))
+            points = [*map(int, (shape.get("rle") or "").split(",")), x, y, x + w - 1, y + h - 1]
+            label = NASTY if track.get("label") == CVAT_NASTY else track.get("label")
+            mask = wanted.pop((int(path.stem), int(shape.get("frame") or 0), label or ""))
+            read = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
+            np.testing.assert_array_equal(read, mask)
+    assert not wanted
+
+
+def test_cvat_labels_that_would_be_cut_stay_different(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", moving_square(1))
+    queries = ("x" * 64, "x" * 65, "x" * 66)
+    dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", video, queries, scene(1))])
+    export_dataset(dataset, "cvat", tmp_path / "out")
+    names = [label["name"] for label in json.loads((tmp_path / "out" / "labels.json").read_bytes())]
+    assert names == ["x" * 64, "x" * 61 + " #2", "x" * 61 + " #3"]
+
+
+LS_NASTY = NASTY.replace("\x07", "�")
+
+
+def test_labelstudio_images(exported: Exported, dataset: Path) -> None:
+    out = exported["labelstudio"][0]
+    config = ElementTree.parse(out / "image_config.xml").getroot()
+    assert [label.get("value") for label in config.iter("Label")] == [LS_NASTY, *QUERIES[1:]]
+    brush = {tag.get("name"): tag.get("toName") for tag in config.iter("BrushLabels")}
+    found, frames = {}, 0
+    for path in (out / "image_tasks").iterdir():
+        for task in json.loads(path.read_bytes()):
+            frames += 1
+            prefix = "/data/local-files/?d="
+            assert task["data"]["image"].startswith(prefix)
+            assert (out / task["data"]["image"].removeprefix(prefix)).is_file()
+            for region in task["predictions"][0]["result"]:
+                assert (region["type"], brush[region["from_name"]]) == ("brushlabels", region["to_name"])
+                (text,) = region["value"]["brushlabels"]
+                key = (int(path.stem), task["data"]["frame_index"], NASTY if text == LS_NASTY else text)
+                size = region["original_height"], region["original_width"]
+                found[key] = read_brush_rle(region["value"]["rle"], *size)
+    assert frames == 9
+    assert_same(found, masks_of(dataset))
+
+
+def test_labelstudio_images_by_its_own_library(exported: Exported, dataset: Path) -> None:
+    brush = pytest.importorskip("label_studio_converter.brush")
+    found = defaultdict(dict)
+    for path in (exported["labelstudio"][0] / "image_tasks").iterdir():
+        for task in json.loads(path.read_bytes()):
+            regions = [
+                {**region, "rle": region["value"]["rle"], "brushlabels": region["value"]["brushlabels"]}
+                for region in task["predictions"][0]["result"]
+            ]
+            layers = brush.decode_from_annotation("mask", regions)
+            found[int(path.stem), task["data"]["frame_index"]] = list(layers.values())
+    for (video, frame, _), mask in masks_of(dataset).items():
+        layer = found[video, frame].pop(0)
+        np.testing.assert_array_equal(layer, mask * 255)
+    assert not any(found.values())
+
+
+def test_labelstudio_videos_hold_boxes_over_time(exported: Exported, dataset: Path) -> None:
+    out, summary = exported["labelstudio"]
+    assert "video 3 is a folder of images: it has image tasks and no video task" in summary.notes
+    assert sorted(path.name for path in (out / "video_tasks").iterdir()) == ["000001.json", "000002.json"]
+    wanted = masks_of(dataset)
+    for path in (out / "video_tasks").iterdir():
+        (task,) = json.loads(path.read_bytes())
+        folder = "a" if path.stem == "000001" else "b"
+        assert task["data"]["video"] == f"/data/local-files/?d={folder}/-clip%20%E8%B5%A4.mp4"
+        for region in task["predictions"][0]["result"]:
+            value = region["value"]
+            (text,) = value["labels"]
+            for keyframe in value["sequence"]:
+                index = keyframe["frame"] - 1
+                assert keyframe["time"] == pytest.approx(index * 1001 / 30000)
+                mask = wanted.pop((int(path.stem), index, NASTY if text == LS_NASTY else text))
+                rows, columns = np.nonzero(mask)
+                assert keyframe["x"] == pytest.approx(100 * columns.min() / WIDTH)
+                assert keyframe["y"] == pytest.approx(100 * rows.min() / HEIGHT)
+                assert keyframe["width"] == pytest.approx(100 * (np.ptp(columns) + 1) / WIDTH)
+                assert keyframe["height"] == pytest.approx(100 * (np.ptp(rows) + 1) / HEIGHT)
+            assert [keyframe["enabled"] for keyframe in value["sequence"]][-2:] == [True, False]
+            assert value["framesCount"] == value["sequence"][-1]["frame"]
+    assert {video for video, *_ in wanted} == {3}
+
+
+def test_labelstudio_ends_a_span_where_the_object_leaves(tmp_path: Path) -> None:
+    masks = scene(5)[:, :1]
+    masks[[0, 3]] = False
+    video = write_video(tmp_path / "a.mp4", moving_square(5))
+    dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", video, ("a",), masks)])
+    export_dataset(dataset, "labelstudio", tmp_path / "out", ExportOptions(pictures=False))
+    (task,) = json.loads((tmp_path / "out" / "video_tasks" / "000001.json").read_bytes())
+    (region,) = task["predictions"][0]["result"]
+    assert [(key["frame"], key["enabled"]) for key in region["value"]["sequence"]] == [
+        (2, True),
+        (3, False),
+        (5, False),
+    ]
+
+
+def test_masks(exported: Exported, dataset: Path) -> None:
+    out = exported["masks"][0]
+    count = 0
+    for video, frame, _, masks, _ in expected(dataset):
+        for place, mask in enumerate(masks, 1):
+            count += 1
+            with Image.open(out / f"{video:06d}" / f"{place:03d}" / f"{frame:05d}.png") as picture:
+                assert picture.mode == "L"
+                np.testing.assert_array_equal(np.asarray(picture), mask * 255)
+    assert count == len(list(out.rglob("*.png"))) == 20
+
+
+def test_rgba_is_the_frame_inside_the_mask(exported: Exported, dataset: Path) -> None:
+    out = exported["rgba"][0]
+    source = dataset.parent / "input" / "b" / "-clip 赤.mp4"
+    with open_frames(source) as frames:
+        images = {frame.index: frame.image for frame in frames}
+    wanted = {key: mask for key, mask in masks_of(dataset).items() if key[0] == 2}
+    for (_, frame, text), mask in wanted.items():
+        place = 1 if text == "the disk" else 2
+        with Image.open(out / "000002" / f"{place:03d}" / f"{frame:05d}.png") as picture:
+            assert picture.mode == "RGBA"
+            pixels = np.asarray(picture)
+        np.testing.assert_array_equal(pixels[..., 3], mask * 255)
+        np.testing.assert_array_equal(pixels[mask][:, :3], images[frame][mask])
+        assert not pixels[~mask].any()
+    assert len(list(out.rglob("*.png"))) == len(masks_of(dataset))
+
+
+def test_pictures_are_those_of_the_labelled_frames(exported: Exported, dataset: Path) -> None:
+    source = dataset.parent / "input" / "b" / "-clip 赤.mp4"
+    with open_frames(source, start_frame=2, stop_frame=5) as frames:
+        wanted = {f"{frame.index:05d}.jpg": encode_jpeg(frame.image) for frame in frames}
+    folders = {
+        "coco": "images/000002",
+        "ytvos": "train/JPEGImages/000002",
+        "davis": "JPEGImages/480p/000002",
+        "labelstudio": "images/000002",
+    }
+    for name, folder in folders.items():
+        found = {path.name: path.read_bytes() for path in (exported[name][0] / folder).iterdir()}
+        assert found == wanted
+    assert all(first != second for first, second in pairwise(wanted.values()))
