@@ -204,10 +204,15 @@ def test_class_probabilities_equal_a_fresh_encoding_of_each_prompted_image(
 def test_the_sequence_of_live_sets_equals_the_straightforward_loop(
     folders: dict[str, Path], mode: str, count: int, theta: float
 ) -> None:
-    fast = segmenter(folders, QUERIES[count], mode=mode, theta=theta)
+    for eta in np.linspace(0.5, 0.55, 40):
+        fast = segmenter(folders, QUERIES[count], mode=mode, theta=theta, eta=float(eta))
+        slow = twin_of(fast)
+        steps, kept, proposals = slow.run()
+        # A pixel within rounding of eta may fall on either side, and the prompted image with it.
+        if slow.margin > 5e-6:
+            break
+    assert slow.margin > 5e-6
     result = fast.step(IMAGE)
-    slow = twin_of(fast)
-    steps, kept, proposals = slow.run()
     assert [step.live for step in result.steps] == [live for live, _ in steps]
     for step, (_, scores) in zip(result.steps, steps, strict=True):
         assert step.scores == pytest.approx(scores, rel=1e-4)

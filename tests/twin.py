@@ -32,6 +32,8 @@ class Twin:
     lam: float
     prompts: tuple[str, ...]
     affinity: bool = True
+    #: How near any proposal's value came to eta, where rounding alone could decide.
+    margin: float = float("inf")
 
     def proposals(self, live: list[int]) -> Tensor:
         return torch.stack([self.proposal(query, live) for query in live])
@@ -112,6 +114,7 @@ class Twin:
     def probabilities(self, proposals: Tensor, live: list[int]) -> Tensor:
         """P_t (K, K)."""
         rows = []
+        self.margin = min(self.margin, float((proposals - self.eta).abs().min()))
         for proposal in proposals:
             image = self.prompted((proposal > self.eta).numpy())
             planes = preprocess(torch.from_numpy(image)[None], self.g.preprocess)

@@ -145,9 +145,10 @@ def _chunk(
     q, k, v = state.queries[:, :, 1:], state.keys, state.values
     r = (at_heads * state.outputs[:, :, 1:, None]).sum(-1)  # (B, h, n, K)
     sum_values = ((1 - weights[..., :1])[..., None] * at_heads).sum(2)  # (B, h, K, dh)
-    back = weights.transpose(2, 3) @ at_heads.flatten(3)  # P^T dO: (B, h, T, K dh), the one n x n product
+    # P^T dO and P^T r together: (B, h, T, K (dh + 1)), the one n x n product
+    back = weights.transpose(2, 3) @ torch.cat([at_heads, r[..., None]], -1).flatten(3)
     back = back.view(batch, heads, n + 1, count, -1)
-    column_sums = (back * v[:, :, :, None]).sum(-1) - weights.transpose(2, 3) @ r  # c (B, h, T, K)
+    column_sums = (back[..., :-1] * v[:, :, :, None]).sum(-1) - back[..., -1]  # c (B, h, T, K)
     sum_queries = column_sums.transpose(2, 3) @ k  # (B, h, K, dh)
     at_cls = weights[..., :1] * ((at_heads * v[:, :, :1, None]).sum(-1) - r)  # dS_i0 (B, h, n, K)
     sum_keys = -at_cls.transpose(2, 3) @ q

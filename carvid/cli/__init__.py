@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from carvid import __version__
-from carvid.cli import annotate, demo, export, models, refdavis, review, run
+from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run
 from carvid.cli.exits import exits
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("export")(exits(export.export))
 app.command("review")(exits(review.review))
 app.command("refdavis")(exits(refdavis.refdavis))
 app.command("eval")(exits(refdavis.evaluate))
+app.command("bench")(exits(bench.bench))
 app.add_typer(models.app, name="models")
 
 

@@ -65,5 +65,5 @@ def label_map(masks: Tensor, responses: Tensor) -> Tensor:
     """
     if len(masks) == 0:
         return torch.zeros(masks.shape[1:], dtype=torch.int64, device=masks.device)
-    inside = torch.where(masks, responses.float(), -torch.inf)
-    return torch.where(masks.any(0), inside.argmax(0) + 1, 0)
+    strongest, query = torch.where(masks, responses.float(), -torch.inf).max(0)
+    return torch.where(strongest > -torch.inf, query + 1, 0)

@@ -1,0 +1,223 @@
+"""`run_bench`: frames in, a report out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from carvid.bench import operations
+from carvid.bench.against import against_naive, against_pydensecrf, load_twin
+from carvid.bench.frames import Clip, draw_video, query_texts, read_clip
+from carvid.bench.machine import (
+    Product,
+    describe_machine,
+    large_square,
+    measure_product,
+    peak_memory,
+    reset_peak,
+)
+from carvid.bench.reference_crf import load_pydensecrf
+from carvid.bench.report import BenchReport, QueriesReport, Share
+from carvid.bench.stages import Measured, Spread, measure_stages
+from carvid.clip.device import resolve_device, resolve_dtype
+from carvid.clip.load import LoadedClip, load_pair
+from carvid.clip.names import resolve_pair
+from carvid.config import Settings, load_settings
+from carvid.errors import UsageError
+from carvid.segmenter import MOST_QUERIES, VideoSegmenter
+
+AGAINST = ("naive", "pydensecrf")
+DROPS = ("none", "one", "preset")
+DRAWN_SIZE = (854, 480)
+# How many images the classifier's product is measured with.
+_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure.
+
+    queries: numbers of queries, one after the other. size: (width, height) in px; None for a video's own, or
+    DRAWN_SIZE. frames: measured, besides one that warms up. video: a file or folder; None for a drawn clip.
+    crf: None for the preset's. against: names out of AGAINST.
+    drop: none sets theta to 0, so that every query stays; one sets it between the lowest and the second lowest
+    score of the first measured frame, so that the first step drops one query there; preset takes the preset's.
+    """
+
+    model: str = "random:clip"
+    preset: str = "default"
+    queries: tuple[int, ...] = (1, 4, 16, 64)
+    size: tuple[int, int] | None = None
+    frames: int = 3
+    video: Path | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    crf: bool | None = None
+    drop: str = "none"
+    against: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for count in self.queries:
+            if not 1 <= count <= MOST_QUERIES:
+                raise UsageError(f"{count} queries; expected 1 to {MOST_QUERIES}")
+        if not self.queries:
+            raise UsageError("no number of queries; expected at least one, such as 1,4")
+        if self.frames < 1:
+            raise UsageError(f"{self.frames} frames; expected at least 1")
+        if self.size is not None and min(self.size) < 1:
+            raise UsageError(f"a size of {self.size[0]}x{self.size[1]}; expected at least 1x1")
+        if self.drop not in DROPS:
+            raise UsageError(f"drop is {self.drop!r}; expected one of {', '.join(DROPS)}")
+        if self.drop == "one" and 1 in self.queries:
+            raise UsageError("--drop one needs at least 2 queries: of one alone none is dropped")
+        if unknown := [name for name in self.against if name not in AGAINST]:
+            raise UsageError(f"against {unknown[0]!r}; expected some of {', '.join(AGAINST)}")
+
+
+def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: None) -> BenchReport:
+    """Measure; `say` is told what comes next.
+
+    Raises UsageError for options, WeightsError for weights, InputError for the video.
+    """
+    if "naive" in options.against:
+        load_twin()
+    settings = load_settings(options.preset, crf=options.crf)
+    if "pydensecrf" in options.against or ("naive" in options.against and settings.crf):
+        load_pydensecrf()
+    device = resolve_device(options.device)
+    dtype = resolve_dtype(options.dtype, device)
+    with tempfile.TemporaryDirectory(prefix="carvid-bench-") as folder:
+        clip = _clip(options, Path(folder))
+        say(f"loading {options.model}")
+        specs = resolve_pair(options.model)
+        clips = load_pair(*specs, device=device, dtype=dtype)
+        straight = clips
+        if "naive" in options.against and (device.type, dtype) != ("cpu", torch.float32):
+            straight = load_pair(*specs, device=torch.device("cpu"), dtype=torch.float32)
+        say("measuring the machine's matrix products")
+        products = _products(clips, clip, device, dtype)
+        best = max(product.flops for product in products)
+        runs = []
+        for count in options.queries:
+            out = Path(folder, f"queries-{count}")
+            runs.append(_run(options, settings, count, clips, straight, clip, best, out, device, say))
+    return BenchReport(
+        machine=describe_machine(device),
+        models=(clips[0].name, clips[1].name),
+        preset=options.preset,
+        mode=settings.mode,
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
+        clip=clip.name,
+        size=clip.size,
+        frames=len(clip.frames) - 1,
+        drop=options.drop,
+        products=tuple(products),
+        runs=tuple(runs),
+    )
+
+
+def _clip(options: BenchOptions, folder: Path) -> Clip:
+    if options.video is not None:
+        return read_clip(options.video, options.video.name, options.frames, options.size)
+    drawn = folder / "drawn.mp4"
+    draw_video(drawn, options.frames + 1, options.size or DRAWN_SIZE)
+    return read_clip(drawn, "drawn clip", options.frames, options.size or DRAWN_SIZE)
+
+
+def _run(
+    options: BenchOptions,
+    settings: Settings,
+    count: int,
+    clips: tuple[LoadedClip, LoadedClip],
+    straight: tuple[LoadedClip, LoadedClip],
+    clip: Clip,
+    best: float,
+    out: Path,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> QueriesReport:
+    queries = query_texts(count)
+    reset_peak(device)
+    if options.drop != "preset":
+        settings = replace(settings, theta=0.0)
+    if options.drop == "one":
+        settings = replace(settings, theta=_between(VideoSegmenter(*clips, queries, settings), clip))
+    segmenter = VideoSegmenter(*clips, queries, settings)
+    say(f"{count} queries: {len(clip.frames) - 1} frames after one to warm up")
+    measured = measure_stages(segmenter, clip.frames, out, device)
+    stages = {"decode": clip.decode_seconds, **measured.stages}
+    report = QueriesReport(
+        queries=count,
+        theta=settings.theta,
+        stages={name: Spread.of(seconds) for name, seconds in stages.items()},
+        segment=Spread.of(measured.segment),
+        model=_shares(clips, segmenter, clip, measured, best),
+        encoded=measured.encoded,
+        dropped=measured.dropped,
+        memory=peak_memory(device),
+    )
+    frames = clip.frames[1:]
+    if "naive" in options.against:
+        say(f"{count} queries: the straightforward method on the same frames")
+        report = replace(report, naive=tuple(against_naive(segmenter, straight, frames, device)))
+    if "pydensecrf" in options.against:
+        say(f"{count} queries: pydensecrf on the same frames")
+        binary = settings.mode == "refer"
+        compared = against_pydensecrf(frames, measured.results, binary=binary, device=device)
+        report = replace(report, crf=tuple(compared))
+    return report
+
+
+def _between(segmenter: VideoSegmenter, clip: Clip) -> float:
+    """A theta between the lowest and the second lowest score of the first measured frame."""
+    lowest, second = sorted(segmenter.step(clip.frames[1]).scores.tolist())[:2]
+    if not lowest < second:
+        raise UsageError(f"the two lowest scores are both {lowest:g}: no theta drops exactly one query")
+    return float((lowest + second) / 2)
+
+
+def _products(
+    clips: tuple[LoadedClip, LoadedClip], clip: Clip, device: torch.device, dtype: torch.dtype
+) -> list[Product]:
+    """The first product of f's and of g's MLP, and a large square one."""
+    width, height = clip.size
+    f, g = (one.tower for one in clips)
+    seen = operations.tower_shape(f, height, width)
+    prompted = operations.tower_shape(g, *clips[1].preprocess.size)
+    side = large_square(device)
+    sizes = [
+        (seen.tokens, seen.width, seen.mlp),
+        (_IMAGES * prompted.tokens, prompted.width, prompted.mlp),
+        (side, side, side),
+    ]
+    return [measure_product(*size, device=device, dtype=dtype) for size in sizes]
+
+
+def _shares(
+    clips: tuple[LoadedClip, LoadedClip],
+    segmenter: VideoSegmenter,
+    clip: Clip,
+    measured: Measured,
+    best: float,
+) -> dict[str, Share]:
+    width, height = clip.size
+    seen = operations.tower_shape(clips[0].tower, height, width)
+    prompted = operations.tower_shape(clips[1].tower, *clips[1].preprocess.size)
+    texts, _ = segmenter.texts
+    directions = len(texts.queries) + (1 if len(texts.background) else 0)
+    encoded: Sequence[int] = sorted(measured.encoded)
+    counts = {
+        "trunk": operations.trunk_operations(seen),
+        "cam": operations.cam_operations(seen, directions),
+        "classifier": operations.classifier_operations(prompted, encoded[len(encoded) // 2]),
+    }
+    shares = {}
+    for stage, count in counts.items():
+        flops = count / Spread.of(measured.stages[stage]).median
+        shares[stage] = Share(count, flops, flops / best)
+    return shares

@@ -1,0 +1,89 @@
+"""Floating-point operations a model stage must do, from its shapes: matrix products alone, 2 per multiply-add.
+
+Everything else (norms, softmax, activations, resizing) moves memory and is left out, as is usual; it is part
+of the measured time, so it lowers the share of the machine's rate that a stage reaches.
+
+D width, M of the MLP, h heads, L blocks, p patch side, d of the projection, n patches, T = n + 1 tokens, K texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carvid.clip.vision import VisionTower
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """The numbers above for one tower on images of `height` x `width` px, stretched up to whole patches."""
+
+    width: int
+    mlp: int
+    heads: int
+    blocks: int
+    patch_px: int
+    projection: int
+    patches: int
+
+    @property
+    def tokens(self) -> int:
+        return self.patches + 1
+
+
+def tower_shape(tower: VisionTower, height: int, width: int) -> TowerShape:
+    side = tower.patch_size_px
+    return TowerShape(
+        width=tower.projection.shape[1],
+        mlp=tower.blocks[0].fc1.shape[0],
+        heads=tower.blocks[0].heads,
+        blocks=len(tower.blocks),
+        patch_px=side,
+        projection=tower.projection.shape[0],
+        patches=-(-height // side) * -(-width // side),
+    )
+
+
+def trunk_operations(shape: TowerShape) -> int:
+    """f's one pass over a frame: the patches, L - 1 blocks, and the last block up to z.
+
+    patches 2 n 3p^2 D; a block 2 T D (4 D + 2 M) + 4 T^2 D; in the last one the MLP sees the n patch tokens
+    alone, and one pooled token is projected, 2 D d.
+    """
+    d, m, n, t = shape.width, shape.mlp, shape.patches, shape.tokens
+    last = 8 * t * d * d + 4 * t * t * d + 4 * n * d * m
+    return _embedding(shape) + (shape.blocks - 1) * _block(shape) + last + 2 * d * shape.projection
+
+
+def cam_operations(shape: TowerShape, texts: int) -> int:
+    """J^T t summed over patches for K texts: the N queries and, where there are any, the background's mean.
+
+    Once: two products with the MLP, 4 n D M. Each text: the MLP's half that depends on it 2 n D M, the output
+    projection 2 n D^2, the attention's P^T dO 2 n T D and P^T r 2 n T h; and thin products, of which one side
+    is a single row: the projection 2 d (D + 1), shares 2 n D, fc2 2 D M, sums of dq and dk 2 (T + n) D, and
+    the three input projections 6 D^2.
+    """
+    d, m, n, t = shape.width, shape.mlp, shape.patches, shape.tokens
+    once = 4 * n * d * m
+    each = 2 * n * d * m + 2 * n * d * d + 2 * n * t * (d + shape.heads)
+    thin = 2 * shape.projection * (d + 1) + 2 * n * d + 2 * d * m + 2 * (t + n) * d + 6 * d * d
+    return once + texts * (each + thin)
+
+
+def classifier_operations(shape: TowerShape, images: int) -> int:
+    """g on K prompted images: the patches, L - 1 blocks, and of the last block the CLS row.
+
+    The last block projects all tokens (2 T D 3D); CLS alone attends (4 T D), is merged (2 D^2) and goes
+    through the MLP (4 D M) and the projection (2 D d).
+    """
+    d, m, t = shape.width, shape.mlp, shape.tokens
+    last = 6 * t * d * d + 4 * t * d + 2 * d * d + 4 * d * m + 2 * d * shape.projection
+    return images * (_embedding(shape) + (shape.blocks - 1) * _block(shape) + last)
+
+
+def _embedding(shape: TowerShape) -> int:
+    return 2 * shape.patches * 3 * shape.patch_px**2 * shape.width
+
+
+def _block(shape: TowerShape) -> int:
+    d, t = shape.width, shape.tokens
+    return 2 * t * d * (4 * d + 2 * shape.mlp) + 4 * t * t * d

@@ -1,0 +1,98 @@
+"""Times every stage of a frame apart, in the pipeline as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from carvid.frame import Frame, FrameResult
+from carvid.segmenter import VideoSegmenter
+from carvid.sinks import MaskSink, OverlaySink, ResultsSink
+from carvid.stopwatch import Stopwatch
+
+# In the order of a frame; what a run does not have (crf or threshold, decode) is left out.
+STAGES = (
+    "decode", "resize", "trunk", "cam", "affinity", "prompts", "classifier", "crf", "threshold", "result", "write",
+)  # fmt: skip
+# What happens to a frame between the decoder and the writer.
+OUTSIDE_SEGMENTER = ("decode", "write")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of some frames' seconds."""
+
+    median: float
+    q1: float
+    q3: float
+    frames: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Spread:
+        q1, median, q3 = np.percentile(seconds, [25, 50, 75]).tolist()
+        return cls(median, q1, q3, len(seconds))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Frames timed with one query set.
+
+    stages: seconds per stage, one entry per frame. segment: of the whole of `VideoSegmenter.step`.
+    encoded: images that g encoded, per frame. dropped: queries dropped in the first step, per frame.
+    """
+
+    stages: dict[str, tuple[float, ...]]
+    segment: tuple[float, ...]
+    encoded: tuple[int, ...]
+    dropped: tuple[int, ...]
+    results: tuple[FrameResult, ...]
+
+
+def measure_stages(
+    segmenter: VideoSegmenter, frames: Sequence[Frame], out: Path, device: torch.device
+) -> Measured:
+    """Segment and write every frame; the first warms up and is not counted. Files go to the folder `out`."""
+    watch = segmenter.stopwatch = Stopwatch(device)
+    queries = segmenter.queries
+    laps: list[dict[str, float]] = []
+    encoded, results = [], []
+    with ExitStack() as stack:
+        sinks: list[MaskSink | ResultsSink | OverlaySink] = [
+            stack.enter_context(MaskSink(out / "masks", separate=False, n_queries=len(queries))),
+            stack.enter_context(ResultsSink(out / "results.jsonl", queries)),
+            stack.enter_context(OverlaySink(out / "overlay.mp4", queries, frame_rate=Fraction(25))),
+        ]
+        for frame in frames:
+            watch.seconds.clear()
+            watch.items.clear()
+            result = segmenter.step(frame)
+            with watch.stage("write"):
+                for sink in sinks:
+                    sink.write(frame, result)
+            laps.append(dict(watch.seconds))
+            encoded.append(watch.items["classifier"])
+            results.append(result)
+    laps = laps[1:]
+    return Measured(
+        stages={name: tuple(lap[name] for lap in laps) for name in STAGES if name in laps[0]},
+        segment=tuple(
+            sum(spent for name, spent in lap.items() if name not in OUTSIDE_SEGMENTER) for lap in laps
+        ),
+        encoded=tuple(encoded[1:]),
+        dropped=tuple(_dropped(result) for result in results[1:]),
+        results=tuple(results[1:]),
+    )
+
+
+def _dropped(result: FrameResult) -> int:
+    """Queries dropped in the first step. Where nothing passes, the best one is kept: N - 1."""
+    first = result.steps[0].live
+    if len(result.steps) > 1:
+        return len(first) - len(result.steps[1].live)
+    return len(first) - max(1, int(result.present.sum()))

@@ -1,0 +1,103 @@
+"""`carvid bench`: what a frame costs on this machine, by stage, and how close that is to what it can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from carvid.cli import options
+from carvid.cli.exits import PART_FAILED
+from carvid.errors import UsageError
+
+
+def bench(
+    model: Annotated[
+        str,
+        typer.Option("--model", help="As in run; random:clip and random:clip-b16 need no download."),
+    ] = "random:clip",
+    preset: options.Preset = "default",
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            "--queries",
+            help="Numbers of queries, such as 1,4; 1,4,16,64 if not given (3 against naive, 4 against pydensecrf).",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Scale frames to WIDTHxHEIGHT; 854x480 for a drawn clip.")
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", help="Frames to measure, after one to warm up.")] = 3,
+    video: Annotated[
+        Path | None, typer.Option("--video", help="Frames of this video or folder instead of a drawn clip.")
+    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    crf: options.Crf = None,
+    drop: Annotated[
+        str,
+        typer.Option(
+            "--drop",
+            help="none: theta 0, every query stays; one: theta such that the first step drops one query; "
+            "preset: the preset's theta.",
+        ),
+    ] = "none",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            help="naive: the straightforward method (needs a checkout); pydensecrf: the CRF alone. Repeatable.",
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Time every stage apart, count the operations each model stage must do, and measure the machine's rate.
+
+    Prints Markdown. Exit code 1 where --against naive finds other live sets or masks below IoU 0.99.
+    """
+    counts = _numbers("--queries", queries, ",") if queries is not None else _default_queries(against or [])
+    width_height = _numbers("--size", size, "x") if size is not None else None
+    if width_height is not None and len(width_height) != 2:
+        raise UsageError(f"--size is {size!r}; expected WIDTHxHEIGHT, such as 854x480")
+    from carvid.bench.bench import BenchOptions, run_bench
+    from carvid.bench.table import report_lines
+
+    report = run_bench(
+        BenchOptions(
+            model=model,
+            preset=preset,
+            queries=counts,
+            size=None if width_height is None else (width_height[0], width_height[1]),
+            frames=frames,
+            video=video,
+            device=device,
+            dtype=dtype,
+            crf=crf,
+            drop=drop,
+            against=tuple(against or ()),
+        ),
+        say=lambda line: typer.echo(f"carvid: {line}", err=True),
+    )
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        typer.echo("\n".join(report_lines(report)))
+    return 0 if report.agrees else PART_FAILED
+
+
+def _default_queries(against: list[str]) -> tuple[int, ...]:
+    """A comparison is about a usual number of queries; alone, the table shows how cost grows."""
+    if "naive" in against:
+        return (3,)
+    return (4,) if against else (1, 4, 16, 64)
+
+
+def _numbers(option: str, text: str, separator: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(separator))
+    except ValueError:
+        raise UsageError(
+            f"{option} is {text!r}; expected whole numbers with {separator!r} between them"
+        ) from None

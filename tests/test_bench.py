@@ -1,0 +1,374 @@
+"""`carvid bench`: stages, operation counts, rates and comparisons, on small random CLIPs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from typer.testing import CliRunner
+
+import carvid
+from carvid.bench import against, operations
+from carvid.bench.against import NaiveFrame, load_twin
+from carvid.bench.bench import BenchOptions, run_bench
+from carvid.bench.frames import draw_video, query_texts, read_clip
+from carvid.bench.machine import large_square, measure_product, peak_memory
+from carvid.bench.report import BenchReport
+from carvid.bench.stages import Spread
+from carvid.bench.table import report_lines
+from carvid.car.gradcam import cam_weights
+from carvid.car.proposals import look
+from carvid.cli.bench import bench
+from carvid.cli.exits import exits
+from carvid.clip.load import LoadedClip, load_clip
+from carvid.clip.names import resolve_spec
+from carvid.errors import InputError, UsageError
+from carvid.stopwatch import Stopwatch
+from tests.media import moving_square, write_video
+from tests.tiny_clip import make_tiny_clip
+
+CPU = torch.device("cpu")
+SIZE = (64, 48)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_clip(tmp_path_factory.mktemp("clip"), seed=5, layers=4, logit_scale=8.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_products() -> Iterator[None]:
+    """A machine's best rate takes large products and seconds; here it is only to be there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("carvid.bench.bench.large_square", lambda device: 64)
+        patch.setattr("carvid.bench.machine._SHORTEST_SECONDS", 0.001)
+        yield
+
+
+@pytest.fixture(scope="module")
+def clip(model: Path) -> LoadedClip:
+    return load_clip(resolve_spec(str(model), "proposer"), role="proposer", device=CPU, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def report(model: Path) -> BenchReport:
+    """Everything at once, with 1 and 3 queries."""
+    pytest.importorskip("pydensecrf")
+    return measured(model, queries=(1, 3), against=("naive", "pydensecrf"), frames=2)
+
+
+def measured(model: Path, **options: object) -> BenchReport:
+    chosen = {"queries": (3,), "size": SIZE, "frames": 1, "device": "cpu", **options}
+    return run_bench(BenchOptions(model=str(model), **chosen))
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    app = typer.Typer()
+    app.command("bench")(exits(bench))
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def counted(function, *arguments) -> int:
+    # The counter knows attention spelt out, not the CPU's fused kernel; their products are the same.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        function(*arguments)
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 64)])
+def test_trunk_operations_are_those_a_profiler_counts(clip: LoadedClip, size: tuple[int, int]) -> None:
+    shape = operations.tower_shape(clip.tower, *size)
+    assert operations.trunk_operations(shape) == counted(look, clip.tower, torch.rand(1, 3, *size))
+
+
+def test_a_frame_is_stretched_up_to_whole_patches(clip: LoadedClip) -> None:
+    assert operations.tower_shape(clip.tower, 45, 70).patches == 6 * 9
+
+
+@pytest.mark.parametrize("texts", [1, 4])
+def test_cam_operations_are_those_a_profiler_counts(clip: LoadedClip, texts: int) -> None:
+    shape = operations.tower_shape(clip.tower, 48, 64)
+    with torch.no_grad():
+        state = look(clip.tower, torch.rand(1, 3, 48, 64)).state
+    found = counted(cam_weights, clip.tower, state, torch.rand(texts, shape.projection))
+    assert operations.cam_operations(shape, texts) == found
+
+
+@pytest.mark.parametrize("images", [1, 5])
+def test_classifier_operations_are_those_a_profiler_counts(clip: LoadedClip, images: int) -> None:
+    shape = operations.tower_shape(clip.tower, 32, 32)
+    found = counted(clip.tower.embed, torch.rand(images, 3, 32, 32))
+    assert operations.classifier_operations(shape, images) == found
+
+
+def test_the_real_architectures_cost_what_is_known_of_them() -> None:
+    """ViT-B/16 on 854x480 about 0.38 TFLOP, ViT-L/14 on 224x224 about 0.16, each direction of f 0.02."""
+    b16 = operations.TowerShape(768, 3072, 12, 12, 16, 512, 54 * 30)
+    l14 = operations.TowerShape(1024, 4096, 16, 24, 14, 768, 16 * 16)
+    assert operations.trunk_operations(b16) == pytest.approx(0.38e12, rel=0.05)
+    assert operations.classifier_operations(l14, 1) == pytest.approx(0.16e12, rel=0.05)
+    each = operations.cam_operations(b16, 2) - operations.cam_operations(b16, 1)
+    assert each == pytest.approx(0.014e12, rel=0.1)
+
+
+def test_a_stage_inside_another_counts_once() -> None:
+    watch = Stopwatch(CPU)
+    times = iter([0.0, 1.0, 3.0, 4.0, 4.5, 10.0])
+    watch._now = lambda: next(times)  # type: ignore[method-assign]
+    with watch.stage("outer"):
+        with watch.stage("inner", items=2):
+            pass
+        with watch.stage("inner", items=3):
+            pass
+    assert watch.seconds == {"inner": 2.5, "outer": 7.5}
+    assert watch.items == {"inner": 5, "outer": 0}
+
+
+def test_a_stage_that_fails_is_counted_and_leaves_the_stopwatch_whole() -> None:
+    watch = Stopwatch()
+    times = iter([0.0, 1.0, 3.0, 4.0, 4.0, 6.0])
+    watch._now = lambda: next(times)  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="stop"), watch.stage("outer"), watch.stage("inner"):
+        raise ValueError("stop")
+    with watch.stage("next"):
+        pass
+    assert watch.seconds == {"inner": 2.0, "outer": 2.0, "next": 2.0}
+
+
+def test_every_stage_of_a_frame_is_timed_apart(report: BenchReport) -> None:
+    for run in report.runs:
+        assert list(run.stages) == [
+            "decode",
+            "resize",
+            "trunk",
+            "cam",
+            "affinity",
+            "prompts",
+            "classifier",
+            "crf",
+            "result",
+            "write",
+        ]
+        for spread in (*run.stages.values(), run.segment):
+            assert spread.frames == 2
+            assert 0 < spread.q1 <= spread.median <= spread.q3
+        assert run.segment.median > run.stages["trunk"].median + run.stages["crf"].median
+
+
+def test_without_the_crf_there_is_a_threshold(model: Path) -> None:
+    stages = measured(model, crf=False).runs[0].stages
+    assert "threshold" in stages
+    assert "crf" not in stages
+
+
+def test_a_spread_is_the_median_between_the_quartiles() -> None:
+    assert Spread.of([4.0, 1.0, 3.0, 2.0, 5.0]) == Spread(median=3.0, q1=2.0, q3=4.0, frames=5)
+
+
+def test_shares_are_of_the_best_product_of_the_same_run(report: BenchReport) -> None:
+    assert report.flops == max(product.flops for product in report.products)
+    assert [(product.rows, product.inner, product.columns) for product in report.products] == [
+        (49, 32, 128),
+        (4 * 17, 32, 128),
+        (64, 64, 64),
+    ]
+    for run in report.runs:
+        assert set(run.model) == {"trunk", "cam", "classifier"}
+        for stage, share in run.model.items():
+            assert share.flops == pytest.approx(share.operations / run.stages[stage].median)
+            assert share.share == pytest.approx(share.flops / report.flops)
+    one, three = report.runs
+    assert three.model["trunk"].operations == one.model["trunk"].operations
+    assert three.model["classifier"].operations == 3 * one.model["classifier"].operations
+
+
+def test_the_large_product_is_larger_on_an_accelerator() -> None:
+    assert large_square(CPU) < large_square(torch.device("cuda"))
+
+
+def test_a_product_takes_time_in_any_dtype() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        assert 1e6 < measure_product(32, 64, 16, device=CPU, dtype=dtype).flops < 1e14
+
+
+def test_peak_memory_is_at_least_what_is_held() -> None:
+    block = np.ones(50_000_000, np.uint8)
+    assert peak_memory(CPU)["host_bytes"] > block.nbytes
+
+
+def test_by_default_no_query_is_dropped(report: BenchReport) -> None:
+    for run in report.runs:
+        assert run.theta == 0
+        assert run.dropped == (0, 0)
+        assert run.encoded == (run.queries, run.queries)
+
+
+@pytest.mark.parametrize("preset", ["refcoco", "voc", "default"])
+def test_drop_one_drops_exactly_one_query_in_the_first_step(model: Path, preset: str) -> None:
+    run = measured(model, preset=preset, drop="one", queries=(4,), crf=False, against=("naive",)).runs[0]
+    assert run.dropped == (1,)
+    assert run.agrees
+
+
+def test_drop_preset_takes_the_preset_s_theta(model: Path) -> None:
+    assert measured(model, preset="voc", drop="preset", crf=False).runs[0].theta == 0.6
+
+
+@pytest.mark.parametrize("preset", ["refcoco", "voc"])
+@pytest.mark.parametrize("drop", ["none", "one", "preset"])
+def test_the_straightforward_method_agrees(model: Path, preset: str, drop: str) -> None:
+    pytest.importorskip("pydensecrf")
+    run = measured(model, preset=preset, drop=drop, against=("naive",)).runs[0]
+    (frame,) = run.naive
+    assert frame.live_equal
+    assert frame.iou >= 0.99
+    assert frame.naive_seconds > 0
+    assert frame.seconds > 0
+
+
+def test_bfloat16_is_compared_with_the_method_in_float32(model: Path) -> None:
+    run = measured(model, dtype="bfloat16", crf=False, against=("naive",)).runs[0]
+    assert run.naive[0].live_equal
+    assert 0 < run.naive[0].iou <= 1
+
+
+@pytest.mark.parametrize(
+    ("live_equal", "iou", "agrees"), [(True, 0.99, True), (True, 0.98, False), (False, 1.0, False)]
+)
+def test_agreement_needs_equal_live_sets_and_masks(live_equal: bool, iou: float, agrees: bool) -> None:
+    assert NaiveFrame(1.0, 9.0, live_equal, iou).agrees is agrees
+
+
+def test_disagreement_is_exit_code_1(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(load_twin()):  # type: ignore[misc]
+        def run(self):
+            steps, kept, proposals = super().run()
+            return steps, kept, 1 - proposals
+
+    monkeypatch.setattr(against, "load_twin", lambda: Stubborn)
+    code, out, _ = command(
+        "--model",
+        model,
+        "--queries",
+        "2",
+        "--size",
+        "64x48",
+        "--frames",
+        "1",
+        "--no-crf",
+        "--against",
+        "naive",
+    )
+    assert code == 1
+    assert "DO NOT AGREE" in out
+
+
+def test_outside_a_checkout_the_twin_is_not_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carvid, "__file__", str(tmp_path / "carvid" / "__init__.py"))
+    with pytest.raises(UsageError, match="needs a checkout"):
+        run_bench(BenchOptions(against=("naive",)))
+
+
+@pytest.mark.parametrize("preset", ["refcoco", "voc"])
+def test_pydensecrf_agrees_and_its_time_is_told_with_and_without_the_spatial_kernel(
+    model: Path, preset: str
+) -> None:
+    pytest.importorskip("pydensecrf")
+    (frame,) = measured(model, preset=preset, against=("pydensecrf",), size=(96, 80)).runs[0].crf
+    assert frame.labels_equal >= 0.999
+    assert 0 < frame.reference_spatial_seconds < frame.reference_seconds
+    assert frame.seconds > 0
+    assert frame.spatial_seconds >= 0
+
+
+def test_the_report_is_a_markdown_table_and_json(report: BenchReport) -> None:
+    text = "\n".join(report_lines(report))
+    for part in (
+        "### 1 query",
+        "### 3 queries",
+        "| stage",
+        "TFLOP to do",
+        "| **frame to masks**",
+        "64x48, 2 frames",
+        "theta 0, so that every query stays",
+        "Results agree: live sets equal",
+        "spatial kernel counted in neither",
+        "How cost grows.",
+    ):
+        assert part in text
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1
+    told = json.loads(json.dumps(report.to_json()))
+    assert told["agrees"] is True
+    assert told["runs"][1]["queries"] == 3
+    assert told["runs"][1]["stages"]["trunk"]["median"] > 0
+
+
+def test_the_command_prints_json_alone_on_stdout(model: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "square.mp4", moving_square(4))
+    code, out, err = command(
+        "--model", model, "--queries", "1,2", "--frames", "2", "--video", video, "--no-crf", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert [run["queries"] for run in told["runs"]] == [1, 2]
+    assert (told["clip"], told["size"], told["frames"]) == ("square.mp4", [64, 48], 2)
+    assert "loading" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "big"], "--size is 'big'"),
+        (["--size", "64"], "expected WIDTHxHEIGHT"),
+        (["--size", "0x4"], "a size of 0x4"),
+        (["--queries", "1;2"], "--queries is '1;2'"),
+        (["--queries", "0"], "0 queries; expected 1 to 255"),
+        (["--frames", "0"], "0 frames"),
+        (["--drop", "two"], "drop is 'two'"),
+        (["--drop", "one", "--queries", "1,4"], "at least 2 queries"),
+        (["--against", "time"], "against 'time'"),
+        (["--preset", "none-such"], "no preset"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments: list[str], message: str) -> None:
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+
+
+def test_frames_of_a_video_are_read_scaled_and_counted(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "square.mp4", moving_square(4))
+    clip = read_clip(video, "square", 9, (32, 20))
+    assert [frame.index for frame in clip.frames] == [0, 1, 2, 3]
+    assert clip.frames[0].image.shape == (20, 32, 3)
+    assert clip.size == (32, 20)
+    assert len(clip.decode_seconds) == 3
+    with pytest.raises(InputError, match="expected at least two"):
+        read_clip(write_video(tmp_path / "one.mp4", moving_square(1)), "one", 3)
+
+
+def test_the_drawn_clip_has_the_size_asked_for_and_is_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        draw_video(tmp_path / name, 3, (100, 60))
+    one, two = (read_clip(tmp_path / name, name, 2) for name in ("one.mp4", "two.mp4"))
+    assert one.size == (100, 60)
+    for first, second in zip(one.frames, two.frames, strict=True):
+        assert np.array_equal(first.image, second.image)
+
+
+def test_queries_are_all_different() -> None:
+    assert len(set(query_texts(255))) == 255
+    assert query_texts(2) == ["the red circle", "the green circle"]
