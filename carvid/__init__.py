@@ -1,8 +1,8 @@
 """carvid: video referring segmentation with CLIP as RNN (CaR, CVPR 2024).
 
-    segmenter = carvid.VideoSegmenter.from_pretrained(queries=["the red car"])
-    with carvid.open_frames("video.mp4") as frames:
-        for result in segmenter.run(frames): ...
+segmenter = carvid.VideoSegmenter.from_pretrained(queries=["the red car"])
+with carvid.open_frames("video.mp4") as frames:
+    for result in segmenter.run(frames): ...
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_clip import make_tiny_clip
 
 from carvid.shapes.dataset import Clip, write_dataset
 from carvid.sinks.palette import read_label_png
+from tests.tiny_clip import make_tiny_clip
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,13 @@ def measure(
     overlay: bool = False,
     progress: Progress | None = None,
 ) -> Measured:
-    """Run the preset `default`, changed by `variant`, on each clip of the tree `root`, and score what it wrote.
+    """Run the preset `shapes`, changed by `variant`, on each clip of the tree `root`, and score what it wrote.
 
     Each clip is asked for the things in it and for the absent ones together. Writes out/runs/<clip> as
     `carvid run` does, and out/predictions/<clip>, the same masks without the absent things' labels.
     """
     place = resolve_device(device)
-    settings = load_settings("default", **variant.overrides)
+    settings = load_settings("shapes", **variant.overrides)
     pair = load_pair(*resolve_pair(model), device=place, dtype=torch.float32)
     called_present, called_absent = [], []
     for clip in clips:
@@ -87,7 +87,9 @@ def measure(
         for i, line in enumerate(read_results(run / "results.jsonl")):
             present = [query["present"] for query in line["queries"]]
             count = len(clip.expressions)
-            called_present += [said for said, seen in zip(present[:count], clip.visible[i], strict=True) if seen]
+            called_present += [
+                said for said, seen in zip(present[:count], clip.visible[i], strict=True) if seen
+            ]
             called_absent += [not said for said in present[count:]]
             labels = read_label_png(run / "masks" / f"{line['name']}.png")
             there = np.where(labels <= count, labels, 0).astype(np.uint8)
@@ -121,7 +123,10 @@ def _run(
 
 def table(rows: Sequence[Measured]) -> str:
     """A Markdown table of what the variants reached."""
-    lines = ["| pipeline | J&F | J | F | present called present | absent called absent |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| pipeline | J&F | J | F | present called present | absent called absent |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         shares = " | ".join(f"{share:.1%}" for share in (row.present, row.absent))
         lines.append(f"| {row.variant} | {row.jf:.3f} | {row.j:.3f} | {row.f:.3f} | {shares} |")

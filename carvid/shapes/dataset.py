@@ -81,7 +81,10 @@ def _meta(clip: Clip) -> dict[str, dict[str, str]]:
 
 
 def _write_clip(root: Path, seed: int, name: str, frames: int) -> Clip:
-    images, annotations = root / "JPEGImages" / "480p" / name, root / "Annotations_unsupervised" / "480p" / name
+    images, annotations = (
+        root / "JPEGImages" / "480p" / name,
+        root / "Annotations_unsupervised" / "480p" / name,
+    )
     images.mkdir(parents=True, exist_ok=True)
     annotations.mkdir(parents=True, exist_ok=True)
     visible = []

@@ -1,0 +1,92 @@
+"""Resident memory over a long stream: frames from a generator through the whole pipeline, one line per sample.
+
+    python scripts/measure_memory.py --frames 2000 --size 426x240
+
+Prints a Markdown table, and the growth per 1,000 frames after the warm-up (least squares).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from carvid.frame import Frame
+from carvid.job import OutputOptions, run_job
+from carvid.segmenter import VideoSegmenter
+from carvid.shapes.scenes import moving_clip
+from carvid.sinks.video import VideoWriter
+from carvid.stream import open_frames
+
+WARM_UP = 0.1
+
+
+def resident_mib() -> float:
+    """The process's resident set, in MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Samples:
+    """A `carvid.job.Progress` that samples memory every so many frames."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.frames, self.rows = step, 0, []
+
+    def start(self, total: int | None) -> None:
+        self.started = time.monotonic()
+
+    def advance(self, frame: Frame, result: object) -> None:
+        self.frames += 1
+        if self.frames % self.step == 0:
+            self.rows.append((self.frames, resident_mib(), time.monotonic() - self.started))
+
+    def finish(self) -> None:
+        pass
+
+
+def write_video(path: Path, frames: int, height: int, width: int) -> None:
+    from fractions import Fraction
+
+    with VideoWriter(path, Fraction(25)) as video:
+        for scene in moving_clip(1, frames, height, width):
+            video.write(scene.image)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--size", default="426x240")
+    parser.add_argument("--queries", type=int, default=2)
+    parser.add_argument("--model", default="shapes")
+    parser.add_argument("--no-crf", action="store_true")
+    arguments = parser.parse_args()
+    width, height = (int(side) for side in arguments.size.split("x"))
+    queries = ["the red car", "the blue star", "the green fish"][: arguments.queries]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.mp4"
+        write_video(path, arguments.frames, height, width)
+        segmenter = VideoSegmenter.from_pretrained(
+            arguments.model, queries=queries, device="cpu", crf=not arguments.no_crf
+        )
+        samples = Samples(max(1, arguments.frames // 20))
+        with open_frames(path) as stream:
+            run_job(stream, segmenter, Path(folder) / "out", output=OutputOptions(), progress=samples)
+    print("| frames | resident MiB | seconds |\n|---:|---:|---:|")
+    for frames, mib, seconds in samples.rows:
+        print(f"| {frames} | {mib:.1f} | {seconds:.0f} |")
+    kept = np.array([row[:2] for row in samples.rows if row[0] >= WARM_UP * arguments.frames])
+    growth = np.polyfit(kept[:, 0], kept[:, 1], 1)[0] * 1000
+    print(
+        f"\ngrowth after warm-up: {growth:+.2f} MiB per 1,000 frames ({arguments.size}, {len(queries)} queries)"
+    )
+
+
+if __name__ == "__main__":
+    main()
