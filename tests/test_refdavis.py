@@ -95,6 +95,7 @@ def test_going_on_redoes_only_what_has_no_record(
     done = refdavis(root, out, model)
     assert done.returncode == 0, done.stderr
     assert "1 videos (3 frames) segmented, 1 finished before" in done.stderr
+    assert f"video 1 of 1, {clips[1].name}: 3 of 3 frames" in done.stderr
     assert first.stat().st_mtime_ns == untouched
     for i in range(4):
         for path in (finished / "valid" / f"anno_{i}").glob("*/*.png"):

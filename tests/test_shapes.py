@@ -119,12 +119,8 @@ def test_the_preset_shapes_differs_from_the_default_in_what_it_says() -> None:
     ours, default = load_settings("shapes"), load_settings("default")
     assert ours.prompts == ("contour", "gray")
     assert set(default.background) - set(ours.background) == {"tree", "house"}
-    assert (ours.eta, ours.theta, ours.lam, ours.mode) == (
-        default.eta,
-        default.theta,
-        default.lam,
-        default.mode,
-    )
+    assert (ours.eta, ours.lam, ours.mode) == (default.eta, default.lam, default.mode)
+    assert (ours.theta, ours.negatives, ours.keep_best) == (0.1, None, False)
 
 
 def test_the_table_is_markdown() -> None:

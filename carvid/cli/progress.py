@@ -25,7 +25,7 @@ class FrameProgress:
 
     def start(self, total: int | None) -> None:
         """total: the expected number of frames; None when unknown."""
-        self._total = total
+        self._total, self._frames = total, 0
         self._started = self._spoken = time.monotonic()
         if sys.stderr.isatty():
             self._bar = Progress(
@@ -38,6 +38,12 @@ class FrameProgress:
             )
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=total, rate="")
+
+    def begin(self, video: str, number: int, count: int) -> None:
+        """The frames from now on are those of another video, the number-th of `count`."""
+        self._title = f"video {number} of {count}, {video}"
+        if self._bar is not None:
+            self._bar.update(self._task, description=self._title)
 
     def advance(self, frame: Frame, result: FrameResult) -> None:
         """One more frame is written."""

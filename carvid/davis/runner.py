@@ -30,6 +30,7 @@ class Progress(Protocol):
     """Told how far a run is, over all videos together."""
 
     def start(self, total: int | None) -> None: ...
+    def begin(self, video: str, number: int, count: int) -> None: ...
     def advance(self, frame: Frame, result: FrameResult) -> None: ...
     def finish(self) -> None: ...
 
@@ -64,7 +65,9 @@ def run_refdavis(
         progress.start(sum(len(video.frame_paths) for video, _ in open_videos))
     frames = 0
     try:
-        for video, sets in open_videos:
+        for number, (video, sets) in enumerate(open_videos, start=1):
+            if progress is not None:
+                progress.begin(video.name, number, len(open_videos))
             _run_video(video, sets, segmenter, out, progress)
             frames += len(video.frame_paths)
     finally:
