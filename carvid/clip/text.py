@@ -1,4 +1,4 @@
-"""Texts to embeddings, each text once (design shortcut 6: texts are embedded once per video)."""
+"""Texts to embeddings, each text once (docs/method.md, shortcut 6)."""
 
 from __future__ import annotations
 
