@@ -69,6 +69,7 @@ class VideoSegmenter:
         self._unique = tuple(dict.fromkeys(query.strip() for query in self.queries))
         self._place = [self._unique.index(query.strip()) for query in self.queries]
         self._proposer_clip, self._classifier_clip = proposer, classifier
+        self._truncate = truncate
         self._look = proposer.preprocess
         f_texts, g_texts = self._embed(proposer, classifier, truncate)
         options = ProposalOptions(settings.mode == "refer", settings.cam == "clip-es", settings.lam)
@@ -204,6 +205,7 @@ class VideoSegmenter:
             self._classifier_clip,
             queries,
             self.settings,
+            truncate=self._truncate,
             sam=self._sam,
             sam_options=self._sam_options,
         )

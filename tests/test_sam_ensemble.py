@@ -14,12 +14,12 @@ from carvid.davis.measures import boundary_f, jaccard
 from carvid.errors import UsageError
 from carvid.frame import SamRecord
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks
-from carvid.sam.clock import StageClock
 from carvid.sam.ensemble import SamEnsemble, SamOptions, mean_agreement
 from carvid.sam.load import load_sam
 from carvid.sam.names import resolve_sam
 from carvid.sam.packed import PackedMasks
 from carvid.shapes.scenes import Scene, moving_clip
+from carvid.stopwatch import Stopwatch
 from tests.tiny_sam import make_tiny_sam
 
 
@@ -27,7 +27,7 @@ class Standin:
     """Gives the segments it was told to; remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.clock = StageClock(torch.device("cpu"))
+        self.clock = Stopwatch(torch.device("cpu"))
         self.segments = np.zeros((0, 1, 1), bool)
         self.regions: list[torch.Tensor | None] = []
 

@@ -152,6 +152,13 @@ def test_truncate_allows_a_query_that_is_too_long(model: Path) -> None:
     assert made(model, ["car " * 200], truncate=True).step(IMAGE).scores.shape == (1,)
 
 
+def test_another_query_set_is_truncated_as_the_first_was(model: Path) -> None:
+    segmenter = made(model, QUERIES, truncate=True)
+    assert segmenter.with_queries(["car " * 200]).step(IMAGE).scores.shape == (1,)
+    with pytest.raises(UsageError, match="it would be cut here"):
+        made(model).with_queries(["car " * 200])
+
+
 @pytest.mark.parametrize("query", ["{red} car", 'the "red" car', "a/b", "two\nlines", "{} {0} %s"])
 def test_any_character_in_a_query_is_plain_text(model: Path, query: str) -> None:
     # Two wordings, so that templates are filled too.

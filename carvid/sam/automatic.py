@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.errors import UsageError
-from carvid.sam.clock import StageClock
 from carvid.sam.grid import Crop, crops, layer_grids, points_in
 from carvid.sam.packed import PackedMasks
 from carvid.sam.regions import clean
 from carvid.sam.suppression import cut_off, mask_boxes, suppress
 from carvid.sam.tower import ImageFeatures, SamTower
+from carvid.stopwatch import Stopwatch
 
 # Logits above it are mask. Every SAM is trained with 0.
 MASK_THRESHOLD = 0.0
@@ -149,7 +149,7 @@ class AutomaticMaskGenerator:
 
     def __init__(self, tower: SamTower, options: AutomaticMaskOptions | None = None) -> None:
         self.options = options or AutomaticMaskOptions()
-        self.clock = StageClock(tower.device)
+        self.clock = Stopwatch(tower.device)
         self._tower = tower
         options = self.options
         self._grids = layer_grids(

@@ -13,11 +13,11 @@ from torch import Tensor
 from carvid.errors import UsageError
 from carvid.frame import SamRecord
 from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMaskOptions, AutomaticMasks
-from carvid.sam.clock import StageClock
 from carvid.sam.grid import grow
 from carvid.sam.load import LoadedSam
 from carvid.sam.matching import PHI_IOM, PHI_IOU, ensemble, iou
 from carvid.sam.tower import sam_tower
+from carvid.stopwatch import Stopwatch
 
 POINTS = ("full", "guided")
 
@@ -69,7 +69,7 @@ class Refined:
 class SegmentSource(Protocol):
     """Where segments come from: an `AutomaticMaskGenerator`, or a stand-in for it."""
 
-    clock: StageClock
+    clock: Stopwatch
 
     def generate(self, image: Tensor, region: Tensor | None = None) -> AutomaticMasks:
         """All masks of an image (H, W, 3) uint8 RGB; with a region (H, W) bool, those of points in it."""
