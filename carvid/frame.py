@@ -37,6 +37,10 @@ class RecurrentStep:
     live: tuple[int, ...]
     scores: tuple[float, ...]
 
+    def among(self, queries: Sequence[int]) -> RecurrentStep:
+        """The step of a run over some of the queries, in terms of all: its query i is queries[i]."""
+        return RecurrentStep(tuple(queries[i] for i in self.live), self.scores)
+
     def spread(self, place: Sequence[int]) -> RecurrentStep:
         """The step in terms of the queries as given, when query i of them stands at `place[i]` here."""
         score = dict(zip(self.live, self.scores, strict=True))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,13 @@ from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.sinks.manifest import RunManifest, identify_source, now, write_manifest
 from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
 from carvid.stream.source import Damage, StreamInfo
+from carvid.write_behind import WriteBehind
+
+# Frames that may wait to be written: enough to bridge a slow one, few enough to hold in memory.
+WAITING = 2
+STAGES = ("decode", "segment", "wait", "write")
+
+Writer = WriteBehind[tuple[Frame, FrameResult]]
 
 
 class Stream(Protocol):
@@ -33,17 +41,23 @@ class Stream(Protocol):
 
 
 class Segmenter(Protocol):
-    """A frame in, its masks out.
+    """Frames in, their masks out.
 
+    batch: how many frames it likes at a time; it may change.
     queries: the query set, in the caller's order.
     seconds: wall-clock seconds spent per stage, growing from frame to frame.
+    totals: what else it counts over frames, as JSON can hold it.
     """
 
     @property
     def queries(self) -> tuple[str, ...]: ...
     @property
     def seconds(self) -> Mapping[str, float]: ...
-    def step(self, frame: Frame) -> FrameResult: ...
+    @property
+    def totals(self) -> Mapping[str, Any]: ...
+    @property
+    def batch(self) -> int: ...
+    def steps(self, frames: Sequence[Frame]) -> Sequence[FrameResult]: ...
     def describe(self) -> Mapping[str, Any]:
         """Models with their hashes, thresholds and other options, as JSON can hold them."""
         ...
@@ -85,7 +99,8 @@ class Summary:
 
     frames: frames written.
     seconds: wall-clock seconds: decode (waiting for frames), segment, segment/<stage> for the segmenter's own
-        stages, write, and total.
+        stages, wait (for the writer to catch up, at most WAITING frames behind, and to finish), write (on a thread of
+        its own, at the same time as the others), and total.
     queries: the query set, in the caller's order.
     present_share: per query, the share of the frames it was present in; zeros without a frame.
     outputs: what was written, by kind: masks, results, manifest and, if any, overlay.
@@ -139,7 +154,7 @@ def run_job(
     """Segment every frame of a stream and write what `output` asks for into the folder `out`.
 
     run.json is there, saying incomplete, before the first frame, and is replaced at the end. The first Ctrl-C
-    lets the frame in work be finished and closes the files; a second one raises `KeyboardInterrupt` at once.
+    lets the frames in work be finished and closes the files; a second one raises `KeyboardInterrupt` at once.
     When anything is raised, the masks and lines of the frames before stay, the overlay is not left behind,
     and run.json says what happened.
 
@@ -187,7 +202,10 @@ def run_job(
                 if progress is not None:
                     stack.callback(progress.finish)
                     progress.start(total)
-                exhausted = _pump(stream, segmenter, sinks, tally, interrupt, progress)
+                writer = stack.enter_context(tally.writer(sinks, progress))
+                exhausted = _pump(stream, segmenter, writer, tally, interrupt)
+                with tally.clock("wait"):
+                    writer.flush()
                 if exhausted and tally.frames == 0:
                     raise InputError(
                         f"{stream.info.path} gave no frame to segment; check the range of frames"
@@ -233,7 +251,7 @@ class _Tally:
     segmenter_seconds_before: Mapping[str, float]
     frames: int = 0
     present: NDArray[np.int64] = field(init=False)
-    seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "segment": 0.0, "write": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -247,6 +265,23 @@ class _Tally:
         finally:
             self.seconds[stage] += time.perf_counter() - start
 
+    def writer(
+        self, sinks: Sequence[MaskSink | OverlaySink | ResultsSink], progress: Progress | None
+    ) -> Writer:
+        """Writes frames with their results into all sinks, and counts them."""
+
+        def write(done: tuple[Frame, FrameResult]) -> None:
+            frame, result = done
+            with self.clock("write"):
+                for sink in sinks:
+                    sink.write(frame, result)
+            self.frames += 1
+            self.present += np.asarray(result.present, np.int64)
+            if progress is not None:
+                progress.advance(frame, result)
+
+        return WriteBehind(write, WAITING)
+
     def fill(self, manifest: RunManifest, stream: Stream, segmenter: Segmenter) -> RunManifest:
         own = {
             f"segment/{stage}": spent - self.segmenter_seconds_before.get(stage, 0.0)
@@ -259,38 +294,34 @@ class _Tally:
             frames=self.frames,
             present_share=tuple((self.present / max(1, self.frames)).tolist()),
             damage=tuple(dataclasses.asdict(stretch) for stretch in stream.damage),
+            totals=dict(segmenter.totals),
             seconds={stage: round(spent, 6) for stage, spent in seconds.items()},
         )
 
 
-def _pump(
-    stream: Stream,
-    segmenter: Segmenter,
-    sinks: Sequence[MaskSink | OverlaySink | ResultsSink],
-    tally: _Tally,
-    interrupt: Interrupt,
-    progress: Progress | None,
-) -> bool:
+def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, interrupt: Interrupt) -> bool:
     """Take frames until the stream ends (True) or an interrupt is noted (False)."""
     frames = iter(stream)
     while not interrupt.requested:
         with tally.clock("decode"):
-            frame = next(frames, None)
-        if frame is None:
-            return True
-        # Nothing was done for this frame yet, so an interrupt while waiting for it is obeyed at once.
+            some = list(islice(_until(frames, interrupt), segmenter.batch))
+        # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
         if interrupt.requested:
             return False
+        if not some:
+            return True
         with tally.clock("segment"):
-            result = segmenter.step(frame)
-        with tally.clock("write"):
-            for sink in sinks:
-                sink.write(frame, result)
-        tally.frames += 1
-        tally.present += np.asarray(result.present, np.int64)
-        if progress is not None:
-            progress.advance(frame, result)
+            results = segmenter.steps(some)
+        with tally.clock("wait"):
+            for done in zip(some, results, strict=True):
+                writer.put(done)
     return False
+
+
+def _until(frames: Iterator[Frame], interrupt: Interrupt) -> Iterator[Frame]:
+    """The frames, as long as no interrupt is noted."""
+    while not interrupt.requested and (frame := next(frames, None)) is not None:
+        yield frame
 
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby, islice
 from os import PathLike
 from typing import Any
 
@@ -12,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from carvid.car.classifier import ClassifierTexts, FrameClassifier
-from carvid.car.proposals import FrameFeatures, MaskProposer, ProposalOptions, ProposalTexts, look
-from carvid.car.recurrence import Proposer, Recurrence, recur, scatter
+from carvid.batch import Batch
+from carvid.car.carry import Carry, CarryOptions
+from carvid.car.classifier import ClassifierTexts
+from carvid.car.clip_rnn import ClipRnn
+from carvid.car.proposals import FrameFeatures, ProposalTexts
+from carvid.car.recurrence import Recurrence, scatter
 from carvid.clip.device import resolve_device, resolve_dtype
 from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
-from carvid.clip.preprocess import PreprocessOptions, preprocess
 from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
 from carvid.frame import Frame, FrameResult, SamRecord
@@ -35,11 +38,16 @@ MOST_QUERIES = 255
 
 
 @dataclass(frozen=True)
-class SeenFrame:
-    """A frame on the device, (H, W, 3) uint8 RGB, with f's features of it."""
+class SeenFrames:
+    """B frames of one size on the device, with f's features of them.
 
-    frame: Frame
-    image: Tensor
+    images: (B, H, W, 3) uint8 RGB. each: its frames one by one, the same objects for every query set, by which the CRF
+    knows an image again.
+    """
+
+    frames: tuple[Frame, ...]
+    images: Tensor
+    each: tuple[Tensor, ...]
     features: FrameFeatures
 
 
@@ -48,7 +56,8 @@ class VideoSegmenter:
 
     queries: as given, duplicates included. stopwatch: where time goes; put one in its place that waits for
     the device to measure on an accelerator.
-    Nothing but that and the spatial lattice of the CRF is kept from frame to frame.
+    Nothing but that, the spatial lattice of the CRF and, where it was asked for, what `carry` needs is kept from
+    frame to frame.
     """
 
     def __init__(
@@ -61,6 +70,8 @@ class VideoSegmenter:
         truncate: bool = False,
         sam: LoadedSam | None = None,
         sam_options: SamOptions | None = None,
+        carry: CarryOptions | None = None,
+        batch: int | None = None,
     ) -> None:
         self.queries = _checked(queries)
         self.settings = settings
@@ -70,11 +81,15 @@ class VideoSegmenter:
         self._place = [self._unique.index(query.strip()) for query in self.queries]
         self._proposer_clip, self._classifier_clip = proposer, classifier
         self._truncate = truncate
-        self._look = proposer.preprocess
-        f_texts, g_texts = self._embed(proposer, classifier, truncate)
-        options = ProposalOptions(settings.mode == "refer", settings.cam == "clip-es", settings.lam)
-        self._proposer = MaskProposer(proposer.tower, f_texts, options)
-        self._classifier_texts = g_texts
+        texts = self._embed(proposer, classifier, truncate)
+        self._rnn = ClipRnn(proposer, classifier, *texts, settings)
+        self._carry = None if carry is None else Carry(carry, len(self._unique))
+        self._carry_options = carry
+        if carry is not None and batch not in (None, 1):
+            raise UsageError(
+                "carry and batch exclude each other: a frame starts from what the one before left"
+            )
+        self._batch = Batch(batch if carry is None else 1, proposer.device)
         self._crf = DenseCRF(device=proposer.device) if settings.crf else None
         self._sam, self._sam_options = sam, sam_options
         self._ensemble = None if sam is None else SamEnsemble.from_loaded(sam, sam_options)
@@ -102,6 +117,8 @@ class VideoSegmenter:
         sam_options: SamOptions | None = None,
         device: str = "auto",
         dtype: str = "auto",
+        carry: CarryOptions | None = None,
+        batch: int | None = None,
         truncate: bool = False,
         offline: bool = False,
         allow_pickle: bool = False,
@@ -111,6 +128,8 @@ class VideoSegmenter:
         model: names f and g (`carvid models` lists names); proposer and classifier override one each; without
         any the preset's own. The keywords from mode to crf override the preset. An empty background or
         negatives means none. sam: a SAM that refines the masks; sam_options: how it is asked.
+        carry: start a frame with the queries that the one before kept; None, as in the paper, with all.
+        batch: frames that go through f and g together; None for as many as an accelerator's memory holds.
         Raises UsageError for options and queries, WeightsError for weights.
         """
         settings = load_settings(
@@ -140,7 +159,16 @@ class VideoSegmenter:
         # SAM first: of what is not to be had, the larger download should be missed before CLIP is loaded.
         loaded_sam = None if sam_spec is None else load_sam(sam_spec, **options)
         clips = load_pair(*specs, **options)
-        return cls(*clips, queries, settings, truncate=truncate, sam=loaded_sam, sam_options=sam_options)
+        return cls(
+            *clips,
+            queries,
+            settings,
+            truncate=truncate,
+            sam=loaded_sam,
+            sam_options=sam_options,
+            carry=carry,
+            batch=batch,
+        )
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -149,54 +177,53 @@ class VideoSegmenter:
         return self.stopwatch.seconds
 
     @property
+    def totals(self) -> dict[str, Any]:
+        """What was counted over the frames so far, as JSON holds it: `sam` is `SamEnsemble.totals`."""
+        return {} if self._ensemble is None else {"sam": self._ensemble.totals}
+
+    @property
     def texts(self) -> tuple[ProposalTexts, ClassifierTexts]:
         """The embedded texts of f and of g; a query that was given twice is there once."""
-        return self._proposer.texts, self._classifier_texts
+        return self._rnn.f_texts, self._rnn.g_texts
+
+    @property
+    def batch(self) -> int:
+        """How many frames to give `steps` at a time; 1 until the cost of a frame is known."""
+        return self._batch.frames
 
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
-        """Segment each frame as it is asked for. Bare images are numbered from 0."""
-        for i, frame in enumerate(frames):
-            yield self.step(_as_frame(frame, i))
+        """Segment frames in their order, `batch` of them at a time. Bare images are numbered from 0."""
+        numbered = (_as_frame(frame, i) for i, frame in enumerate(frames))
+        while some := list(islice(numbered, self.batch)):
+            yield from self.steps(some)
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> FrameResult:
         """Segment one frame: a `Frame`, or an image (H, W, 3) uint8 RGB."""
-        return self.segment(self.see(frame))
+        (result,) = self.steps([_as_frame(frame, 0)])
+        return result
 
     @torch.inference_mode()
-    def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrame:
+    def steps(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Segment frames, in their order; those of one size that follow each other go through f and g together.
+
+        Where an accelerator has too little memory for them, they are halved, down to one by one.
+        """
+        results = []
+        for _, alike in groupby(frames, key=lambda frame: frame.image.shape):
+            for seen, found in self._batch.run(list(alike), self._found):
+                results += self._results(seen, found)
+        return results
+
+    @torch.inference_mode()
+    def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrames:
         """What f sees of a frame before any query is known; other query sets of the same CLIPs may share it."""
-        frame = _as_frame(frame, 0)
-        with self.stopwatch.stage("resize"):
-            image = torch.from_numpy(np.array(frame.image)).to(self._proposer_clip.device)
-            planes = self._planes(image)
-        with self.stopwatch.stage("trunk"):
-            features = look(self._proposer_clip.tower, planes)
-        return SeenFrame(frame, image, features)
+        return self._see([_as_frame(frame, 0)])
 
     @torch.inference_mode()
-    def segment(self, seen: SeenFrame) -> FrameResult:
-        """The recurrence and the refinement on a frame that was seen."""
-        image, size = seen.image, (seen.image.shape[0], seen.image.shape[1])
-        watch, settings = self.stopwatch, self.settings
-        with watch.stage("cam"):
-            proposer = self._proposer.on(seen.features, size)
-        classifier = FrameClassifier(
-            image, self._encode, self._classifier_texts, settings.eta, settings.prompts
-        )
-        with watch.stage("prompts"):
-            found = recur(_Timed(proposer, watch), classifier, len(self._unique), settings.theta)
-        with watch.stage("crf" if self._crf else "threshold"):
-            masks, responses = self._masks(image, found)
-        # An absent query's mask is empty, also where it was the last one standing.
-        if not all(found.present[query] or settings.keep_best for query in found.kept):
-            masks = torch.zeros_like(masks)
-        records = None
-        if self._ensemble is not None:
-            refined = self._ensemble.refine(image, masks)
-            masks, records = refined.masks, refined.records
-            watch.seconds.update({f"sam/{stage}": spent for stage, spent in self._ensemble.seconds.items()})
-        with watch.stage("result"):
-            return self._result(seen.frame, found, masks, label_map(masks, responses), records)
+    def segment(self, seen: SeenFrames) -> FrameResult:
+        """The recurrence and the refinement on the one frame that was seen."""
+        (result,) = self._results(seen, self._recur(seen))
+        return result
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """Another query set on the same weights, settings and lattices."""
@@ -208,6 +235,8 @@ class VideoSegmenter:
             truncate=self._truncate,
             sam=self._sam,
             sam_options=self._sam_options,
+            carry=self._carry_options,
+            batch=self._batch.asked,
         )
         other._crf = self._crf
         return other
@@ -226,6 +255,7 @@ class VideoSegmenter:
             "device": str(self._proposer_clip.device),
             "dtype": str(self._proposer_clip.dtype).removeprefix("torch."),
             "settings": settings,
+            "carry": None if self._carry_options is None else asdict(self._carry_options),
             "sam": self._describe_sam(),
         }
 
@@ -262,22 +292,45 @@ class VideoSegmenter:
         )
         return f_texts, g_texts
 
-    def _planes(self, image: Tensor) -> Tensor:
-        """f's input: both sides stretched up to multiples of the patch size, normalised; (1, 3, H', W')."""
-        patch = self._proposer_clip.tower.patch_size_px
-        height, width = (-(-side // patch) * patch for side in image.shape[:2])
-        look = PreprocessOptions(
-            size=(height, width), shortest_edge=None, mean=self._look.mean, std=self._look.std
-        )
-        return preprocess(image[None], look).to(self._proposer_clip.dtype)
+    def _found(self, frames: Sequence[Frame]) -> tuple[SeenFrames, list[Recurrence]]:
+        seen = self._see(frames)
+        return seen, self._recur(seen)
 
-    def _encode(self, prompted: Tensor) -> Tensor:
-        """g's embeddings (K, d) of prompted images (K, H, W, 3) uint8 RGB."""
-        clip = self._classifier_clip
+    def _see(self, frames: Sequence[Frame]) -> SeenFrames:
         with self.stopwatch.stage("resize"):
-            planes = preprocess(prompted, clip.preprocess).to(clip.dtype)
-        with self.stopwatch.stage("classifier", items=len(planes)):
-            return clip.tower.embed(planes)
+            pixels = np.stack([frame.image for frame in frames])
+            images = torch.from_numpy(pixels).to(self._proposer_clip.device)
+        return SeenFrames(tuple(frames), images, images.unbind(), self._rnn.see(images, self.stopwatch))
+
+    def _recur(self, seen: SeenFrames) -> list[Recurrence]:
+        """The recurrence of each frame; with `carry`, of one frame from the queries that the one before left."""
+        if self._carry is None:
+            return self._rnn.recur(seen.images, seen.features, self.stopwatch)
+        (image,) = seen.each
+        started = self._carry.start(image)
+        found = None
+        if started:
+            (found,) = self._rnn.only(started).recur(seen.images, seen.features, self.stopwatch)
+        return [self._carry.end(started, found, image)]
+
+    def _results(self, seen: SeenFrames, found: Sequence[Recurrence]) -> list[FrameResult]:
+        together = zip(seen.frames, seen.each, found, strict=True)
+        return [self._refined(frame, image, one) for frame, image, one in together]
+
+    def _refined(self, frame: Frame, image: Tensor, found: Recurrence) -> FrameResult:
+        watch, settings = self.stopwatch, self.settings
+        with watch.stage("crf" if self._crf else "threshold"):
+            masks, responses = self._masks(image, found)
+        # An absent query's mask is empty, also where it was the last one standing.
+        if not all(found.present[query] or settings.keep_best for query in found.kept):
+            masks = torch.zeros_like(masks)
+        records = None
+        if self._ensemble is not None:
+            refined = self._ensemble.refine(image, masks)
+            masks, records = refined.masks, refined.records
+            watch.seconds.update({f"sam/{stage}": spent for stage, spent in self._ensemble.seconds.items()})
+        with watch.stage("result"):
+            return self._result(frame, found, masks, label_map(masks, responses), records)
 
     def _masks(self, image: Tensor, found: Recurrence) -> tuple[Tensor, Tensor]:
         """Masks (K, H, W) bool of the kept queries, and how strongly each responds (K, H, W)."""
@@ -319,18 +372,6 @@ class VideoSegmenter:
             steps=steps,
             sam=records,
         )
-
-
-@dataclass(frozen=True)
-class _Timed:
-    """A proposer whose time counts as the stage `affinity`."""
-
-    proposer: Proposer
-    watch: Stopwatch
-
-    def propose(self, live: Sequence[int]) -> Tensor:
-        with self.watch.stage("affinity"):
-            return self.proposer.propose(live)
 
 
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -1,7 +1,8 @@
 """Does `carvid annotate` survive? Kill it and fill its disk at random moments, run it again, compare.
 
 Draws a few clips and a small random model, labels them once without a fault, then again and again with one
-fault a run until the dataset is complete; each completed dataset must equal the first byte for byte (`dump`).
+fault a run until the dataset is complete; each completed dataset (`dump`) and its exports (EXPORTS) must equal the
+first's byte for byte.
 
     process   SIGKILL to the process that was started; its workers must end by themselves
     group     SIGKILL to it and all its workers
@@ -37,10 +38,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from carvid.annotate.database import open_dataset  # noqa: E402
+from carvid.export.export import export_dataset  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402
 from tests.tiny_clip import make_tiny_clip  # noqa: E402
 
 QUERIES = ("the red square", "a green field", "a dog")
+EXPORTS = ("coco", "davis", "ytvos")
 KINDS = ("process", "group", "worker", "shared", "space")
 
 
@@ -56,6 +59,18 @@ def dump(dataset: Path) -> bytes:
             for frame, annotations in labelled.annotations(video.id):
                 lines.append({**asdict(frame), "annotations": [asdict(each) for each in annotations]})
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def exports(dataset: Path) -> dict[str, str]:
+    """SHA-256 of each file of the dataset's exports, by format and path."""
+    hashes = {}
+    with tempfile.TemporaryDirectory(prefix="carvid-fault-export-") as folder:
+        for name in EXPORTS:
+            out = Path(folder, name)
+            export_dataset(dataset, name, out)
+            for file in sorted(path for path in out.rglob("*") if path.is_file()):
+                hashes[f"{name}/{file.relative_to(out)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashes
 
 
 class Trial:
@@ -80,7 +95,7 @@ class Trial:
         if process.wait() != 0:
             raise SystemExit(f"the run without a fault ended with exit code {process.returncode}")
         self.seconds = time.monotonic() - started
-        self.reference = dump(self.dataset)
+        self.reference, self.exported = dump(self.dataset), exports(self.dataset)
         self.size = (self.dataset / "annotations.sqlite").stat().st_size
         shutil.rmtree(self.dataset)
 
@@ -136,6 +151,9 @@ class Trial:
             (self.dataset.parent / "expected.jsonl").write_bytes(self.reference)
             (self.dataset.parent / "found.jsonl").write_bytes(found)
             expect(False, f"the labels differ; see {self.dataset.parent}")
+        now = exports(self.dataset)
+        differing = sorted({name for name, _ in now.items() ^ self.exported.items()})
+        expect(not differing, f"exports differ: {differing[:5]}")
         self.compared += 1
         shutil.rmtree(self.dataset)
 
@@ -300,6 +318,7 @@ def main() -> None:
         "most_videos_in_work_at_a_fault": trial.most_in_work,
         "space": "a full disk" if disk is not None else "a limit on the size of files",
         "datasets_completed_and_identical": trial.compared,
+        "exported_files_compared_each_time": len(trial.exported),
         "labels_sha256": hashlib.sha256(trial.reference).hexdigest(),
         "run_without_fault_seconds": round(trial.seconds, 1),
         "seconds": round(time.monotonic() - started, 1),

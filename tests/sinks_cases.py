@@ -63,12 +63,23 @@ class SquareSegmenter:
         self.seconds = {"clip": 5.0}
         self.on_step = on_step
 
+    @property
+    def batch(self) -> int:
+        return 1
+
+    def steps(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        return [self.step(frame) for frame in frames]
+
     def step(self, frame: Frame) -> FrameResult:
         if self.on_step is not None:
             self.on_step(frame)
         self.seconds["clip"] += 0.25
         masks = [(frame.image == np.array(colour, np.uint8)).all(-1) for colour in self.colours]
         return result_for(frame, masks, [0.9 if mask.any() else 0.1 for mask in masks])
+
+    @property
+    def totals(self) -> Mapping[str, Any]:
+        return {"squares": len(self.seconds)}
 
     def describe(self) -> Mapping[str, Any]:
         return {"proposer": {"name": "squares", "sha256": "0" * 64}, "theta": 0.3}

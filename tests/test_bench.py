@@ -33,6 +33,7 @@ from carvid.errors import InputError, UsageError
 from carvid.stopwatch import Stopwatch
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip
+from tests.tiny_sam import make_tiny_sam
 
 CPU = torch.device("cpu")
 SIZE = (64, 48)
@@ -167,6 +168,32 @@ def test_without_the_crf_there_is_a_threshold(model: Path) -> None:
     stages = measured(model, crf=False).runs[0].stages
     assert "threshold" in stages
     assert "crf" not in stages
+
+
+@pytest.mark.parametrize(("points", "fewer"), [("full", False), ("guided", True)])
+def test_the_stages_of_sam_are_timed_apart(model: Path, tmp_path: Path, points: str, fewer: bool) -> None:
+    sam = make_tiny_sam(tmp_path / "sam")
+    (run,) = (found := measured(model, sam=str(sam), sam_points=points, frames=2)).runs
+    for stage in ("sam/encoder", "sam/decoder", "sam/filter", "sam/match"):
+        assert run.stages[stage].frames == 2
+        assert run.stages[stage].q1 > 0
+    assert list(run.stages)[-6:] == [
+        "sam/encoder",
+        "sam/decoder",
+        "sam/filter",
+        "sam/match",
+        "result",
+        "write",
+    ]
+    assert run.sam["frames"] == 3
+    assert run.sam["grid_points"] == 3 * 32 * 32
+    assert (run.sam["decoded_points"] < run.sam["grid_points"]) is fewer
+    assert "of 1,024 points decoded" in "\n".join(report_lines(found))
+
+
+def test_sam_is_no_part_of_what_is_compared() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        BenchOptions(sam="random:vit-b", against=("naive",))
 
 
 def test_a_spread_is_the_median_between_the_quartiles() -> None:

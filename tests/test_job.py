@@ -19,7 +19,7 @@ import pytest
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
 from carvid.interrupt import first_interrupt
-from carvid.job import OutputOptions, run_job
+from carvid.job import WAITING, OutputOptions, run_job
 from carvid.sinks import read_label_png, read_results
 from carvid.sinks.manifest import read_manifest
 from carvid.stream.source import Damage
@@ -110,10 +110,12 @@ def test_run_json_tells_what_was_run(tmp_path, source):
     assert told["outputs"] == ["masks", "results.jsonl", "run.json", "overlay.mp4"]
     assert (told["frames"], told["complete"], told["error"]) == (2, True, None)
     assert told["started"] <= told["finished"]
-    assert set(told["seconds"]) == {"decode", "segment", "segment/clip", "write", "total"}
+    assert set(told["seconds"]) == {"decode", "segment", "segment/clip", "wait", "write", "total"}
+    assert told["totals"] == {"squares": 1}
     assert told["seconds"]["segment/clip"] == 0.5  # of this run alone: the segmenter's clock stood at 5
-    parts = sum(told["seconds"][stage] for stage in ("decode", "segment", "write"))
+    parts = sum(told["seconds"][stage] for stage in ("decode", "segment", "wait"))
     assert 0 < parts <= told["seconds"]["total"]
+    assert 0 < told["seconds"]["write"] <= told["seconds"]["total"]
 
 
 def test_options_decide_what_is_written(tmp_path, source):
@@ -481,5 +483,5 @@ def test_frames_are_not_kept_once_written(tmp_path, source):
 
     run_job(Lazy(frames(1), source), SquareSegmenter(on_step=count), tmp_path / "out")
     assert len(alive) == 10
-    # The one in work, and the one before it, which the loop's variables still name.
-    assert most <= 2
+    # Those that wait, the one that is written, the one in work, and the one that the loop still names.
+    assert most <= 3 + WAITING

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from carvid.car.affinity import Affinity, box_mask, min_max, refine_cams
-from carvid.car.classifier import FrameClassifier, class_probabilities
+from carvid.car.classifier import FrameClassifier, class_probabilities, classify
 from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
 from carvid.car.proposals import look
+from carvid.car.recurrence import Asked
 from carvid.config import load_settings
 from carvid.segmenter import VideoSegmenter
+from carvid.stopwatch import Stopwatch
 from tests.tiny_clip import make_tiny_clip
 from tests.twin import Twin, affinity_matrix
 
@@ -47,7 +49,7 @@ def segmenter(
 
 
 def twin_of(fast: VideoSegmenter, image: np.ndarray = IMAGE) -> Twin:
-    settings, f, g = fast.settings, fast._proposer.texts, fast._classifier_texts
+    settings, (f, g) = fast.settings, fast.texts
     return Twin(
         f=fast._proposer_clip,
         g=fast._classifier_clip,
@@ -72,7 +74,8 @@ def close(fast: torch.Tensor, slow: torch.Tensor, tolerance: float = 1e-4) -> No
 
 
 def propose(fast: VideoSegmenter, live: list[int], image: np.ndarray = IMAGE) -> torch.Tensor:
-    return fast._proposer.on(fast.see(image).features, image.shape[:2]).propose(live)
+    (one,) = fast._rnn.proposer.on(fast.see(image).features, image.shape[:2])
+    return one.propose(live)
 
 
 @pytest.mark.parametrize("mode", ["refer", "semantic"])
@@ -125,7 +128,7 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
     """J^T t of arbitrary texts, several chunks of them, against autograd through the last block."""
     fast = segmenter(folders, QUERIES[1])
     tower = fast._proposer_clip.tower
-    x, attention = tower.trunk(fast._planes(torch.from_numpy(IMAGE)))
+    x, attention = tower.trunk(fast._rnn.planes(torch.from_numpy(IMAGE)[None]))
     texts = torch.randn(9, 24, generator=torch.Generator().manual_seed(0))
     state = run_last_block(tower, x, attention, 4)
     last = tower.blocks[-1]
@@ -135,17 +138,67 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
     y = y + last.mlp(y)
     z = torch.nn.functional.normalize(tower.post_norm(y)[:, 1:].mean(1) @ tower.projection.T, dim=-1)
     expected = [torch.autograd.grad(z[0] @ text, a, retain_graph=True)[0][0, 1:].mean(0) for text in texts]
-    close(cam_weights(tower, state, texts)[0], torch.stack(expected))
+    close(cam_weights(tower, state, texts[None])[0], torch.stack(expected))
 
 
 def test_a_batch_of_frames_equals_frames_alone(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[3])
     images = [IMAGE, IMAGE[::-1].copy()]
-    planes = torch.cat([fast._planes(torch.from_numpy(image)) for image in images])
+    planes = fast._rnn.planes(torch.from_numpy(np.stack(images)))
     together = look(fast._proposer_clip.tower, planes)
-    for i, image in enumerate(images):
-        one = fast._proposer.on(together.frame(i), IMAGE.shape[:2])
+    proposers = fast._rnn.proposer.on(together, IMAGE.shape[:2])
+    for one, image in zip(proposers, images, strict=True):
         close(one.propose([0, 1, 2]), propose(fast, [0, 1, 2], image))
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+@pytest.mark.parametrize("batch", [2, 3])
+def test_frames_in_a_batch_give_what_they_give_alone(folders: dict[str, Path], mode: str, batch: int) -> None:
+    rng = np.random.default_rng(8)
+    sizes = [(45, 70), (45, 70), (30, 40), (45, 70), (45, 70), (45, 70), (45, 70)]
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    alone = segmenter(folders, QUERIES[3], mode=mode, theta=0.3)
+    together = segmenter(folders, QUERIES[3], mode=mode, theta=0.3, batch=batch)
+    results = list(together.run(images))
+    assert [result.index for result in results] == list(range(7))
+    assert len({step.live for result in results for step in result.steps}) > 1
+    for result, expected in zip(results, alone.run(images), strict=True):
+        assert [step.live for step in result.steps] == [step.live for step in expected.steps]
+        assert np.abs(result.proposals - expected.proposals).max() < 1e-4
+        assert np.abs(result.scores - expected.scores).max() < 1e-4
+        assert (result.label_map != expected.label_map).mean() < 0.01
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_stays_so(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[3], theta=0.3, batch=8)
+    images = np.random.default_rng(3).integers(0, 256, (9, 45, 70, 3)).astype(np.uint8)
+    expected = [segmenter(folders, QUERIES[3], theta=0.3).step(image) for image in images]
+    see, tried = fast._rnn.see, []
+
+    def small_memory(batch: torch.Tensor, watch: Stopwatch) -> object:
+        tried.append(len(batch))
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return see(batch, watch)
+
+    fast._rnn.see = small_memory  # type: ignore[method-assign,assignment]
+    results = list(fast.run(list(images)))
+    assert tried == [8, 4, 2, 2, 2, 2, 1]
+    assert fast.batch == 2
+    assert [result.index for result in results] == list(range(9))
+    for result, one in zip(results, expected, strict=True):
+        assert np.abs(result.scores - one.scores).max() < 1e-4
+
+
+def test_one_frame_that_does_not_fit_is_an_error(folders: dict[str, Path]) -> None:
+    fast = segmenter(folders, QUERIES[3], batch=4)
+
+    def no_memory(batch: torch.Tensor, watch: Stopwatch) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    fast._rnn.see = no_memory  # type: ignore[method-assign,assignment]
+    with pytest.raises(torch.OutOfMemoryError):
+        fast.step(IMAGE)
 
 
 def test_one_look_serves_several_query_sets(folders: dict[str, Path]) -> None:
@@ -195,7 +248,7 @@ def test_class_probabilities_equal_a_fresh_encoding_of_each_prompted_image(
     for image, mask in zip(drawn, masks, strict=True):
         assert np.array_equal(image.numpy(), slow.prompted((mask > fast.settings.eta).numpy()))
     expected = slow.probabilities(masks, live)
-    close(class_probabilities(fast._encode(drawn), fast._classifier_texts, live), expected)
+    close(class_probabilities(fast._rnn.encode(drawn, fast.stopwatch), fast.texts[1], live), expected)
 
 
 @pytest.mark.parametrize("mode", ["refer", "semantic"])
@@ -242,8 +295,13 @@ def test_everything_rejected_keeps_the_best_query_for_the_mask_and_reports_its_s
 def test_refer_mode_encodes_each_query_once_however_many_steps_follow(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[17], theta=0.04)
     encoded: list[int] = []
-    encode = fast._encode
-    fast._encode = lambda images: encoded.append(len(images)) or encode(images)  # type: ignore[method-assign]
+    encode = fast._rnn.encode
+
+    def counted(drawn: torch.Tensor, watch: Stopwatch) -> torch.Tensor:
+        encoded.append(len(drawn))
+        return encode(drawn, watch)
+
+    fast._rnn.encode = counted  # type: ignore[method-assign]
     assert len(fast.step(IMAGE).steps) > 1
     assert encoded == [17]
 
@@ -254,15 +312,15 @@ def test_an_embedding_is_reused_while_the_mask_stays_the_same(folders: dict[str,
 
     def encode(images: torch.Tensor) -> torch.Tensor:
         calls.append(len(images))
-        return fast._encode(images)
+        return fast._rnn.encode(images, fast.stopwatch)
 
-    one = FrameClassifier(torch.from_numpy(IMAGE), encode, fast._classifier_texts, 0.5, ["circle"])
+    one = FrameClassifier(torch.from_numpy(IMAGE), fast.texts[1], 0.5, ["circle"])
     masks = torch.zeros(3, *IMAGE.shape[:2])
     masks[:, 5:20, 5:30] = 1
-    first = one.classify(masks, [0, 1, 2])
+    (first,) = classify([one], [Asked((0, 1, 2), masks.clone())], encode)
     masks[1, 20:30] = 1
-    one.classify(masks, [0, 1, 2])
-    again = one.classify(masks[[0, 2]], [0, 2])
+    classify([one], [Asked((0, 1, 2), masks)], encode)
+    (again,) = classify([one], [Asked((0, 2), masks[[0, 2]])], encode)
     assert calls == [3, 1]
     assert again.shape == (2,)
     assert first.shape == (3,)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts, class_probabilities
-from carvid.car.recurrence import recur, scatter
+from carvid.car.recurrence import Asked, Recurrence, recur_together, scatter
 from carvid.frame import RecurrentStep
 
 
@@ -24,20 +24,34 @@ class Numbers:
         return torch.full((len(live), 1, 1), float(len(live)))
 
 
-class Table:
-    """Scores by live set."""
+Table = dict[tuple[int, ...], list[float]]
 
-    def __init__(self, table: dict[tuple[int, ...], list[float]]) -> None:
-        self.table = table
 
-    def classify(self, proposals: Tensor, live: Sequence[int]) -> Tensor:
-        assert proposals.shape[0] == len(live)
-        return torch.tensor(self.table[tuple(live)])
+def run(proposer: Numbers, table: Table, queries: int, theta: float) -> Recurrence:
+    """One frame, its scores by live set."""
+    (found,) = run_together([proposer], [table], queries, theta)
+    return found
+
+
+def run_together(
+    proposers: Sequence[Numbers],
+    tables: Sequence[Table],
+    queries: int,
+    theta: float,
+    asking: list[list[int]] | None = None,
+) -> list[Recurrence]:
+    def classify(asked: dict[int, Asked]) -> list[Tensor]:
+        if asking is not None:
+            asking.append(list(asked))
+        assert all(len(step.proposals) == len(step.live) for step in asked.values())
+        return [torch.tensor(tables[i][step.live], dtype=torch.float64) for i, step in asked.items()]
+
+    return recur_together(proposers, classify, queries, theta)
 
 
 def test_it_goes_on_until_no_query_is_dropped() -> None:
     table = {(0, 1, 2, 3): [0.5, 0.1, 0.4, 0.3], (0, 2, 3): [0.6, 0.3, 0.2], (0, 2): [0.7, 0.35]}
-    found = recur(Numbers(), Table(table), 4, theta=0.3)
+    found = run(Numbers(), table, 4, theta=0.3)
     assert [step.live for step in found.steps] == [(0, 1, 2, 3), (0, 2, 3), (0, 2)]
     assert found.kept == (0, 2)
     assert found.scores == pytest.approx((0.7, 0.1, 0.35, 0.2))
@@ -46,12 +60,12 @@ def test_it_goes_on_until_no_query_is_dropped() -> None:
 
 
 def test_a_score_of_exactly_theta_stays() -> None:
-    assert recur(Numbers(), Table({(0,): [0.5]}), 1, theta=0.5).present == (True,)
+    assert run(Numbers(), {(0,): [0.5]}, 1, theta=0.5).present == (True,)
 
 
 def test_nothing_passes_the_best_is_kept_with_the_score_it_had_among_the_others() -> None:
     proposer = Numbers()
-    found = recur(proposer, Table({(0, 1, 2): [0.1, 0.25, 0.2]}), 3, theta=0.3)
+    found = run(proposer, {(0, 1, 2): [0.1, 0.25, 0.2]}, 3, theta=0.3)
     assert found.kept == (1,)
     assert found.present == (False, False, False)
     assert found.scores == pytest.approx((0.1, 0.25, 0.2))
@@ -60,14 +74,33 @@ def test_nothing_passes_the_best_is_kept_with_the_score_it_had_among_the_others(
 
 
 def test_nothing_passes_in_a_later_step() -> None:
-    found = recur(Numbers(), Table({(0, 1, 2): [0.4, 0.1, 0.3], (0, 2): [0.2, 0.25]}), 3, theta=0.3)
+    found = run(Numbers(), {(0, 1, 2): [0.4, 0.1, 0.3], (0, 2): [0.2, 0.25]}, 3, theta=0.3)
     assert found.kept == (2,)
     assert found.scores == pytest.approx((0.2, 0.1, 0.25))
     assert not any(found.present)
 
 
 def test_theta_zero_ends_after_one_step() -> None:
-    assert len(recur(Numbers(), Table({(0, 1): [0.0, 0.0]}), 2, theta=0.0).steps) == 1
+    assert len(run(Numbers(), {(0, 1): [0.0, 0.0]}, 2, theta=0.0).steps) == 1
+
+
+def test_frames_recur_in_lock_step_each_as_it_would_alone() -> None:
+    tables: list[Table] = [
+        {(0, 1): [0.5, 0.4]},
+        {(0, 1): [0.5, 0.1], (0,): [0.9]},
+        {(0, 1): [0.1, 0.2]},
+    ]
+    asking: list[list[int]] = []
+    together = run_together([Numbers() for _ in tables], tables, 2, 0.3, asking)
+    assert asking == [[0, 1, 2], [1]]
+    for found, table in zip(together, tables, strict=True):
+        alone = run(Numbers(), table, 2, 0.3)
+        assert (found.kept, found.scores, found.steps) == (alone.kept, alone.scores, alone.steps)
+        assert torch.equal(found.proposals, alone.proposals)
+
+
+def test_a_run_over_some_queries_is_told_in_terms_of_all() -> None:
+    assert RecurrentStep(live=(0, 2), scores=(0.8, 0.2)).among([1, 3, 4]) == RecurrentStep((1, 4), (0.8, 0.2))
 
 
 def test_rows_go_back_to_the_places_of_the_kept_queries() -> None:

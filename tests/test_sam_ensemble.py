@@ -117,7 +117,13 @@ def test_only_every_kth_frame_is_refined() -> None:
     ran = [refiner.refine(image, masks).records is not None for _ in range(7)]
     assert ran == [True, False, False, True, False, False, True]
     assert len(source.regions) == 3
-    assert refiner.totals == {"frames": 3, "decoded_points": 300, "grid_points": 300, "agreement": None}
+    assert refiner.totals == {
+        "frames": 3,
+        "segments": 3,
+        "decoded_points": 300,
+        "grid_points": 300,
+        "agreement": None,
+    }
 
 
 def test_a_frame_without_a_mask_costs_nothing() -> None:
@@ -145,7 +151,13 @@ def test_guided_asks_near_the_masks_and_compares_the_first_frame_with_the_full_g
     assert torch.equal(region, expected)
     assert (first.agreement, second.agreement) == (1.0, None)
     assert (first.decoded_points, first.grid_points) == (10, 100)
-    assert refiner.totals == {"frames": 2, "decoded_points": 20, "grid_points": 200, "agreement": 1.0}
+    assert refiner.totals == {
+        "frames": 2,
+        "segments": 0,
+        "decoded_points": 20,
+        "grid_points": 200,
+        "agreement": 1.0,
+    }
 
 
 def test_agreement_is_the_mean_iou() -> None:

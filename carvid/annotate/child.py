@@ -19,6 +19,8 @@ from carvid.annotate.task import Task
 from carvid.annotate.worker import Setup
 
 Message = dict[str, Any]
+# Who says it, and what; None once it has ended.
+Inbox = queue.SimpleQueue[tuple[Any, Message | None]]
 
 _END_SECONDS = 1.0
 
@@ -33,7 +35,7 @@ class Child:
     After the last message comes None: the process has ended.
     """
 
-    def __init__(self, setup: Setup, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+    def __init__(self, setup: Setup, inbox: Inbox) -> None:
         self._inbox = inbox
         self._errors: deque[str] = deque(maxlen=20)
         # A session of its own: Ctrl-C at the terminal reaches the parent alone, which decides what becomes of

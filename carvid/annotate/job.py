@@ -18,6 +18,7 @@ from carvid.annotate.schema import DONE, database_path
 from carvid.annotate.status import Status, read_status
 from carvid.annotate.supervise import Progress, Supervisor, WorkOptions
 from carvid.annotate.task import VideoRequest
+from carvid.annotate.workforce import LocalWorkforce, Workforce
 from carvid.errors import OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.sinks.files import output_errors
@@ -58,6 +59,7 @@ def annotate(
     work: WorkOptions | None = None,
     retry_failed: bool = False,
     overwrite: bool = False,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Label every video of a dataset that is not labelled yet.
@@ -70,6 +72,7 @@ def annotate(
         videos, queries, queries_file: see `carvid.annotate.manifest.read_intake`.
         dataset: a folder that is not there, is empty, or holds a dataset.
         retry_failed: label failed videos again.
+        ray: a Ray cluster's address, whose actors then are the workers; None for processes on this machine.
         overwrite: throw away labels that were made with other settings, queries or files.
 
     Raises:
@@ -99,11 +102,20 @@ def annotate(
                 raise UsageError(_changed("files", files))
             if retry_failed:
                 ledger.retry_failed()
-            supervisor = Supervisor(ledger, presence, model, stream, work, replace=overwrite)
-            with first_interrupt() as interrupt, supervisor:
-                finished = supervisor.run(interrupt, progress)
+            with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
+                supervisor = Supervisor(ledger, presence, model, stream, work, workforce, replace=overwrite)
+                with supervisor:
+                    finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
     return Summary(status, time.monotonic() - started, interrupted=not finished)
+
+
+def _workforce(ray: str | None, workers: int) -> Workforce:
+    if ray is None:
+        return LocalWorkforce()
+    from carvid.annotate.ray_workforce import RayWorkforce
+
+    return RayWorkforce(ray, workers)
 
 
 def _check_dataset(dataset: Path, intake: Intake) -> None:

@@ -13,13 +13,14 @@ from typing import Any, Protocol
 
 from carvid import errors
 from carvid.annotate.agreement import agree
-from carvid.annotate.child import Child, Message, usable_cores
+from carvid.annotate.child import Inbox, Message
 from carvid.annotate.leases import Presence
 from carvid.annotate.ledger import Ledger
 from carvid.annotate.model import ModelOptions, StreamOptions, differences, fingerprint
 from carvid.annotate.schema import WAITING
 from carvid.annotate.task import Outcome, Task
 from carvid.annotate.worker import Setup
+from carvid.annotate.workforce import Worker, Workforce
 from carvid.errors import OutputError, UsageError, WeightsError
 from carvid.interrupt import Interrupt
 
@@ -60,8 +61,8 @@ class Progress(Protocol):
 
 
 @dataclass
-class _Worker:
-    child: Child
+class _Hired:
+    worker: Worker
     index: int
     ready: bool = False
     task: Task | None = None
@@ -81,15 +82,16 @@ class Supervisor:
         model: ModelOptions,
         stream: StreamOptions,
         options: WorkOptions,
+        workforce: Workforce,
         *,
         replace: bool = False,
     ) -> None:
-        """replace: whether labels made with other settings may be thrown away."""
+        """workforce: where the workers run. replace: whether labels made with other settings may be thrown away."""
         self._ledger, self._presence = ledger, presence
         self._model, self._stream, self._options = model, stream, options
-        self._replace = replace
-        self._inbox: queue.SimpleQueue[tuple[Child, Message | None]] = queue.SimpleQueue()
-        self._workers: dict[Child, _Worker] = {}
+        self._replace, self._workforce = replace, workforce
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._workers: dict[Worker, _Hired] = {}
         self._deaths: dict[int, int] = {}
         self._failed_starts = 0
         self._agreed = False
@@ -123,38 +125,39 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers.values():
-            worker.child.kill()
-        for worker in self._workers.values():
-            worker.child.end()
-        for worker in self._busy():
+        for hired in self._workers.values():
+            hired.worker.kill()
+        for hired in self._workers.values():
+            hired.worker.end()
+        for hired in self._busy():
             # On a full disk this fails too; other processes see from this one's end that its leases are void.
             with suppress(OutputError):
-                if worker.task is not None:
-                    self._ledger.release(worker.task.video_id)
+                if hired.task is not None:
+                    self._ledger.release(hired.task.video_id)
         self._workers.clear()
 
-    def _busy(self) -> list[_Worker]:
-        return [worker for worker in self._workers.values() if worker.task is not None]
+    def _busy(self) -> list[_Hired]:
+        return [hired for hired in self._workers.values() if hired.task is not None]
 
     def _start(self, index: int) -> None:
-        threads = max(1, usable_cores() // self._options.workers)
-        child = Child(Setup(self._model, self._stream, index, threads), self._inbox)
-        self._workers[child] = _Worker(child, index)
+        threads = max(1, self._workforce.cores // self._options.workers)
+        setup = Setup(self._model, self._stream, index, threads)
+        worker = self._workforce.start(setup, self._inbox)
+        self._workers[worker] = _Hired(worker, index)
 
     def _hand_out(self) -> None:
-        for worker in self._workers.values():
-            if worker.ready and worker.task is None:
+        for hired in self._workers.values():
+            if hired.ready and hired.task is None:
                 task = self._ledger.claim(self._options.lease_seconds)
                 if task is None:
                     return
-                worker.task, worker.frames, worker.expected = task, 0, None
-                worker.heard = time.monotonic()
-                worker.staged = self._presence.folder / f"{task.video_id}.sqlite"
-                worker.child.label(task, worker.staged)
-        starting = sum(not worker.ready for worker in self._workers.values())
+                hired.task, hired.frames, hired.expected = task, 0, None
+                hired.heard = time.monotonic()
+                hired.staged = self._presence.folder / f"{task.video_id}.sqlite"
+                hired.worker.label(task, hired.staged)
+        starting = sum(not hired.ready for hired in self._workers.values())
         wanted = min(self._options.workers - len(self._workers), self._ledger.counts()[WAITING] - starting)
-        free = sorted(set(range(self._options.workers)) - {worker.index for worker in self._workers.values()})
+        free = sorted(set(range(self._options.workers)) - {hired.index for hired in self._workers.values()})
         for index in free[: max(0, wanted)]:
             self._start(index)
 
@@ -170,37 +173,37 @@ class Supervisor:
 
     def _take_messages(self) -> None:
         try:
-            child, message = self._inbox.get(timeout=_TICK_SECONDS)
+            worker, message = self._inbox.get(timeout=_TICK_SECONDS)
             while True:
                 # A worker that was ended and forgotten may still have messages under way.
-                if child in self._workers:
-                    self._take(self._workers[child], message)
-                child, message = self._inbox.get_nowait()
+                if worker in self._workers:
+                    self._take(self._workers[worker], message)
+                worker, message = self._inbox.get_nowait()
         except queue.Empty:
             return
 
-    def _take(self, worker: _Worker, message: Message | None) -> None:
-        worker.heard = time.monotonic()
+    def _take(self, hired: _Hired, message: Message | None) -> None:
+        hired.heard = time.monotonic()
         if message is None:
-            self._bury(worker)
+            self._bury(hired)
         elif message["kind"] == "ready":
             self._agree(message["description"])
-            worker.ready, self._failed_starts = True, 0
+            hired.ready, self._failed_starts = True, 0
         elif message["kind"] == "refused":
             raise getattr(errors, message["error"])(message["message"])
-        elif worker.task is None:
+        elif hired.task is None:
             return
         elif message["kind"] == "progress":
-            worker.frames, worker.expected = message["frames"], message["expected"]
+            hired.frames, hired.expected = message["frames"], message["expected"]
         elif message["kind"] == "unwritable":
             raise OutputError(message["message"])
         else:
             if message["kind"] == "failed":
-                self._ledger.fail(worker.task.video_id, message["message"])
+                self._ledger.fail(hired.task.video_id, message["message"])
             else:
-                self._ledger.commit(worker.task.video_id, worker.staged, Outcome(**message["outcome"]))
-            worker.staged.unlink(missing_ok=True)
-            worker.task = None
+                self._ledger.commit(hired.task.video_id, hired.staged, Outcome(**message["outcome"]))
+            hired.staged.unlink(missing_ok=True)
+            hired.task = None
 
     def _agree(self, description: Mapping[str, Any]) -> None:
         replace = self._replace and not self._agreed
@@ -213,41 +216,41 @@ class Supervisor:
             )
         self._agreed = True
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, hired: _Hired) -> None:
         """A worker has ended by itself: its video has another try, or has failed."""
-        del self._workers[worker.child]
-        worker.child.end()
-        how = f"the process labelling it {worker.child.last_words()}"
-        if worker.task is not None:
-            video_id = worker.task.video_id
+        del self._workers[hired.worker]
+        hired.worker.end()
+        how = f"the process labelling it {hired.worker.last_words()}"
+        if hired.task is not None:
+            video_id = hired.task.video_id
             self._deaths[video_id] = self._deaths.get(video_id, 0) + 1
             if self._deaths[video_id] < self._options.tries:
                 self._ledger.release(video_id)
             else:
                 self._ledger.fail(video_id, f"{how}, {self._deaths[video_id]} times")
-            worker.staged.unlink(missing_ok=True)
-        elif not worker.ready:
+            hired.staged.unlink(missing_ok=True)
+        elif not hired.ready:
             self._failed_starts += 1
             if self._failed_starts >= _START_TRIES:
                 raise WeightsError(
-                    f"a worker {worker.child.last_words()} while it loaded the model, "
+                    f"a worker {hired.worker.last_words()} while it loaded the model, "
                     f"{self._failed_starts} times in a row; is there memory for --workers "
                     f"{self._options.workers}?"
                 )
         if not self._workers and not self._agreed:
-            self._start(worker.index)
+            self._start(hired.index)
 
     def _end_stalled(self) -> None:
         limit = self._options.stall_seconds
-        for worker in self._busy():
-            if worker.task is not None and time.monotonic() - worker.heard > limit:
-                del self._workers[worker.child]
-                worker.child.end()
+        for hired in self._busy():
+            if hired.task is not None and time.monotonic() - hired.heard > limit:
+                del self._workers[hired.worker]
+                hired.worker.end()
                 self._ledger.fail(
-                    worker.task.video_id,
-                    f"no progress for {limit:g} s after {worker.frames} frames; its process was ended",
+                    hired.task.video_id,
+                    f"no progress for {limit:g} s after {hired.frames} frames; its process was ended",
                 )
-                worker.staged.unlink(missing_ok=True)
+                hired.staged.unlink(missing_ok=True)
 
     def _renew(self, progress: Progress | None) -> None:
         if time.monotonic() - self._renewed >= min(5.0, self._options.lease_seconds / 3):

@@ -13,7 +13,9 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -51,35 +53,40 @@ def main() -> None:
     lines = _input_lines()
     setup = Setup.from_json(json.loads(lines.get()))
     try:
-        model = _load(setup)
+        model = load_model(setup)
     except CarvidError as error:
         _say(out, kind="refused", error=type(error).__name__, message=str(error))
         return
     _say(out, kind="ready", description=model.describe(setup.stream))
     while True:
         message = json.loads(lines.get())
-        _work(Task.from_json(message["task"]), Path(message["staged"]), model, setup.stream, out)
+        work(
+            Task.from_json(message["task"]), Path(message["staged"]), model, setup.stream, partial(_say, out)
+        )
 
 
-def _load(setup: Setup) -> Model:
+def load_model(setup: Setup) -> Model:
+    """Raises UsageError, WeightsError."""
     import torch
 
     torch.set_num_threads(min(setup.threads, torch.get_num_threads()))
     return Model(setup.model, worker=setup.index)
 
 
-def _work(task: Task, staged: Path, model: Model, stream: StreamOptions, out: TextIO) -> None:
+def work(task: Task, staged: Path, model: Model, stream: StreamOptions, say: Callable[..., None]) -> None:
+    """Label a video into `staged`; the messages on it are said as keywords."""
+
     def progress(frames: int, expected: int | None) -> None:
-        _say(out, kind="progress", frames=frames, expected=expected)
+        say(kind="progress", frames=frames, expected=expected)
 
     try:
         outcome = label_video(task, model, stream, staged, progress)
     except OutputError as error:
-        _say(out, kind="unwritable", message=str(error))
+        say(kind="unwritable", message=str(error))
     except CarvidError as error:
-        _say(out, kind="failed", message=str(error))
+        say(kind="failed", message=str(error))
     else:
-        _say(out, kind="done", outcome=asdict(outcome))
+        say(kind="done", outcome=asdict(outcome))
 
 
 def _protocol_output() -> TextIO:

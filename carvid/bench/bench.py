@@ -28,6 +28,9 @@ from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
 from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
+from carvid.sam.ensemble import SamOptions
+from carvid.sam.load import LoadedSam, load_sam
+from carvid.sam.names import resolve_sam
 from carvid.segmenter import MOST_QUERIES, VideoSegmenter
 
 AGAINST = ("naive", "pydensecrf")
@@ -43,7 +46,7 @@ class BenchOptions:
 
     queries: numbers of queries, one after the other. size: (width, height) in px; None for a video's own, or
     DRAWN_SIZE. frames: measured, besides one that warms up. video: a file or folder; None for a drawn clip.
-    crf: None for the preset's. against: names out of AGAINST.
+    crf: None for the preset's. sam, sam_points: a SAM that refines the masks, as in run. against: names out of AGAINST.
     drop: none sets theta to 0, so that every query stays; one sets it between the lowest and the second lowest
     score of the first measured frame, so that the first step drops one query there; preset takes the preset's.
     """
@@ -59,6 +62,8 @@ class BenchOptions:
     crf: bool | None = None
     drop: str = "none"
     against: tuple[str, ...] = ()
+    sam: str | None = None
+    sam_points: str = "full"
 
     def __post_init__(self) -> None:
         for count in self.queries:
@@ -74,6 +79,8 @@ class BenchOptions:
             raise UsageError(f"drop is {self.drop!r}; expected one of {', '.join(DROPS)}")
         if self.drop == "one" and 1 in self.queries:
             raise UsageError("--drop one needs at least 2 queries: of one alone none is dropped")
+        if self.sam is not None and self.against:
+            raise UsageError("--sam and --against exclude each other: what is compared ends before SAM")
         if unknown := [name for name in self.against if name not in AGAINST]:
             raise UsageError(f"against {unknown[0]!r}; expected some of {', '.join(AGAINST)}")
 
@@ -94,6 +101,8 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
         clip = _clip(options, Path(folder))
         say(f"loading {options.model}")
         specs = resolve_pair(options.model)
+        sam_spec = None if options.sam is None else resolve_sam(options.sam)
+        sam = None if sam_spec is None else load_sam(sam_spec, device=device, dtype=dtype)
         clips = load_pair(*specs, device=device, dtype=dtype)
         straight = clips
         if "naive" in options.against and (device.type, dtype) != ("cpu", torch.float32):
@@ -104,7 +113,7 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
         runs = []
         for count in options.queries:
             out = Path(folder, f"queries-{count}")
-            runs.append(_run(options, settings, count, clips, straight, clip, best, out, device, say))
+            runs.append(_run(options, settings, count, clips, straight, clip, sam, best, out, device, say))
     return BenchReport(
         machine=describe_machine(device),
         models=(clips[0].name, clips[1].name),
@@ -136,6 +145,7 @@ def _run(
     clips: tuple[LoadedClip, LoadedClip],
     straight: tuple[LoadedClip, LoadedClip],
     clip: Clip,
+    sam: LoadedSam | None,
     best: float,
     out: Path,
     device: torch.device,
@@ -147,7 +157,9 @@ def _run(
         settings = replace(settings, theta=0.0)
     if options.drop == "one":
         settings = replace(settings, theta=_between(VideoSegmenter(*clips, queries, settings), clip))
-    segmenter = VideoSegmenter(*clips, queries, settings)
+    # Where a video has its agreement compared once, a benchmark must not: it would count as the decoder's time.
+    sam_options = SamOptions(points=options.sam_points, compared_frames=0)
+    segmenter = VideoSegmenter(*clips, queries, settings, sam=sam, sam_options=sam_options)
     say(f"{count} queries: {len(clip.frames) - 1} frames after one to warm up")
     measured = measure_stages(segmenter, clip.frames, out, device)
     stages = {"decode": clip.decode_seconds, **measured.stages}
@@ -160,6 +172,7 @@ def _run(
         encoded=measured.encoded,
         dropped=measured.dropped,
         memory=peak_memory(device),
+        sam=measured.totals.get("sam"),
     )
     frames = clip.frames[1:]
     if "naive" in options.against:

@@ -26,7 +26,8 @@ class QueriesReport:
 
     theta: the score a query needed. stages: seconds per frame, by stage; segment: from the frame to its masks,
     without decode and write. model: the stages trunk, cam and classifier. encoded, dropped: per frame, images
-    through g and queries dropped in the first step. memory: `carvid.bench.machine.peak_memory` after it.
+    through g and queries dropped in the first step. memory: `carvid.bench.machine.peak_memory` after it. sam: what
+    `SamEnsemble.totals` counted, the frame to warm up included; None without a SAM.
     """
 
     queries: int
@@ -37,6 +38,7 @@ class QueriesReport:
     encoded: tuple[int, ...]
     dropped: tuple[int, ...]
     memory: dict[str, int]
+    sam: dict[str, Any] | None = None
     naive: tuple[NaiveFrame, ...] = ()
     crf: tuple[CrfFrame, ...] = ()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from carvid.stopwatch import Stopwatch
 
 # In the order of a frame; what a run does not have (crf or threshold, decode) is left out.
 STAGES = (
-    "decode", "resize", "trunk", "cam", "affinity", "prompts", "classifier", "crf", "threshold", "result", "write",
+    "decode", "resize", "trunk", "cam", "affinity", "prompts", "classifier", "crf", "threshold",
+    "sam/encoder", "sam/decoder", "sam/filter", "sam/match", "result", "write",
 )  # fmt: skip
 # What happens to a frame between the decoder and the writer.
 OUTSIDE_SEGMENTER = ("decode", "write")
@@ -44,6 +46,7 @@ class Measured:
     """Frames timed with one query set.
 
     stages: seconds per stage, one entry per frame. segment: of the whole of `VideoSegmenter.step`.
+    totals: `VideoSegmenter.totals` after all frames, the one to warm up among them.
     encoded: images that g encoded, per frame. dropped: queries dropped in the first step, per frame.
     """
 
@@ -52,6 +55,7 @@ class Measured:
     encoded: tuple[int, ...]
     dropped: tuple[int, ...]
     results: tuple[FrameResult, ...]
+    totals: Mapping[str, Any]
 
 
 def measure_stages(
@@ -69,14 +73,13 @@ def measure_stages(
             stack.enter_context(OverlaySink(out / "overlay.mp4", queries, frame_rate=Fraction(25))),
         ]
         for frame in frames:
-            watch.seconds.clear()
-            watch.items.clear()
+            seconds, items = dict(watch.seconds), dict(watch.items)
             result = segmenter.step(frame)
             with watch.stage("write"):
                 for sink in sinks:
                     sink.write(frame, result)
-            laps.append(dict(watch.seconds))
-            encoded.append(watch.items["classifier"])
+            laps.append({stage: spent - seconds.get(stage, 0.0) for stage, spent in watch.seconds.items()})
+            encoded.append(watch.items["classifier"] - items.get("classifier", 0))
             results.append(result)
     laps = laps[1:]
     return Measured(
@@ -87,6 +90,7 @@ def measure_stages(
         encoded=tuple(encoded[1:]),
         dropped=tuple(_dropped(result) for result in results[1:]),
         results=tuple(results[1:]),
+        totals=segmenter.totals,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from carvid.bench.against import LEAST_IOU, CrfFrame, NaiveFrame
 from carvid.bench.report import BenchReport, QueriesReport
@@ -63,7 +64,19 @@ def _run(run: QueriesReport) -> list[str]:
         "",
         f"theta {run.theta:.6g}; dropped in the first step, per frame: {_counts(run.dropped)}; "
         f"images through g: {_counts(run.encoded)}; peak memory so far: {memory}",
+        *([] if run.sam is None else ["", _sam(run.sam)]),
     ]
+
+
+def _sam(totals: Mapping[str, Any]) -> str:
+    frames = totals["frames"]
+    if not frames:
+        return "SAM was not asked: no frame has a mask"
+    each = {name: totals[name] / frames for name in ("decoded_points", "grid_points", "segments")}
+    return (
+        f"SAM, means over {frames} frames with masks, the one to warm up included: {each['decoded_points']:,.0f} of "
+        f"{each['grid_points']:,.0f} points decoded, {each['segments']:,.0f} masks found"
+    )
 
 
 def _naive(frames: Sequence[NaiveFrame]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from carvid.car.prompts import draw_prompts
+from carvid.car.recurrence import Asked
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class ClassifierTexts:
     queries: Tensor
     negatives: Tensor
     logit_scale: float
+
+    def only(self, queries: Sequence[int]) -> ClassifierTexts:
+        """The texts with these of the queries alone."""
+        return replace(self, queries=self.queries[:, list(queries)])
 
 
 def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequence[int]) -> Tensor:
@@ -43,27 +49,49 @@ class FrameClassifier:
     def __init__(
         self,
         image: Tensor,
-        encode: Callable[[Tensor], Tensor],
         texts: ClassifierTexts,
         eta: float,
         prompts: Sequence[str],
     ) -> None:
-        """image: (H, W, 3) uint8 RGB. encode: (K, H, W, 3) uint8 RGB -> (K, d) float32 of length 1."""
-        self._image, self._encode, self._texts = image, encode, texts
+        """image: (H, W, 3) uint8 RGB."""
+        self._image, self._texts = image, texts
         self._eta, self._prompts = eta, prompts
         self._masks: dict[int, Tensor] = {}
         self._embeddings: dict[int, Tensor] = {}
 
-    def classify(self, proposals: Tensor, live: Sequence[int]) -> Tensor:
-        """P_t^{ii} (len(live),) of the proposals (len(live), H, W) in [0, 1]."""
-        masks = proposals > self._eta
-        fresh = [i for i, query in enumerate(live) if not self._known(query, masks[i])]
-        if fresh:
-            prompted = draw_prompts(self._image, masks[fresh], self._prompts)
-            for i, embedding in zip(fresh, self._encode(prompted), strict=True):
-                self._masks[live[i]], self._embeddings[live[i]] = masks[i], embedding
+    def draw(self, asked: Asked) -> tuple[list[int], Tensor]:
+        """The queries whose embedding is not known, and their prompted images (K, H, W, 3) uint8 RGB."""
+        masks = asked.proposals > self._eta
+        fresh = [i for i, query in enumerate(asked.live) if not self._known(query, masks[i])]
+        self._masks.update({asked.live[i]: masks[i] for i in fresh})
+        if not fresh:
+            return [], self._image.new_empty((0, *self._image.shape))
+        drawn = draw_prompts(self._image, masks[fresh], self._prompts)
+        return [asked.live[i] for i in fresh], drawn
+
+    def learn(self, queries: Sequence[int], embeddings: Iterable[Tensor]) -> None:
+        """Take what g made of the images that `draw` gave for these queries: K times (d,) float32 of length 1."""
+        self._embeddings.update(zip(queries, embeddings, strict=True))
+
+    def scores(self, live: Sequence[int]) -> Tensor:
+        """P_t^{ii} (len(live),)."""
         embeddings = torch.stack([self._embeddings[query] for query in live])
         return class_probabilities(embeddings, self._texts, live).diagonal()
 
     def _known(self, query: int, mask: Tensor) -> bool:
         return query in self._masks and torch.equal(self._masks[query], mask)
+
+
+def classify(
+    classifiers: Sequence[FrameClassifier], asked: Sequence[Asked], encode: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """The scores P_t^{ii} of each frame's step, all prompted images of all frames encoded together.
+
+    encode: (K, H, W, 3) uint8 RGB -> (K, d) float32 of length 1.
+    """
+    drawn = [classifier.draw(step) for classifier, step in zip(classifiers, asked, strict=True)]
+    if any(queries for queries, _ in drawn):
+        embeddings = iter(encode(torch.cat([images for _, images in drawn])))
+        for classifier, (queries, _) in zip(classifiers, drawn, strict=True):
+            classifier.learn(queries, islice(embeddings, len(queries)))
+    return [classifier.scores(step.live) for classifier, step in zip(classifiers, asked, strict=True)]

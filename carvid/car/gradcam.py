@@ -89,7 +89,7 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor, blocks: int
 
 
 def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
-    """J^T t averaged over patch tokens, for each of K texts (K, d): (B, K, D) float32.
+    """J^T t averaged over patch tokens, for each of K texts a frame (B, K, d): (B, K, D) float32.
 
     The backward pass runs only as far as the sums over patch tokens need it: with dO the gradient at the
     heads' outputs, P the attention and r_i = dO_i . O_i,
@@ -99,7 +99,7 @@ def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
     """
     last, n = tower.blocks[-1], state.activations.shape[1]
     z = state.embedding
-    tangent = texts[None] - z[:, None] * (z @ texts.T)[:, :, None]  # (B, K, d): through the normalisation
+    tangent = texts - z[:, None] * (texts @ z[:, :, None])  # (B, K, d): through the normalisation
     pooled = (tangent / state.length[:, None]).to(tower.projection) @ tower.projection / n
     gain = pooled * tower.post_norm.weight  # (B, K, D): the same at every patch token
     level = gain - gain.mean(-1, keepdim=True)

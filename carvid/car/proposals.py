@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ class ProposalTexts:
     queries: Tensor
     background: Tensor
     logit_scale: float
+
+    def only(self, queries: Sequence[int]) -> ProposalTexts:
+        """The texts with these of the queries alone."""
+        return replace(self, queries=self.queries[list(queries)])
 
 
 @dataclass(frozen=True)
@@ -127,21 +131,26 @@ def look(tower: VisionTower, planes: Tensor) -> FrameFeatures:
 
 
 class MaskProposer:
-    """f for a whole video: the features of a frame in, one `FrameProposer` for it out."""
+    """f for a whole video: the features of frames in, one `FrameProposer` for each out."""
 
     def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
         self._tower, self.texts, self._options = tower, texts, options
 
-    def on(self, features: FrameFeatures, size: tuple[int, int]) -> FrameProposer:
-        """features: of one frame. size: (H, W) of the masks."""
-        state = features.state
-        weights = cam_weights(self._tower, state, self._directions(state.embedding[0]))[0]
-        return FrameProposer(state, weights, self.texts, self._options, features.grid, size)
+    def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
+        """features: of B frames. size: (H, W) of the masks."""
+        state, texts, options = features.state, self.texts, self._options
+        weights = cam_weights(self._tower, state, self._directions(state.embedding))
+        return [
+            FrameProposer(state.frame(i), weights[i], texts, options, features.grid, size)
+            for i in range(len(weights))
+        ]
 
     def _directions(self, z: Tensor) -> Tensor:
-        """The texts to differentiate: the queries, and t_B, the background texts' mean under their own softmax."""
+        """The texts to differentiate (B, K, d) for embeddings z (B, d): the queries, and t_B, the background texts'
+        mean under their own softmax."""
         texts = self.texts
+        queries = texts.queries.expand(len(z), -1, -1)
         if not len(texts.background):
-            return texts.queries
-        shares = (texts.logit_scale * (texts.background @ z)).softmax(0)
-        return torch.cat([texts.queries, (shares @ texts.background)[None]])
+            return queries
+        shares = (texts.logit_scale * (z @ texts.background.T)).softmax(1)
+        return torch.cat([queries, (shares @ texts.background)[:, None]], 1)

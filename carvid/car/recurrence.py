@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,12 +20,17 @@ class Proposer(Protocol):
         ...
 
 
-class Classifier(Protocol):
-    """v and g on one frame."""
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A recurrent step that waits for its scores: y_t (len(live), H, W) in [0, 1] of the live queries."""
 
-    def classify(self, proposals: Tensor, live: Sequence[int]) -> Tensor:
-        """P_t^{ii} (len(live),) float32 in [0, 1]: how sure g is that query i's proposal shows it (eq. 4, 5)."""
-        ...
+    live: tuple[int, ...]
+    proposals: Tensor
+
+
+# P_t^{ii} (len(live),) float32 in [0, 1] of each frame that asks, in their order: how sure v and g are that query i's
+# proposal shows it (eq. 4, 5).
+Classify = Callable[[dict[int, Asked]], Sequence[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +49,28 @@ class Recurrence:
     steps: tuple[RecurrentStep, ...]
 
 
-def recur(proposer: Proposer, classifier: Classifier, queries: int, theta: float) -> Recurrence:
-    """Run the recurrence from the full set of `queries` queries (at least one).
+def recur_together(
+    proposers: Sequence[Proposer], classify: Classify, queries: int, theta: float
+) -> list[Recurrence]:
+    """Run the recurrence of several frames in lock step, so that all their prompted images are encoded together.
+
+    classify: told which frames ask, by their place among `proposers`.
+    """
+    runs = [recur(proposer, queries, theta) for proposer in proposers]
+    asked = {i: next(run) for i, run in enumerate(runs)}
+    found: dict[int, Recurrence] = {}
+    while asked:
+        for i, scores in zip(list(asked), classify(asked), strict=True):
+            try:
+                asked[i] = runs[i].send(scores)
+            except StopIteration as end:
+                found[i] = end.value
+                del asked[i]
+    return [found[i] for i in range(len(runs))]
+
+
+def recur(proposer: Proposer, queries: int, theta: float) -> Generator[Asked, Tensor, Recurrence]:
+    """The recurrence of one frame from the full set of `queries` queries (at least one); sent the scores of each step.
 
     When nothing passes theta, the best-scoring query is kept for the mask, and its score is reported as it is:
     it is not run alone again, since in a softmax of its own it would always score 1.
@@ -55,7 +80,7 @@ def recur(proposer: Proposer, classifier: Classifier, queries: int, theta: float
     steps: list[RecurrentStep] = []
     while True:
         proposals = proposer.propose(live)
-        scores = [float(score) for score in classifier.classify(proposals, live)]
+        scores = (yield Asked(live, proposals)).tolist()
         steps.append(RecurrentStep(live=live, scores=tuple(scores)))
         for query, score in zip(live, scores, strict=True):
             last_score[query] = score

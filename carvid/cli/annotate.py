@@ -35,6 +35,13 @@ def annotate(
     workers: Annotated[
         int, typer.Option("--workers", help="Processes that label, each with the model loaded.")
     ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            help="Workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
+        ),
+    ] = None,
     stall_seconds: Annotated[
         float,
         typer.Option("--stall-seconds", help="A worker silent for so long is ended; its video has failed."),
@@ -109,6 +116,7 @@ def annotate(
             work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
             retry_failed=retry_failed,
             overwrite=overwrite,
+            ray=ray,
             progress=progress,
         )
     if as_json:

@@ -51,6 +51,11 @@ def bench(
             help="naive: the straightforward method (needs a checkout); pydensecrf: the CRF alone. Repeatable.",
         ),
     ] = None,
+    sam: Annotated[
+        str | None,
+        typer.Option("--sam", help="Time a SAM's stages too, as in run; random:vit-b needs no download."),
+    ] = None,
+    sam_points: Annotated[str, typer.Option("--sam-points", help="As in run: full or guided.")] = "full",
     as_json: options.Json = False,
 ) -> int:
     """Time every stage apart, count the operations each model stage must do, and measure the machine's rate.
@@ -77,6 +82,8 @@ def bench(
             crf=crf,
             drop=drop,
             against=tuple(against or ()),
+            sam=sam,
+            sam_points=sam_points,
         ),
         say=lambda line: typer.echo(f"carvid: {line}", err=True),
     )

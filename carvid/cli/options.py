@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from carvid.errors import UsageError
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +73,20 @@ SamEvery = Annotated[int, typer.Option("--sam-every", help="Run SAM on one frame
 Truncate = Annotated[
     bool, typer.Option("--truncate", help="Cut queries that are too long instead of refusing them.")
 ]
+Carry = Annotated[
+    int | None,
+    typer.Option(
+        "--carry",
+        help="Start a frame with the queries that the last one kept; with all on every K-th and after a cut.",
+    ),
+]
+Batch = Annotated[
+    str,
+    typer.Option(
+        "--batch",
+        help="Frames that go through the models together: a number, or auto for what a GPU's memory holds.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use cached weights only.")]
@@ -90,3 +106,12 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 def texts(given: list[str] | None) -> list[str] | None:
     """The texts of a repeatable option: None where it was not given, no text for the one word `none`."""
     return [] if given == ["none"] else given or None
+
+
+def batch(text: str) -> int | None:
+    """--batch as the library takes it: None for auto. Raises UsageError for what is neither that nor a number."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch is {text!r}; expected auto or a whole number from 1")
+    return int(text)

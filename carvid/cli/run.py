@@ -40,6 +40,8 @@ def run(
     sam: options.Sam = None,
     sam_points: options.SamPoints = "full",
     sam_every: options.SamEvery = 1,
+    carry: options.Carry = None,
+    batch: options.Batch = "auto",
     truncate: options.Truncate = False,
     separate: Annotated[bool, typer.Option("--separate", help="Write one mask per query and frame.")] = False,
     overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.")] = True,
@@ -83,6 +85,7 @@ def run(
             locate(spec, offline=offline, allow_pickle=allow_pickle)
         if sam is not None:
             locate_sam(resolve_sam(sam), offline=offline, allow_pickle=allow_pickle)
+        from carvid.car.carry import CarryOptions
         from carvid.job import OutputOptions, run_job
         from carvid.sam.ensemble import SamOptions
         from carvid.segmenter import VideoSegmenter
@@ -105,6 +108,8 @@ def run(
             crf=crf,
             sam=sam,
             sam_options=SamOptions(points=sam_points, every=sam_every),
+            carry=None if carry is None else CarryOptions(every=carry),
+            batch=options.batch(batch),
             device=device,
             dtype=dtype,
             truncate=truncate,

@@ -80,13 +80,14 @@ class SamEnsemble:
     """Refines the masks of one video's frames, in their order; counts the frames it has seen, for `every`.
 
     seconds: time spent so far, by stage: encoder, decoder, filter, match.
-    totals: frames refined, points decoded and in the grid, and the mean agreement of guided with full.
+    totals: frames refined, masks SAM found, points decoded and in the grid, and the mean agreement of guided with
+    full.
     """
 
     def __init__(self, source: SegmentSource, options: SamOptions | None = None) -> None:
         self.options = options or SamOptions()
         self._source = source
-        self._frames = self._refined = self._decoded = self._grid = 0
+        self._frames = self._refined = self._segments = self._decoded = self._grid = 0
         self._agreements: list[float] = []
 
     @classmethod
@@ -101,10 +102,11 @@ class SamEnsemble:
 
     @property
     def totals(self) -> dict[str, Any]:
-        """For the run's record: frames, decoded_points, grid_points, agreement (None if never compared)."""
+        """For the run's record: frames, segments, decoded_points, grid_points, agreement (None if never compared)."""
         known = self._agreements
         return {
             "frames": self._refined,
+            "segments": self._segments,
             "decoded_points": self._decoded,
             "grid_points": self._grid,
             "agreement": sum(known) / len(known) if known else None,
@@ -132,6 +134,7 @@ class SamEnsemble:
             agreement = mean_agreement(refined, full)
             self._agreements.append(agreement)
         self._refined += 1
+        self._segments += len(found)
         self._decoded += found.decoded_points
         self._grid += found.grid_points
         return Refined(refined, records, len(found), found.decoded_points, found.grid_points, agreement)

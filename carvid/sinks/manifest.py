@@ -75,6 +75,7 @@ class RunManifest:
     present_share: tuple[float, ...] = ()
     damage: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    totals: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
     interrupted: bool = False
     error: str | None = None

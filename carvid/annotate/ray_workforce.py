@@ -1,0 +1,179 @@
+"""Workers as actors of a Ray cluster: each loads the model once, labels videos and sends its rows back.
+
+Only this process writes the dataset. What an actor sends is taken when it is whole, so an actor that is lost, or a
+video that is labelled again, changes nothing. The videos must be found under the same paths on every node.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from carvid.annotate.child import Inbox, Message
+from carvid.annotate.task import Task
+from carvid.annotate.worker import Setup, load_model, work
+from carvid.annotate.workforce import Worker
+from carvid.errors import CarvidError, UsageError
+
+# Of a video's rows, sent at a time.
+_PART_BYTES = 4 << 20
+_END_SECONDS = 1.0
+_CONNECT_SECONDS = 5.0
+
+
+class RayWorkforce:
+    """Actors on the cluster at an address: HOST:PORT, ray://HOST:PORT, auto, or local for one on this machine."""
+
+    def __init__(self, address: str, workers: int) -> None:
+        """Raises UsageError where Ray is not installed, the cluster is not to be reached, or is too small."""
+        try:
+            import ray
+        except ImportError as error:
+            raise UsageError("--ray needs Ray, which is not installed: pip install 'carvid[ray]'") from error
+        self._ray = ray
+        try:
+            _check_reachable(address)
+            own = {"include_dashboard": False} if address == "local" else {}
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"no Ray cluster at {address} ({error}); start one with `ray start --head`, or give --ray local"
+            ) from error
+        found = ray.cluster_resources()
+        self.cores = int(found.get("CPU", 0))
+        self._gpus = found.get("GPU", 0.0)
+        if workers > self.cores:
+            ray.shutdown()
+            raise UsageError(f"the Ray cluster at {address} has {self.cores} CPUs; --workers is {workers}")
+
+    def start(self, setup: Setup, inbox: Inbox) -> Worker:
+        wanted = {"num_cpus": setup.threads, "num_gpus": 1 if self._wants_gpu(setup) else 0}
+        actor = self._ray.remote(CarvidWorker).options(**wanted, max_restarts=0).remote(setup.to_json())
+        return _ActorWorker(self._ray, actor, inbox)
+
+    def __enter__(self) -> RayWorkforce:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ray.shutdown()
+
+    def _wants_gpu(self, setup: Setup) -> bool:
+        device = setup.model.device
+        return device.startswith("cuda") or (device == "auto" and self._gpus >= 1)
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError where nobody listens: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+
+
+class CarvidWorker:
+    """The actor. Its own process: what crashes or hangs in it takes down one video."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self._setup = Setup.from_json(setup)
+        self._model: Any = None
+
+    def load(self) -> Message:
+        """Load the model, once; ready or refused."""
+        try:
+            self._model = load_model(self._setup)
+        except CarvidError as error:
+            return {"kind": "refused", "error": type(error).__name__, "message": str(error)}
+        description = self._model.describe(self._setup.stream)
+        return {"kind": "ready", "description": description, "pid": os.getpid()}
+
+    def label(self, values: dict[str, Any]) -> Iterator[Message]:
+        """A worker's messages on one video; before done, its rows in parts: the bytes of a closed file."""
+        said: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
+        task = Task.from_json(values)
+        with tempfile.TemporaryDirectory(prefix="carvid-ray-") as folder:
+            staged = Path(folder, "video.sqlite")
+
+            def run() -> None:
+                try:
+                    work(task, staged, self._model, self._setup.stream, lambda **message: said.put(message))
+                except BaseException as error:  # noqa: BLE001 - it is raised again below
+                    said.put(error)
+
+            threading.Thread(target=run, daemon=True).start()
+            while True:
+                message = said.get()
+                if isinstance(message, BaseException):
+                    raise message
+                if message["kind"] == "done":
+                    with staged.open("rb") as file:
+                        while part := file.read(_PART_BYTES):
+                            yield {"kind": "part", "bytes": part}
+                yield message
+                if message["kind"] != "progress":
+                    return
+
+
+class _ActorWorker:
+    """An actor as its parent sees it."""
+
+    def __init__(self, ray: Any, actor: Any, inbox: Inbox) -> None:
+        self._ray, self._actor, self._inbox = ray, actor, inbox
+        self._why = "ended"
+        self._thread = threading.Thread(target=self._follow, args=(self._load,), daemon=True)
+        self._thread.start()
+
+    def label(self, task: Task, staged: Path) -> None:
+        self._thread = threading.Thread(
+            target=self._follow, args=(lambda: self._label(task, staged),), daemon=True
+        )
+        self._thread.start()
+
+    def kill(self) -> None:
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self._actor, no_restart=True)
+
+    def end(self) -> None:
+        self.kill()
+        self._thread.join(_END_SECONDS)
+
+    def last_words(self) -> str:
+        return self._why
+
+    def _load(self) -> None:
+        self._say(self._ray.get(self._actor.load.remote()))
+
+    def _label(self, task: Task, staged: Path) -> None:
+        messages = self._actor.label.options(num_returns="streaming").remote(asdict(task))
+        staged.unlink(missing_ok=True)
+        for message in map(self._ray.get, messages):
+            if message["kind"] == "part":
+                try:
+                    with staged.open("ab") as file:
+                        file.write(message["bytes"])
+                except OSError as error:
+                    reason = f"cannot write {staged}: {error.strerror or error}"
+                    self._say({"kind": "unwritable", "message": reason})
+                    return
+            else:
+                self._say(message)
+
+    def _follow(self, what: Any) -> None:
+        try:
+            what()
+        except self._ray.exceptions.RayError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            self._why = f"ended ({lines[-1].strip() if lines else type(error).__name__})"
+            self._inbox.put((self, None))
+
+    def _say(self, message: Message) -> None:
+        self._inbox.put((self, message))

@@ -1,0 +1,78 @@
+"""The query set carried from frame to frame: what was dropped stays out until it is readmitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carvid.car.recurrence import Recurrence
+from carvid.errors import UsageError
+
+# Frames are compared at this size, where camera shake and small motion are gone.
+THUMBNAIL = (9, 16)
+
+
+@dataclass(frozen=True)
+class CarryOptions:
+    """When queries that were dropped are asked again.
+
+    every: on every K-th frame. cut: also where the picture changes by more than this from one frame to the next, in
+    grey levels of 0..255, the mean over a thumbnail; then a scene was cut.
+    """
+
+    every: int
+    cut: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError(f"carry is {self.every}; expected a whole number from 1")
+
+
+class Carry:
+    """The queries that a frame starts with, for the frames of one video in their order.
+
+    CaR starts every frame with all queries. Started with the survivors of the frame before, a frame in which nothing
+    is dropped takes one recurrent step; what it cannot do is notice a query that appears between readmissions.
+    """
+
+    def __init__(self, options: CarryOptions, queries: int) -> None:
+        self._options, self._all = options, tuple(range(queries))
+        self._live = self._all
+        self._scores = [0.0] * queries
+        self._frames = 0
+        self._thumbnail: Tensor | None = None
+
+    def start(self, image: Tensor) -> tuple[int, ...]:
+        """The queries to start with, ascending; none where none was left. image: (H, W, 3) uint8 RGB."""
+        thumbnail = F.interpolate(image.permute(2, 0, 1)[None].float(), THUMBNAIL, mode="area")
+        before, self._thumbnail = self._thumbnail, thumbnail
+        cut = before is None or float((thumbnail - before).abs().mean()) > self._options.cut
+        if cut:
+            self._frames = 0
+        if self._frames % self._options.every == 0:
+            self._live = self._all
+        self._frames += 1
+        return self._live
+
+    def end(self, started: Sequence[int], found: Recurrence | None, image: Tensor) -> Recurrence:
+        """Carry on what the recurrence over `started` left, None where that was empty.
+
+        Returns it in terms of all queries; one that was not asked keeps the score it was dropped with.
+        """
+        if found is None:
+            none = torch.zeros((0, *image.shape[:2]), device=image.device)
+            return Recurrence((), none, tuple(self._scores), (False,) * len(self._all), ())
+        for query, score in zip(started, found.scores, strict=True):
+            self._scores[query] = score
+        self._live = tuple(query for query, present in zip(started, found.present, strict=True) if present)
+        return Recurrence(
+            kept=tuple(started[i] for i in found.kept),
+            proposals=found.proposals,
+            scores=tuple(self._scores),
+            present=tuple(query in self._live for query in self._all),
+            steps=tuple(step.among(started) for step in found.steps),
+        )

@@ -1,0 +1,105 @@
+"""CLIP as RNN on a batch of frames: f looks once, then the recurrence runs on every frame in lock step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from carvid.car.classifier import ClassifierTexts, FrameClassifier, classify
+from carvid.car.proposals import (
+    FrameFeatures,
+    FrameProposer,
+    MaskProposer,
+    ProposalOptions,
+    ProposalTexts,
+    look,
+)
+from carvid.car.recurrence import Asked, Recurrence, recur_together
+from carvid.clip.load import LoadedClip
+from carvid.clip.preprocess import PreprocessOptions, preprocess
+from carvid.config import Settings
+from carvid.stopwatch import Stopwatch
+
+# Prompted images that g encodes at a time: what it holds must not grow with queries and frames.
+IMAGES_AT_ONCE = 64
+
+
+class ClipRnn:
+    """f and g on their texts, embedded once; nothing is kept from frame to frame."""
+
+    def __init__(
+        self,
+        proposer: LoadedClip,
+        classifier: LoadedClip,
+        f_texts: ProposalTexts,
+        g_texts: ClassifierTexts,
+        settings: Settings,
+    ) -> None:
+        self.f_texts, self.g_texts = f_texts, g_texts
+        self._f, self._g, self._settings = proposer, classifier, settings
+        options = ProposalOptions(settings.mode == "refer", settings.cam == "clip-es", settings.lam)
+        self.proposer = MaskProposer(proposer.tower, f_texts, options)
+
+    def only(self, queries: Sequence[int]) -> ClipRnn:
+        """The same with these of the queries alone, in this order."""
+        places = list(queries)
+        return ClipRnn(self._f, self._g, self.f_texts.only(places), self.g_texts.only(places), self._settings)
+
+    def see(self, images: Tensor, watch: Stopwatch) -> FrameFeatures:
+        """f's one look at each of (B, H, W, 3) uint8 RGB, before any query is known."""
+        with watch.stage("resize"):
+            planes = self.planes(images)
+        with watch.stage("trunk"):
+            return look(self._f.tower, planes)
+
+    def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
+        """The recurrence of each of (B, H, W, 3) uint8 RGB, whose features f has seen."""
+        settings, size = self._settings, (images.shape[1], images.shape[2])
+        with watch.stage("cam"):
+            proposers = self.proposer.on(features, size)
+        classifiers = [
+            FrameClassifier(image, self.g_texts, settings.eta, settings.prompts) for image in images
+        ]
+
+        def scores(asked: dict[int, Asked]) -> list[Tensor]:
+            return classify(
+                [classifiers[i] for i in asked], list(asked.values()), lambda drawn: self.encode(drawn, watch)
+            )
+
+        timed = [_Timed(proposer, watch) for proposer in proposers]
+        with watch.stage("prompts"):
+            return recur_together(timed, scores, len(self.f_texts.queries), settings.theta)
+
+    def encode(self, prompted: Tensor, watch: Stopwatch) -> Tensor:
+        """g's embeddings (K, d), float32 of length 1, of prompted images (K, H, W, 3) uint8 RGB."""
+        parts = []
+        for start in range(0, len(prompted), IMAGES_AT_ONCE):
+            with watch.stage("resize"):
+                planes = preprocess(prompted[start : start + IMAGES_AT_ONCE], self._g.preprocess).to(
+                    self._g.dtype
+                )
+            with watch.stage("classifier", items=len(planes)):
+                parts.append(self._g.tower.embed(planes))
+        return torch.cat(parts)
+
+    def planes(self, images: Tensor) -> Tensor:
+        """f's input: both sides stretched up to multiples of the patch size, normalised; (B, 3, H', W')."""
+        patch, look = self._f.tower.patch_size_px, self._f.preprocess
+        height, width = (-(-side // patch) * patch for side in images.shape[1:3])
+        stretched = PreprocessOptions(size=(height, width), shortest_edge=None, mean=look.mean, std=look.std)
+        return preprocess(images, stretched).to(self._f.dtype)
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A proposer whose time counts as the stage `affinity`."""
+
+    proposer: FrameProposer
+    watch: Stopwatch
+
+    def propose(self, live: Sequence[int]) -> Tensor:
+        with self.watch.stage("affinity"):
+            return self.proposer.propose(live)
