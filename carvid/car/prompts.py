@@ -7,10 +7,12 @@ contour) are then drawn over it, 1 px wide and red. Several may be drawn on one 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -62,45 +64,65 @@ def _black(image: Tensor) -> Tensor:
 REGION_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {"blur": _blur, "gray": _gray, "black": _black}
 
 
-def _box_and_centroid(mask: Tensor) -> tuple[tuple[int, int, int, int], tuple[float, float]]:
-    """Bounding box (x, y, width, height) and centroid (x, y) of a non-empty (H, W) bool mask, in px."""
-    columns, rows = mask.sum(0, dtype=torch.float64), mask.sum(1, dtype=torch.float64)
-    xs, ys = columns.nonzero()[:, 0], rows.nonzero()[:, 0]
-    area = columns.sum()
-    x_mean = (columns * torch.arange(len(columns), device=mask.device)).sum() / area
-    y_mean = (rows * torch.arange(len(rows), device=mask.device)).sum() / area
-    stats = torch.stack([xs[0], xs[-1], ys[0], ys[-1], x_mean, y_mean]).tolist()
-    x0, x1, y0, y1 = (int(value) for value in stats[:4])
-    return (x0, y0, x1 - x0 + 1, y1 - y0 + 1), (stats[4], stats[5])
+@dataclass(frozen=True)
+class _Boxes:
+    """Of N masks, on the host. corners: (N, 4) int64 x0, y0, x1, y1 of the first and last pixel; centres: (N, 2) x, y,
+    the mean of the pixels; filled: (N,) bool, False for a mask without a pixel, whose other values mean nothing."""
+
+    corners: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    filled: NDArray[np.bool_]
 
 
-def _circle(mask: Tensor) -> Tensor:
-    (_, _, width, height), (x_mean, y_mean) = _box_and_centroid(mask)
-    line = np.zeros(mask.shape, np.uint8)
-    centre, axes = (round(x_mean), round(y_mean)), (max(1, width // 2), max(1, height // 2))
-    cv2.ellipse(line, centre, axes, 0, 0, 360, 1, 1)
-    return torch.from_numpy(line).to(mask.device).bool()
+def _boxes(masks: Tensor) -> _Boxes:
+    """Boxes and centroids of (N, H, W) bool masks, in one trip to the host."""
+    found = []
+    for counts in (masks.sum(1), masks.sum(2)):  # (N, W), then (N, H)
+        size = counts.shape[1]
+        position = torch.arange(size, device=masks.device)
+        seen = counts > 0
+        first = torch.where(seen, position, size).amin(1)
+        last = torch.where(seen, position, -1).amax(1)
+        found += [first, last, (counts * position).sum(1)]
+    stats = torch.stack([*found, masks.sum((1, 2))], 1).cpu().numpy()
+    area = stats[:, 6]
+    centres = stats[:, [2, 5]] / np.maximum(area, 1)[:, None]
+    return _Boxes(stats[:, [0, 3, 1, 4]], centres, area > 0)
 
 
-def _rectangle(mask: Tensor) -> Tensor:
-    (x, y, width, height), _ = _box_and_centroid(mask)
-    line = torch.zeros_like(mask)
-    line[y : y + height, x : x + width] = True
-    line[y + 1 : y + height - 1, x + 1 : x + width - 1] = False
-    return line
+def _circles(masks: Tensor) -> Tensor:
+    boxes = _boxes(masks)
+    lines = np.zeros(masks.shape, np.uint8)
+    for i in np.flatnonzero(boxes.filled):
+        x0, y0, x1, y1 = boxes.corners[i].tolist()
+        centre = (round(float(boxes.centres[i, 0])), round(float(boxes.centres[i, 1])))
+        axes = (max(1, (x1 - x0 + 1) // 2), max(1, (y1 - y0 + 1) // 2))
+        cv2.ellipse(lines[i], centre, axes, 0, 0, 360, 1, 1)
+    return torch.from_numpy(lines).to(masks.device).bool()
 
 
-def _contour(mask: Tensor) -> Tensor:
-    """The mask's pixels that touch a pixel outside it by a side; the image's border counts as outside."""
-    padded = F.pad(mask[None, None].float(), (1, 1, 1, 1))[0, 0].bool()
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+def _rectangles(masks: Tensor) -> Tensor:
+    boxes = _boxes(masks)
+    lines = torch.zeros_like(masks)
+    for i in np.flatnonzero(boxes.filled):
+        x0, y0, x1, y1 = boxes.corners[i].tolist()
+        lines[i, y0 : y1 + 1, x0 : x1 + 1] = True
+        lines[i, y0 + 1 : y1, x0 + 1 : x1] = False
+    return lines
 
 
+def _contours(masks: Tensor) -> Tensor:
+    """The masks' pixels that touch a pixel outside by a side; the image's border counts as outside."""
+    outside = F.pad(~masks, (1, 1, 1, 1), value=True)
+    beside = outside[:, :-2, 1:-1] | outside[:, 2:, 1:-1] | outside[:, 1:-1, :-2] | outside[:, 1:-1, 2:]
+    return masks & beside
+
+
+# (N, H, W) bool masks -> the lines (N, H, W) bool; none around an empty mask.
 OUTLINE_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "circle": _circle,
-    "rectangle": _rectangle,
-    "contour": _contour,
+    "circle": _circles,
+    "rectangle": _rectangles,
+    "contour": _contours,
 }
 
 
@@ -117,9 +139,7 @@ def draw_prompts(image: Tensor, masks: Tensor, prompts: Sequence[str]) -> Tensor
             outside = REGION_PROMPTS[name](outside)
     prompted = torch.where(masks[..., None], image, outside)  # (N, H, W, 3)
     red = torch.tensor(RED, dtype=torch.uint8, device=image.device)
-    outlines = [OUTLINE_PROMPTS[name] for name in prompts if name in OUTLINE_PROMPTS]
-    for i, mask in enumerate(masks):
-        if outlines and bool(mask.any()):
-            for outline in outlines:
-                prompted[i][outline(mask)] = red
+    for name in prompts:
+        if name in OUTLINE_PROMPTS:
+            prompted[OUTLINE_PROMPTS[name](masks)] = red
     return prompted

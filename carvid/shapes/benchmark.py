@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from carvid.car.carry import CarryOptions
 from carvid.clip.device import resolve_device
-from carvid.clip.load import LoadedClip, load_pair
+from carvid.clip.load import load_pair
 from carvid.clip.names import resolve_pair
-from carvid.config import Settings, load_settings
+from carvid.config import load_settings
 from carvid.davis.evaluate import evaluate
 from carvid.job import OutputOptions, Progress, run_job
 from carvid.segmenter import VideoSegmenter
@@ -25,10 +26,14 @@ from carvid.stream import open_frames
 
 @dataclass(frozen=True)
 class Variant:
-    """The pipeline with something left out. theta 0 drops no query, so the recurrence ends at once."""
+    """The pipeline with something left out. theta 0 drops no query, so the recurrence ends at once.
+
+    carry: the query set carried from frame to frame, which is no part of the method.
+    """
 
     name: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    carry: CarryOptions | None = None
 
 
 WHOLE = Variant("whole")
@@ -39,6 +44,7 @@ VARIANTS = (
     Variant("without negatives", {"negatives": ()}),
     Variant("without the affinity step", {"cam": "gradcam"}),
     Variant("without the CRF", {"crf": False}),
+    Variant("with --carry 4", carry=CarryOptions(every=4)),
 )
 
 
@@ -81,7 +87,8 @@ def measure(
     for clip in clips:
         run = out / "runs" / clip.name
         queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
-        _run(root / "JPEGImages" / "480p" / clip.name, run, pair, queries, settings, overlay, progress)
+        segmenter = VideoSegmenter(*pair, queries, settings, carry=variant.carry)
+        _run(root / "JPEGImages" / "480p" / clip.name, run, segmenter, overlay, progress)
         predictions = out / "predictions" / clip.name
         predictions.mkdir(parents=True, exist_ok=True)
         for i, line in enumerate(read_results(run / "results.jsonl")):
@@ -109,14 +116,11 @@ def measure(
 def _run(
     source: Path,
     out: Path,
-    pair: tuple[LoadedClip, LoadedClip],
-    queries: Sequence[str],
-    settings: Settings,
+    segmenter: VideoSegmenter,
     overlay: bool,
     progress: Progress | None,
 ) -> None:
     with open_frames(source) as frames:
-        segmenter = VideoSegmenter(*pair, queries, settings)
         output = OutputOptions(overlay=overlay, overwrite=True)
         run_job(frames, segmenter, out, output=output, total=frames.info.frames_claimed, progress=progress)
 

@@ -1,0 +1,124 @@
+"""What int8 matrix products would give on this CPU, and what they do to masks. An experiment: carvid itself has none.
+
+    python scripts/measure_int8.py --model shapes --preset shapes --frames 20
+    python scripts/measure_int8.py --model random:clip-b16 --preset refcoco --size 854x480 --frames 2
+
+Every linear layer of both towers but f's last block, whose gradients are needed, is replaced by PyTorch's dynamic
+quantisation: weights per row and activations per tensor in 8 bits. Each frame is done in float32 and in int8, one right
+after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from carvid.clip.load import LoadedClip, load_pair
+from carvid.clip.names import resolve_pair
+from carvid.clip.vision import Block, activate
+from carvid.config import load_settings
+from carvid.segmenter import VideoSegmenter
+from carvid.shapes.scenes import moving_clip
+
+
+def packed(weight: Tensor, bias: Tensor) -> Any:
+    scales = weight.abs().amax(1).clamp(min=1e-8) / 127
+    zeros = torch.zeros(len(weight), dtype=torch.long)
+    rows = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+    return torch.ops.quantized.linear_prepack(rows, bias)
+
+
+def linear(x: Tensor, layer: Any) -> Tensor:
+    return torch.ops.quantized.linear_dynamic(x, layer, reduce_range=True)
+
+
+@dataclass(frozen=True)
+class Int8Block(Block):
+    """A block whose four linear layers are quantised."""
+
+    layers: tuple[Any, Any, Any, Any] = ()  # type: ignore[assignment]
+
+    def project(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        batch, tokens, width = a.shape
+        joint = linear(a, self.layers[0]).view(batch, tokens, 3, self.heads, width // self.heads)
+        joint = joint.permute(2, 0, 3, 1, 4)
+        return joint[0], joint[1], joint[2]
+
+    def merge(self, heads: Tensor) -> Tensor:
+        return linear(heads.transpose(1, 2).flatten(2), self.layers[1])
+
+    def mlp(self, x: Tensor) -> Tensor:
+        hidden = linear(self.norm2(x), self.layers[2])
+        return linear(activate(hidden, self.activation), self.layers[3])
+
+
+def quantised(block: Block) -> Int8Block:
+    parts = {field.name: getattr(block, field.name) for field in fields(Block)}
+    layers = (
+        packed(block.query_key_value, block.query_key_value_bias),
+        packed(block.out, block.out_bias),
+        packed(block.fc1, block.fc1_bias),
+        packed(block.fc2, block.fc2_bias),
+    )
+    return Int8Block(**parts, layers=layers)
+
+
+def with_int8(clip: LoadedClip, *, but_last: bool) -> LoadedClip:
+    blocks = clip.tower.blocks
+    last = blocks[-1] if but_last else quantised(blocks[-1])
+    other = copy(clip)
+    # In the place of the one it would make of its weights.
+    vars(other)["tower"] = replace(clip.tower, blocks=(*(quantised(block) for block in blocks[:-1]), last))
+    return other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="shapes")
+    parser.add_argument("--preset", default="shapes")
+    parser.add_argument("--size", default="426x240")
+    parser.add_argument("--frames", type=int, default=20)
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    f, g = load_pair(*resolve_pair(options.model), device=torch.device("cpu"), dtype=torch.float32)
+    small = (with_int8(f, but_last=True), with_int8(g, but_last=False))
+    settings = load_settings(options.preset)
+    seconds: dict[str, list[float]] = {"float32": [], "int8": []}
+    same_live, ious = 0, []
+    for number in range(options.frames):
+        scene = next(moving_clip(3_000_000 + number, 1))
+        image = cv2.resize(scene.image, (width, height), interpolation=cv2.INTER_CUBIC)
+        queries = [f"the {thing.name}" for thing in scene.things] + ["the orange car"]
+        results = []
+        for name, pair in (("float32", (f, g)), ("int8", small)):
+            segmenter = VideoSegmenter(*pair, queries, settings)
+            started = time.perf_counter()
+            results.append(segmenter.step(image))
+            seconds[name].append(time.perf_counter() - started)
+        one, other = results
+        same_live += [step.live for step in one.steps] == [step.live for step in other.steps]
+        for a, b in zip(one.masks, other.masks, strict=True):
+            if a.any() or b.any():
+                ious.append((a & b).sum() / (a | b).sum())
+    medians = {name: float(np.median(spent[1:] or spent)) for name, spent in seconds.items()}
+    print(
+        f"{options.model}, {options.size}, {options.frames} frames: float32 {medians['float32']:.3f} s, ",
+        end="",
+    )
+    print(f"int8 {medians['int8']:.3f} s a frame, {medians['float32'] / medians['int8']:.2f} times")
+    print(f"live sets equal in {same_live} of {options.frames} frames; of {len(ious)} masks ", end="")
+    print(f"mean IoU {np.mean(ious):.4f}, median {np.median(ious):.4f}, lowest {np.min(ious):.4f}")
+
+
+if __name__ == "__main__":
+    main()
