@@ -21,7 +21,8 @@ class Batch:
     """Runs work on frames in batches whose size is asked for, or found.
 
     frames: how many to give at a time. Asked for None, it is 1 on a CPU, where more gain nothing, and for the first
-    frame, whose cost on a CUDA device then tells how many fit. When memory runs out, a batch is halved and stays so.
+    frame, whose cost on a CUDA device then tells how many fit (for which that device's peak statistics are begun anew).
+    When memory runs out, a batch is halved and stays so.
     """
 
     def __init__(self, asked: int | None, device: torch.device) -> None:
@@ -40,17 +41,22 @@ class Batch:
         done = 0
         while done < len(items):
             some = items[done : done + self.frames]
+            out_of_memory = False
             try:
                 result = self._measured(some, work) if self._unknown else work(some)
             except torch.OutOfMemoryError:
                 if len(some) == 1:
                     raise
+                out_of_memory = True
+            if out_of_memory:
+                # Here, where the error no longer holds what the failed work had allocated.
                 self.frames = len(some) // 2
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
             done += len(some)
             yield result
+            del result
 
     def _measured(self, some: Sequence[T], work: Callable[[Sequence[T]], R]) -> R:
         device = self._device

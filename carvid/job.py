@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,14 +56,14 @@ class Segmenter(Protocol):
     def totals(self) -> Mapping[str, Any]: ...
     @property
     def batch(self) -> int: ...
-    def steps(self, frames: Sequence[Frame]) -> Sequence[FrameResult]: ...
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]: ...
     def describe(self) -> Mapping[str, Any]:
         """Models with their hashes, thresholds and other options, as JSON can hold them."""
         ...
 
 
 class Progress(Protocol):
-    """Told how far a run is."""
+    """Told how far a run is; `advance` is called on the thread that writes."""
 
     def start(self, total: int | None) -> None:
         """Before the first frame; `total` is the expected number of frames, None when unknown."""
@@ -160,7 +159,7 @@ def run_job(
 
     Args:
         stream: read once, to its end. Closing it is the caller's.
-        segmenter: asked for one frame at a time.
+        segmenter: asked for as many frames at a time as it likes.
         out: made if missing; see `carvid.sinks.output.check_output` for what is refused.
         every: the stream holds one of so many frames of its source, which sets the overlay's frame rate.
         total: the expected number of frames, for `progress` alone.
@@ -304,24 +303,36 @@ def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, i
     frames = iter(stream)
     while not interrupt.requested:
         with tally.clock("decode"):
-            some = list(islice(_until(frames, interrupt), segmenter.batch))
+            some, error = _gather(frames, segmenter.batch, interrupt)
         # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
         if interrupt.requested:
             return False
+        results = segmenter.steps(some)
+        for frame in some:
+            with tally.clock("segment"):
+                result = next(results)
+            with tally.clock("wait"):
+                writer.put((frame, result))
+            del result
+        if error is not None:
+            raise error
         if not some:
             return True
-        with tally.clock("segment"):
-            results = segmenter.steps(some)
-        with tally.clock("wait"):
-            for done in zip(some, results, strict=True):
-                writer.put(done)
+        del some, frame, results
     return False
 
 
-def _until(frames: Iterator[Frame], interrupt: Interrupt) -> Iterator[Frame]:
-    """The frames, as long as no interrupt is noted."""
-    while not interrupt.requested and (frame := next(frames, None)) is not None:
-        yield frame
+def _gather(
+    frames: Iterator[Frame], count: int, interrupt: Interrupt
+) -> tuple[list[Frame], Exception | None]:
+    """Up to `count` frames, fewer where the stream ends, fails (with what it raised) or an interrupt is noted."""
+    some: list[Frame] = []
+    try:
+        while len(some) < count and not interrupt.requested and (frame := next(frames, None)) is not None:
+            some.append(frame)
+    except Exception as error:  # noqa: BLE001 - it is raised again once the frames before it are segmented
+        return some, error
+    return some, None
 
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:

@@ -37,6 +37,10 @@ from carvid.wording import fill
 MOST_QUERIES = 255
 
 
+# A frame, its image on the device, and what the recurrence left.
+Found = tuple[Frame, Tensor, Recurrence]
+
+
 @dataclass(frozen=True)
 class SeenFrames:
     """B frames of one size on the device, with f's features of them.
@@ -83,8 +87,9 @@ class VideoSegmenter:
         self._truncate = truncate
         texts = self._embed(proposer, classifier, truncate)
         self._rnn = ClipRnn(proposer, classifier, *texts, settings)
-        self._carry = None if carry is None else Carry(carry, len(self._unique))
         self._carry_options = carry
+        self._carry: Carry | None = None
+        self._last_index = -1
         if carry is not None and batch not in (None, 1):
             raise UsageError(
                 "carry and batch exclude each other: a frame starts from what the one before left"
@@ -129,7 +134,7 @@ class VideoSegmenter:
         any the preset's own. The keywords from mode to crf override the preset. An empty background or
         negatives means none. sam: a SAM that refines the masks; sam_options: how it is asked.
         carry: start a frame with the queries that the one before kept; None, as in the paper, with all.
-        batch: frames that go through f and g together; None for as many as an accelerator's memory holds.
+        batch: frames that go through f and g together; None for as many as a CUDA device's memory holds, elsewhere 1.
         Raises UsageError for options and queries, WeightsError for weights.
         """
         settings = load_settings(
@@ -203,16 +208,17 @@ class VideoSegmenter:
         return result
 
     @torch.inference_mode()
-    def steps(self, frames: Sequence[Frame]) -> list[FrameResult]:
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
         """Segment frames, in their order; those of one size that follow each other go through f and g together.
 
-        Where an accelerator has too little memory for them, they are halved, down to one by one.
+        Where a GPU has too little memory for them, they are halved, down to one by one.
         """
-        results = []
-        for _, alike in groupby(frames, key=lambda frame: frame.image.shape):
-            for seen, found in self._batch.run(list(alike), self._found):
-                results += self._results(seen, found)
-        return results
+        checked = [_as_frame(frame, i) for i, frame in enumerate(frames)]
+        for _, alike in groupby(checked, key=lambda frame: frame.image.shape):
+            for found in self._batch.run(list(alike), self._found):
+                for one in found:
+                    yield self._refined(*one)
+                del found, one
 
     @torch.inference_mode()
     def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrames:
@@ -222,8 +228,8 @@ class VideoSegmenter:
     @torch.inference_mode()
     def segment(self, seen: SeenFrames) -> FrameResult:
         """The recurrence and the refinement on the one frame that was seen."""
-        (result,) = self._results(seen, self._recur(seen))
-        return result
+        (found,) = self._recur(seen)
+        return self._refined(*found)
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """Another query set on the same weights, settings and lattices."""
@@ -292,9 +298,8 @@ class VideoSegmenter:
         )
         return f_texts, g_texts
 
-    def _found(self, frames: Sequence[Frame]) -> tuple[SeenFrames, list[Recurrence]]:
-        seen = self._see(frames)
-        return seen, self._recur(seen)
+    def _found(self, frames: Sequence[Frame]) -> list[Found]:
+        return self._recur(self._see(frames))
 
     def _see(self, frames: Sequence[Frame]) -> SeenFrames:
         with self.stopwatch.stage("resize"):
@@ -302,20 +307,20 @@ class VideoSegmenter:
             images = torch.from_numpy(pixels).to(self._proposer_clip.device)
         return SeenFrames(tuple(frames), images, images.unbind(), self._rnn.see(images, self.stopwatch))
 
-    def _recur(self, seen: SeenFrames) -> list[Recurrence]:
+    def _recur(self, seen: SeenFrames) -> list[Found]:
         """The recurrence of each frame; with `carry`, of one frame from the queries that the one before left."""
-        if self._carry is None:
-            return self._rnn.recur(seen.images, seen.features, self.stopwatch)
-        (image,) = seen.each
+        if self._carry_options is None:
+            recurrences = self._rnn.recur(seen.images, seen.features, self.stopwatch)
+            return list(zip(seen.frames, seen.each, recurrences, strict=True))
+        (frame,), (image,) = seen.frames, seen.each
+        if self._carry is None or frame.index < self._last_index:  # another video begins
+            self._carry = Carry(self._carry_options, len(self._unique), self.settings.keep_best)
+        self._last_index = frame.index
         started = self._carry.start(image)
         found = None
         if started:
             (found,) = self._rnn.only(started).recur(seen.images, seen.features, self.stopwatch)
-        return [self._carry.end(started, found, image)]
-
-    def _results(self, seen: SeenFrames, found: Sequence[Recurrence]) -> list[FrameResult]:
-        together = zip(seen.frames, seen.each, found, strict=True)
-        return [self._refined(frame, image, one) for frame, image, one in together]
+        return [(frame, image, self._carry.end(started, found, image))]
 
     def _refined(self, frame: Frame, image: Tensor, found: Recurrence) -> FrameResult:
         watch, settings = self.stopwatch, self.settings

@@ -24,13 +24,14 @@ class WriteBehind(Generic[T]):
 
     What `write` raises is raised in the caller, by the next `put` or at the end of the `with`; nothing is written after
     it. Leaving the `with` waits until all is written, also when an error leaves it: what was done before that error is
-    kept. Only an interrupt (KeyboardInterrupt) drops what waits, after the item in work.
+    kept, and that error is the one raised. Only an interrupt (KeyboardInterrupt) drops what waits, after the item
+    in work, whether it comes before or during that wait.
     """
 
     def __init__(self, write: Callable[[T], None], depth: int) -> None:
         self._write = write
         self._queue: Queue[T | _End] = Queue(maxsize=depth)
-        self._ended, self._dropped = threading.Event(), threading.Event()
+        self._ended, self._dropped, self._finished = (threading.Event() for _ in range(3))
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="carvid-write-behind", daemon=True)
 
@@ -63,8 +64,17 @@ class WriteBehind(Generic[T]):
         self._ended.set()
         with suppress(Full):  # then it has items, and no need to be woken
             self._queue.put_nowait(_End())
-        while self._thread.is_alive():
-            self._thread.join(_WAIT_SECONDS)
+        interrupt = None
+        # Not joined: an interrupted join may take a thread for ended that is not.
+        while not self._finished.is_set():
+            try:
+                self._finished.wait(_WAIT_SECONDS)
+            except KeyboardInterrupt as pressed:
+                # What `write` uses must not be closed under it.
+                self._dropped.set()
+                interrupt = pressed
+        if interrupt is not None:
+            raise interrupt
         if error is None:
             self._raise()
 
@@ -73,6 +83,12 @@ class WriteBehind(Generic[T]):
             raise self._error
 
     def _run(self) -> None:
+        try:
+            self._write_all()
+        finally:
+            self._finished.set()
+
+    def _write_all(self) -> None:
         while not self._dropped.is_set():
             try:
                 item = self._queue.get(timeout=_WAIT_SECONDS)

@@ -57,18 +57,16 @@ class SquareSegmenter:
         queries: Sequence[str] = ("red", "green"),
         colours: Sequence[tuple[int, ...]] = (RED, GREEN, BLUE),
         on_step: Any = None,
+        batch: int = 1,
     ) -> None:
         self.queries = tuple(queries)
         self.colours = colours[: len(queries)]
         self.seconds = {"clip": 5.0}
         self.on_step = on_step
+        self.batch = batch
 
-    @property
-    def batch(self) -> int:
-        return 1
-
-    def steps(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        return [self.step(frame) for frame in frames]
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        return map(self.step, frames)
 
     def step(self, frame: Frame) -> FrameResult:
         if self.on_step is not None:

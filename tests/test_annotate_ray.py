@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from carvid.annotate.ray_workforce import cores_each
 from carvid.annotate.schema import DATABASE
 from tests.annotate_cases import run_annotate, start_annotate, wait_until
 from tests.media import moving_square, write_video
@@ -102,12 +103,23 @@ def test_an_actor_killed_in_the_midst_of_a_video_changes_nothing(
         assert rows(out, table)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "workers", "each"),
+    [([8], 1, 8), ([8], 3, 2), ([8, 8, 8, 8], 1, 8), ([8, 2], 3, 2), ([8, 3], 3, 3), ([2], 3, 0), ([], 1, 0)],
+)
+def test_no_worker_asks_for_more_than_a_node_has(nodes: list[int], workers: int, each: int) -> None:
+    assert cores_each(nodes, workers) == each
+
+
 def test_what_the_cluster_cannot_do_is_said_at_once(tmp_path: Path, model: Path, clip: Path) -> None:
     refused = run_annotate(
-        clip.parent, tmp_path / "out", model, *QUERIES, "--ray", "local", "--workers", "99"
+        clip.parent, tmp_path / "out", model, *QUERIES, "--ray", "local", "--workers", str(10**6)
     )
     assert refused.returncode == 2
-    assert "CPUs; --workers is 99" in refused.stderr
+    assert "CPUs; --workers is 1000000" in refused.stderr
+    client = run_annotate(clip.parent, tmp_path / "out", model, *QUERIES, "--ray", "ray://127.0.0.1:10001")
+    assert client.returncode == 2
+    assert "cannot stream results" in client.stderr
     nowhere = run_annotate(clip.parent, tmp_path / "out", model, *QUERIES, "--ray", "127.0.0.1:9")
     assert nowhere.returncode == 2
     assert "no Ray cluster at 127.0.0.1:9" in nowhere.stderr

@@ -55,6 +55,13 @@ def test_a_cut_readmits_all_and_counts_from_there() -> None:
     assert slow.start(OTHER) == (0,)
 
 
+def test_where_the_best_query_is_kept_though_none_passed_the_next_frame_starts_with_all() -> None:
+    carry = Carry(CarryOptions(every=9), 2, keep_best=True)
+    found = carry.end(carry.start(STILL), left([False, False], [0.1, 0.2]), STILL)
+    assert found.present == (False, False)
+    assert carry.start(STILL) == (0, 1)
+
+
 def test_where_nothing_is_left_nothing_is_asked() -> None:
     carry = Carry(CarryOptions(every=5), 2)
     carry.end(carry.start(STILL), left([False, False], [0.1, 0.2]), STILL)
@@ -111,6 +118,12 @@ def test_with_nothing_left_masks_are_empty_until_all_are_asked_again(model: Path
     assert [len(result.steps) for result in results] == [1, 0, 0, 1]
     assert not any(result.label_map.any() for result in results)
     assert all(result.masks.shape == (3, 40, 56) for result in results)
+
+
+def test_another_video_starts_with_all(model: Path) -> None:
+    carried = made(model, CarryOptions(every=9, cut=255.0), theta=1.0, preset="default")
+    assert [len(result.steps) for result in carried.run(noise(2))] == [1, 0]
+    assert [len(result.steps) for result in carried.run(noise(2))] == [1, 0]
 
 
 def test_what_does_not_go_together_is_refused(model: Path) -> None:

@@ -250,6 +250,37 @@ def test_a_failure_keeps_whole_frames_and_says_why(tmp_path, source):
     assert (told["complete"], told["frames"], told["error"]) == (False, 2, "InputError: frame 2 is damaged")
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 8])
+def test_in_batches_the_same_is_written(tmp_path, source, batch):
+    asked = []
+    segmenter = SquareSegmenter(on_step=lambda frame: asked.append(frame.index), batch=batch)
+    summary = run_job(ListStream(frames(5), source), segmenter, tmp_path / "out")
+    assert (summary.frames, summary.complete, asked) == (5, True, [0, 1, 2, 3, 4])
+    assert [record["index"] for record in read_results(tmp_path / "out" / "results.jsonl")] == asked
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_frames_before_a_failure_of_the_stream_or_the_segmenter_are_kept(tmp_path, source, batch):
+    class Breaking(ListStream):
+        def __iter__(self):
+            yield from self.frames
+            raise InputError("damaged after five")
+
+    with pytest.raises(InputError, match="damaged after five"):
+        run_job(Breaking(frames(5), source), SquareSegmenter(batch=batch), tmp_path / "stream")
+
+    def fail(frame):
+        if frame.index == 4:
+            raise InputError("cannot be segmented")
+
+    with pytest.raises(InputError, match="cannot be segmented"):
+        run_job(ListStream(frames(9), source), SquareSegmenter(on_step=fail, batch=batch), tmp_path / "model")
+    for folder, count in (("stream", 5), ("model", 4)):
+        told = read_manifest(tmp_path / folder / "run.json")
+        assert (told["complete"], told["frames"]) == (False, count)
+        assert len(list(read_results(tmp_path / folder / "results.jsonl"))) == count
+
+
 def test_a_stream_without_frames_is_an_input_error(tmp_path, source):
     with pytest.raises(InputError, match=r"clip\.mp4 gave no frame"):
         run_job(ListStream([], source), SquareSegmenter(), tmp_path / "out")

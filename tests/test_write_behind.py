@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -89,6 +90,29 @@ def test_what_was_put_before_another_error_is_written() -> None:
     with pytest.raises(ValueError, match="damaged"):
         write_some()
     assert written == [0, 1, 2, 3, 4]
+
+
+def test_an_interrupt_while_the_rest_is_written_waits_for_the_item_in_work() -> None:
+    events: list[object] = []
+    started = threading.Event()
+
+    def write(item: int) -> None:
+        started.set()
+        time.sleep(0.6)
+        events.append(item)
+
+    def leave() -> None:
+        with WriteBehind(write, depth=5) as writer:
+            for i in range(4):
+                writer.put(i)
+            assert started.wait(10)
+            threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    events.append("closed")
+    time.sleep(0.8)
+    assert events == [0, "closed"]
 
 
 def test_an_interrupt_drops_what_waits() -> None:

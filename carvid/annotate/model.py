@@ -108,7 +108,8 @@ class Model:
 
     def segmenter(self, queries: Sequence[str]) -> VideoSegmenter:
         """A segmenter for these queries. Raises UsageError for queries that cannot be used."""
-        return self._segmenter_class(*self._clips, queries, self.settings, truncate=self._truncate)
+        # One frame at a time: how many fit together changes from run to run, and with it the last digits of sums.
+        return self._segmenter_class(*self._clips, queries, self.settings, truncate=self._truncate, batch=1)
 
     def describe(self, stream: StreamOptions) -> dict[str, Any]:
         """What a record needs to make the same masks again, as JSON holds it."""

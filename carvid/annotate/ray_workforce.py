@@ -6,12 +6,11 @@ video that is labelled again, changes nothing. The videos must be found under th
 
 from __future__ import annotations
 
-import os
 import queue
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +30,7 @@ _CONNECT_SECONDS = 5.0
 
 
 class RayWorkforce:
-    """Actors on the cluster at an address: HOST:PORT, ray://HOST:PORT, auto, or local for one on this machine."""
+    """Actors on the cluster at an address: HOST:PORT, auto, or local for one on this machine."""
 
     def __init__(self, address: str, workers: int) -> None:
         """Raises UsageError where Ray is not installed, the cluster is not to be reached, or is too small."""
@@ -40,6 +39,10 @@ class RayWorkforce:
         except ImportError as error:
             raise UsageError("--ray needs Ray, which is not installed: pip install 'carvid[ray]'") from error
         self._ray = ray
+        if address.startswith("ray://"):
+            raise UsageError(
+                "a Ray client cannot stream results; run on a node of the cluster, with --ray auto"
+            )
         try:
             _check_reachable(address)
             own = {"include_dashboard": False} if address == "local" else {}
@@ -48,15 +51,22 @@ class RayWorkforce:
             raise UsageError(
                 f"no Ray cluster at {address} ({error}); start one with `ray start --head`, or give --ray local"
             ) from error
-        found = ray.cluster_resources()
-        self.cores = int(found.get("CPU", 0))
-        self._gpus = found.get("GPU", 0.0)
-        if workers > self.cores:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        each = cores_each([int(node.get("CPU", 0)) for node in nodes], workers)
+        if each == 0:
+            total = int(sum(node.get("CPU", 0) for node in nodes))
             ray.shutdown()
-            raise UsageError(f"the Ray cluster at {address} has {self.cores} CPUs; --workers is {workers}")
+            raise UsageError(f"the Ray cluster at {address} has {total} CPUs; --workers is {workers}")
+        self.cores = each * workers
+        # Workers share the GPUs there are, as processes on one machine would.
+        self._gpu_each = min(1.0, sum(node.get("GPU", 0.0) for node in nodes) / workers)
 
     def start(self, setup: Setup, inbox: Inbox) -> Worker:
-        wanted = {"num_cpus": setup.threads, "num_gpus": 1 if self._wants_gpu(setup) else 0}
+        device = setup.model.device
+        if device.startswith("cuda") and not self._gpu_each:
+            raise UsageError(f"--device is {device}, and the Ray cluster has no GPU")
+        gpus = self._gpu_each if device == "auto" or device.startswith("cuda") else 0.0
+        wanted = {"num_cpus": setup.threads, "num_gpus": gpus}
         actor = self._ray.remote(CarvidWorker).options(**wanted, max_restarts=0).remote(setup.to_json())
         return _ActorWorker(self._ray, actor, inbox)
 
@@ -68,14 +78,21 @@ class RayWorkforce:
     ) -> None:
         self._ray.shutdown()
 
-    def _wants_gpu(self, setup: Setup) -> bool:
-        device = setup.model.device
-        return device.startswith("cuda") or (device == "auto" and self._gpus >= 1)
+
+def cores_each(nodes: Sequence[int], workers: int) -> int:
+    """The most processors that each of so many workers can have, none of them on two nodes; 0 where they do not fit.
+
+    nodes: the processors of each node.
+    """
+    for each in range(max(nodes, default=0), 0, -1):
+        if sum(node // each for node in nodes) >= workers:
+            return each
+    return 0
 
 
 def _check_reachable(address: str) -> None:
     """Raises OSError where nobody listens: Ray itself would wait for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
@@ -94,7 +111,7 @@ class CarvidWorker:
         except CarvidError as error:
             return {"kind": "refused", "error": type(error).__name__, "message": str(error)}
         description = self._model.describe(self._setup.stream)
-        return {"kind": "ready", "description": description, "pid": os.getpid()}
+        return {"kind": "ready", "description": description}
 
     def label(self, values: dict[str, Any]) -> Iterator[Message]:
         """A worker's messages on one video; before done, its rows in parts: the bytes of a closed file."""
@@ -154,7 +171,6 @@ class _ActorWorker:
 
     def _label(self, task: Task, staged: Path) -> None:
         messages = self._actor.label.options(num_returns="streaming").remote(asdict(task))
-        staged.unlink(missing_ok=True)
         for message in map(self._ray.get, messages):
             if message["kind"] == "part":
                 try:
@@ -170,7 +186,8 @@ class _ActorWorker:
     def _follow(self, what: Any) -> None:
         try:
             what()
-        except self._ray.exceptions.RayError as error:
+        # Whatever went wrong, this worker is of no more use, and silence would be waited for.
+        except Exception as error:  # noqa: BLE001
             lines = [line for line in str(error).splitlines() if line.strip()]
             self._why = f"ended ({lines[-1].strip() if lines else type(error).__name__})"
             self._inbox.put((self, None))

@@ -83,7 +83,8 @@ def measure_stages(
             results.append(result)
     laps = laps[1:]
     return Measured(
-        stages={name: tuple(lap[name] for lap in laps) for name in STAGES if name in laps[0]},
+        # A stage may first be met by a later frame: SAM's by the first that has a mask.
+        stages={name: tuple(lap.get(name, 0.0) for lap in laps) for name in STAGES if name in laps[-1]},
         segment=tuple(
             sum(spent for name, spent in lap.items() if name not in OUTSIDE_SEGMENTER) for lap in laps
         ),

@@ -39,8 +39,10 @@ class Carry:
     is dropped takes one recurrent step; what it cannot do is notice a query that appears between readmissions.
     """
 
-    def __init__(self, options: CarryOptions, queries: int) -> None:
-        self._options, self._all = options, tuple(range(queries))
+    def __init__(self, options: CarryOptions, queries: int, keep_best: bool = False) -> None:
+        """keep_best: where nothing passes, the best query's mask is kept; then the next frame starts with all, since
+        alone that query would always pass."""
+        self._options, self._all, self._keep_best = options, tuple(range(queries)), keep_best
         self._live = self._all
         self._scores = [0.0] * queries
         self._frames = 0
@@ -68,11 +70,12 @@ class Carry:
             return Recurrence((), none, tuple(self._scores), (False,) * len(self._all), ())
         for query, score in zip(started, found.scores, strict=True):
             self._scores[query] = score
-        self._live = tuple(query for query, present in zip(started, found.present, strict=True) if present)
+        left = tuple(query for query, present in zip(started, found.present, strict=True) if present)
+        self._live = left or (self._all if self._keep_best else ())
         return Recurrence(
             kept=tuple(started[i] for i in found.kept),
             proposals=found.proposals,
             scores=tuple(self._scores),
-            present=tuple(query in self._live for query in self._all),
+            present=tuple(query in left for query in self._all),
             steps=tuple(step.among(started) for step in found.steps),
         )

@@ -77,7 +77,7 @@ Carry = Annotated[
     int | None,
     typer.Option(
         "--carry",
-        help="Start a frame with the queries that the last one kept; with all on every K-th and after a cut.",
+        help="Start a frame with the queries present in the last one; with all on every K-th and after a cut.",
     ),
 ]
 Batch = Annotated[

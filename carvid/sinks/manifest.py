@@ -56,6 +56,7 @@ class RunManifest:
     present_share: per query, the share of those frames it was present in.
     damage: frames of the source that could not be decoded, each with first_frame, last_frame and reason.
     seconds: wall-clock seconds per stage.
+    totals: what else the segmenter counted since it was made, such as the points that SAM decoded.
     complete: every frame the source could give was written. False while the run goes on.
     interrupted: the run was stopped by Ctrl-C, after a whole frame or, pressed twice, at once (then with an
         error).
