@@ -2,17 +2,21 @@
 
     python scripts/train_shapes.py --out carvid/shapes
 
-Both see generated scenes only (`carvid.shapes.scenes`), from seeds that clips never use. The stages below are run one
-after the other on one thread: f on crops, f on whole scenes, then g from f's weights, first where only the prompted
-thing shows. `--stage NAME` runs one, from the folders an earlier one left in `--work`. Seeded.
+Both see generated scenes only (`carvid.shapes.scenes`), from seeds that clips never use. f learns what things are
+called in small windows, then to point at them in crops; g learns what is inside a visual
+prompt, in windows and then in whole frames. After the first stage, which both begin with, f's stages and g's run
+side by side in two processes of one thread each. `--stage NAME` runs one stage, from the folders an earlier one
+left in `--work`. Seeded.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import shutil
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +24,10 @@ import numpy as np
 import torch
 from shapes_training.classifier import classifier_loss
 from shapes_training.clips import Heads, make_model, save
-from shapes_training.prompted import from_scenes
-from shapes_training.proposer import Figures, proposer_loss
-from shapes_training.sampling import Scenes
-from shapes_training.words import Texts, write_tokenizer
+from shapes_training.prompted import FRAME_WIDTH, from_scenes, from_windows
+from shapes_training.proposer import Figures, proposer_loss, windows_loss
+from shapes_training.sampling import SQUASHED, Scenes, Windows
+from shapes_training.words import TOKENIZER_FILES, Texts, write_tokenizer
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
@@ -35,45 +39,35 @@ WARM_UP_STEPS = 100
 class Stage:
     """A stretch of training with a learning rate of its own.
 
-    start: the stage whose weights it starts from; None from random ones. cosine_steps: where the learning rate's
-    cosine would end. cropped: f sees crops of scenes. kept: tokens a prompted image keeps, g only. circled: share of
-    circle and blur prompts, g only. words: weight of the loss on colour and shape apart.
+    start: the stage whose weights it starts from; None from random ones. views: windows around one thing
+    (prompted: with a visual prompt on it), crops, or whole frames. batch: images in a step;
+    windows have their own. kept: tokens a prompted frame keeps, g only. words: weight of the loss on colour and
+    shape apart.
     """
 
     name: str
     role: str
+    views: str
     start: str | None
     steps: int
-    cosine_steps: int
-    batch: int
     rate: float
     seed: int
-    cropped: bool = False
+    batch: int = 0
     kept: int = 225
-    prompts: tuple[str, ...] = ("contour", "gray")
-    words: float = 0.0
+    words: float = 1.0
 
 
-BLACK = ("contour", "black")
-# The shipped weights were made by these stages while the script grew: a rerun gives a model of the same kind.
+PROMPTS = ("contour", "gray")
+# The shipped weights came out of these stages one by one, as they were found: `wide` began from `names` after
+# 600 of its steps. A rerun gives a model of the same kind.
 STAGES = (
-    Stage("crops", "proposer", None, 2000, 2600, batch=24, rate=1e-3, seed=0, cropped=True),
-    Stage("scenes", "proposer", "crops", 500, 500, batch=8, rate=4e-4, seed=1),
-    Stage("black", "classifier", "crops", 500, 1500, batch=24, rate=8e-4, seed=0, prompts=BLACK),
-    Stage(
-        "words",
-        "classifier",
-        "black",
-        500,
-        1100,
-        batch=72,
-        rate=1e-3,
-        seed=2,
-        kept=72,
-        words=1.0,
-        prompts=BLACK,
-    ),
-    Stage("gray", "classifier", "words", 900, 900, batch=48, rate=1.2e-3, seed=5, kept=90, words=1.0),
+    Stage("names", "proposer", "windows", None, 1800, 1.2e-3, seed=10),
+    Stage("names again", "proposer", "windows", "names", 1200, 1e-3, seed=13),
+    Stage("crops", "proposer", "crops", "names again", 1000, 8e-4, seed=11, batch=24),
+    Stage("wide", "classifier", "windows", "names", 1200, 1.2e-3, seed=20),
+    Stage("prompted", "classifier", "prompted", "wide", 1000, 8e-4, seed=22),
+    Stage("prompted again", "classifier", "prompted", "prompted", 900, 8e-4, seed=23),
+    Stage("frames", "classifier", "frames", "prompted again", 600, 5e-4, seed=21, batch=48, kept=90),
 )
 
 
@@ -83,22 +77,28 @@ def train(stage: Stage, work: Path) -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(stage.seed)
     folder = work / stage.name
-    write_tokenizer(folder)
+    if stage.start is None:
+        write_tokenizer(folder)
+    else:
+        # The weights know the tokens by their numbers.
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(work / stage.start / name, folder / name)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     model = make_model(tokenizer)
     if stage.start is not None:
         model = CLIPModel.from_pretrained(work / stage.start, dtype=torch.float32)
-    scenes, texts, heads = Scenes(rng), Texts(model, tokenizer, rng), Heads()
+    source, texts, heads = _source(stage, rng), Texts(model, tokenizer, rng), Heads()
     optimiser = torch.optim.AdamW(
         [*model.parameters(), *heads.parameters()], lr=stage.rate, weight_decay=0.02, betas=(0.9, 0.98)
     )
     started, running = time.monotonic(), Figures()
     for step in range(stage.steps):
         warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-        rate = stage.rate * (warm * 0.5 * (1 + math.cos(math.pi * step / stage.cosine_steps)) + 0.01)
+        rate = stage.rate * (warm * 0.5 * (1 + math.cos(math.pi * step / stage.steps)) + 0.01)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss, figures = _loss(stage, model, heads, texts, scenes)
+        loss, figures = _loss(stage, model, heads, texts, source)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -111,13 +111,33 @@ def train(stage: Stage, work: Path) -> None:
             print(f"{stage.name} {step:6d} {time.monotonic() - started:6.0f} s  {shown}", flush=True)
 
 
+def train_role(role: str, work: Path) -> str:
+    """All stages of f or of g after the first."""
+    for stage in STAGES[1:]:
+        if stage.role == role:
+            train(stage, work)
+    return role
+
+
+def _source(stage: Stage, rng: np.random.Generator) -> Scenes | Windows:
+    if stage.views in ("crops", "frames"):
+        return Scenes(rng)
+    return Windows(rng, FRAME_WIDTH / SQUASHED if stage.role == "classifier" else 1.0)
+
+
 def _loss(
-    stage: Stage, model: CLIPModel, heads: Heads, texts: Texts, scenes: Scenes
+    stage: Stage, model: CLIPModel, heads: Heads, texts: Texts, source: Scenes | Windows
 ) -> tuple[Tensor, Figures]:
+    if stage.views == "windows":
+        assert isinstance(source, Windows)
+        return windows_loss(model, heads, texts, source)
     if stage.role == "classifier":
-        prompted = from_scenes(scenes, stage.batch, stage.prompts)
+        if isinstance(source, Windows):
+            prompted = from_windows(source, PROMPTS)
+        else:
+            prompted = from_scenes(source, stage.batch, PROMPTS)
         return classifier_loss(model, heads, texts, prompted, stage.kept, stage.words)
-    return proposer_loss(model, heads, texts, scenes, stage.batch, stage.cropped, stage.words)
+    return proposer_loss(model, heads, texts, source, stage.batch, stage.words)
 
 
 def main() -> None:
@@ -126,11 +146,16 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="gets proposer/ and classifier/")
     parser.add_argument("--work", type=Path, default=Path("out/shapes"), help="gets a folder per stage")
-    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], help="run this one alone")
+    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], help="run this stage alone")
     arguments = parser.parse_args()
-    for stage in STAGES:
-        if arguments.stage in (None, stage.name):
-            train(stage, arguments.work)
+    if arguments.stage is not None:
+        train(next(stage for stage in STAGES if stage.name == arguments.stage), arguments.work)
+    else:
+        train(STAGES[0], arguments.work)
+        # New interpreters: torch's threads do not survive a fork.
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+            for role in processes.map(train_role, ("proposer", "classifier"), [arguments.work] * 2):
+                print(f"{role} is trained")
     for role in ("proposer", "classifier"):
         last = [stage.name for stage in STAGES if stage.role == role][-1]
         if (arguments.work / last / "model.safetensors").is_file():

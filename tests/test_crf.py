@@ -207,6 +207,18 @@ class TestForms:
         assert torch.equal(mask, (image[..., 0] == 180))
 
 
+def test_many_queries_give_what_each_gives_alone():
+    rng = np.random.default_rng(3)
+    image = torch.from_numpy(rng.integers(0, 256, (20, 30, 3)).astype(np.uint8))
+    proposals = torch.from_numpy(rng.random((37, 20, 30)).astype(np.float32))
+    assert 2 * crf_module._CHANNELS < 37
+    together = DenseCRF().refine_binary(image, proposals)
+    assert together.shape == (37, 20, 30)
+    for i in range(37):
+        alone = DenseCRF().refine_binary(image, proposals[i : i + 1])
+        assert torch.allclose(together[i], alone[0], atol=1e-5)
+
+
 def test_no_steps_leave_the_probabilities_of_the_unary():
     image = torch.from_numpy(drawn_image("noise", 4, 5))
     proposals = torch.tensor([0.0, 0.2, 0.5, 1.0, 0.9]).expand(2, 4, 5).clone()

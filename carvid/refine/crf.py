@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from carvid.refine.lattice import PermutohedralLattice
 SMALLEST_PROBABILITY = 1e-5
 # Resizing a proposal may round a value to just beyond 0 or 1.
 _RANGE_SLACK = 1e-3
+# Queries filtered together on a CPU: a few share what a pixel costs, many no longer fit into the cache.
+_CHANNELS = 16
 # A folder may alternate between upright and lying frames; a video has one size.
 _SIZES_KEPT = 2
 
@@ -82,18 +85,28 @@ class DenseCRF:
         labels Q_bg = 1 - Q, and filter(1 - Q) = filter(1) - filter(Q).
         """
         values = self._pixel_rows(image, proposals)
+        refined = torch.empty(proposals.shape, device=self.device)
+        channels = _CHANNELS if self.device.type == "cpu" else max(1, values.shape[1])
+        for start in range(0, values.shape[1], channels):
+            some = slice(start, start + channels)
+            q = self._binary_marginals(image, values[:, some].contiguous())
+            refined[some] = q.T.reshape(-1, *proposals.shape[1:])
+        return refined
+
+    def _binary_marginals(self, image: Tensor, values: Tensor) -> Tensor:
+        """Q of each query (H * W, N) of its probabilities (H * W, N), N > 0."""
         logit = _log_probability(values) - _log_probability((1 - values) ** self.options.bg_factor)
         q = logit.sigmoid()
-        if values.shape[1] and self.options.steps:
+        if self.options.steps:
             kernels = self._kernels(image)
             for kernel in kernels:
-                logit -= kernel.compat * kernel.apply(torch.ones_like(values[:, :1]))
+                logit -= kernel.compat * kernel.of_ones
             for _ in range(self.options.steps):
                 field = logit
                 for kernel in kernels:
                     field = kernel.add_message(field, q, scale=2)
                 q = field.sigmoid()
-        return q.T.contiguous().view(proposals.shape)
+        return q
 
     @torch.no_grad()
     def refine_labels(self, image: Tensor, proposals: Tensor) -> Tensor:
@@ -187,14 +200,15 @@ class _Kernel:
         self.compat = compat
         self.lattice = PermutohedralLattice(features)
         total = self.lattice.filter(torch.ones_like(features[:, :1]))
-        self.norm = (total + 1e-20).rsqrt()  # (n, 1)
+        self.norm = (total + 1e-20).rsqrt()  # (n, 1): D^-1/2, D the sums of K's rows
 
-    def apply(self, q: Tensor) -> Tensor:
-        """(n, c) -> (n, c): D^-1/2 K D^-1/2 q, D the sums of K's rows."""
-        return self.norm * self.lattice.filter(self.norm * q)
+    @cached_property
+    def of_ones(self) -> Tensor:
+        """D^-1/2 K D^-1/2 of ones, (n, 1)."""
+        return self.norm * self.lattice.filter(self.norm)
 
     def add_message(self, field: Tensor, q: Tensor, *, scale: float = 1) -> Tensor:
-        """field + scale * compat * apply(q): a label gains by every similar pixel that bears it."""
+        """field + scale * compat * D^-1/2 K D^-1/2 q: a label gains by every similar pixel that bears it."""
         return torch.addcmul(field, self.norm, self.lattice.filter(self.norm * q), value=scale * self.compat)
 
 

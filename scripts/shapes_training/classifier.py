@@ -20,7 +20,7 @@ def classifier_loss(
 ) -> tuple[Tensor, Figures]:
     """kept: tokens an image keeps. words: the weight of `word_loss` on CLS."""
     rng, match, prompt, labels = texts.rng, batch.match, batch.inside, batch.labels
-    x = embed_patches(model, normalise(batch.images))
+    x = embed_patches(model, normalise(batch.images), batch.place)
     if kept < prompt.shape[1]:
         # Most tokens lie far from the prompt and tell little: train on those in and around it, and some others.
         side = math.isqrt(prompt.shape[1])
@@ -63,10 +63,12 @@ def classifier_loss(
     which = F.cross_entropy(joint, answer)
     visible = torch.where(prompt > 0.5, labels, -1)
     # Throw-away heads on the tokens before the last block: what a patch shows, and whether it is prompted.
-    patches = patch_loss(heads.names, middle[:, 1:], names[: len(FULL)], negatives, visible)
+    patches = patch_loss(heads.names(middle[:, 1:]), names[: len(FULL)], negatives, visible)
     prompted = F.binary_cross_entropy_with_logits(heads.inside(middle[:, 1:])[..., 0], prompt)
     there = answer < len(FULL)
-    told, shape = word_loss(heads, cls[there], answer[there])
+    told, shape = word_loss(heads.cls, cls[there], answer[there])
+    seen = (visible >= 0) & (visible < len(FULL))
+    told_by_patches, shape_of_patches = word_loss(heads.patch, middle[:, 1:][seen], visible[seen])
     with torch.no_grad():
         said = odds > math.log(0.3 / 0.7)
         figures = {
@@ -78,8 +80,11 @@ def classifier_loss(
             "look": looks.item(),
             "words": told.item(),
             "shape": float(shape),
+            "patch_shape": float(shape_of_patches),
             "accuracy": float((joint.argmax(1) == answer).float().mean()),
             "present": float(said[match > 0].float().mean()),
             "false": float(said[match == 0].float().mean()),
         }
-    return right + wrong + which + 0.5 * patches + prompted + 0.3 * looks + words * told, figures
+    return right + wrong + which + 0.5 * patches + prompted + 0.3 * looks + words * (
+        told + told_by_patches
+    ), figures

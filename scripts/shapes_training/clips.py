@@ -26,17 +26,26 @@ VISION = {
 }
 
 
+class Words(nn.Module):
+    """Colour and shape apart, read off a token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colour, self.shape = nn.Linear(WIDTH, len(COLOURS)), nn.Linear(WIDTH, len(SHAPES))
+
+
 class Heads(nn.Module):
     """Throw-away heads: they help the training along and are not saved.
 
-    names: a patch token into the texts' space. inside: whether a patch is prompted. colour, shape: of CLS.
+    names: a patch token into the texts' space. inside: whether a patch is prompted. patch, cls: the words of a patch
+    and of CLS.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.names = nn.Linear(WIDTH, WIDTH)
         self.inside = nn.Linear(WIDTH, 1)
-        self.colour, self.shape = nn.Linear(WIDTH, len(COLOURS)), nn.Linear(WIDTH, len(SHAPES))
+        self.patch, self.cls = Words(), Words()
 
 
 def make_model(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -65,18 +74,23 @@ def normalise(images: Tensor) -> Tensor:
     return (planes - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / torch.tensor(CLIP_STD).view(3, 1, 1)
 
 
-def embed_patches(model: CLIPModel, planes: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, 1 + n, D), position embeddings interpolated bilinearly."""
+def embed_patches(model: CLIPModel, planes: Tensor, place: tuple[int, int] | None = None) -> Tensor:
+    """(B, 3, H, W) -> (B, 1 + n, D), position embeddings interpolated bilinearly.
+
+    place: row and column of the grid where a window's first patch lies; its positions are then taken as they are.
+    """
     parts = model.vision_model.embeddings
     patches = parts.patch_embedding(planes)
     rows, columns = patches.shape[2:]
     table = parts.position_embedding.weight
     side = math.isqrt(len(table) - 1)
     grid = table[1:].T.reshape(1, -1, side, side)
-    grid = (
-        F.interpolate(grid, (rows, columns), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
-    )
-    tokens = patches.flatten(2).transpose(1, 2) + grid
+    if place is None:
+        grid = F.interpolate(grid, (rows, columns), mode="bilinear", align_corners=False)
+    else:
+        top, left = place
+        grid = grid[:, :, top : top + rows, left : left + columns]
+    tokens = (patches + grid).flatten(2).transpose(1, 2)
     cls = (parts.class_embedding + table[0]).expand(len(planes), 1, -1)
     return model.vision_model.pre_layrnorm(torch.cat([cls, tokens], 1))
 
@@ -91,6 +105,18 @@ def attend(layer: nn.Module, a: Tensor) -> tuple[Tensor, Tensor]:
     )
     weights = (q @ k.transpose(2, 3) * (width // heads) ** -0.5).softmax(-1)
     return layer.self_attn.out_proj((weights @ v).transpose(1, 2).reshape(batch, count, width)), weights
+
+
+def run_block(layer: nn.Module, x: Tensor) -> Tensor:
+    """One block of the image tower, (B, T, D) -> (B, T, D), without keeping its attention weights."""
+    a = layer.layer_norm1(x)
+    heads = layer.self_attn.num_heads
+    q, k, v = (
+        proj(a).unflatten(2, (heads, -1)).transpose(1, 2)
+        for proj in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
+    )
+    x = x + layer.self_attn.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+    return x + layer.mlp(layer.layer_norm2(x))
 
 
 def save(model: CLIPModel, folder: Path) -> None:

@@ -8,11 +8,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 
 from carvid.car.prompts import draw_prompts
-from carvid.shapes.scenes import SHAPES, Thing
-from shapes_training.sampling import HEIGHT, PATCH, SQUASHED, Mask, Scenes, blob, patch_labels, rough
+from carvid.shapes.scenes import SHAPES, Scene, Thing
+from shapes_training.sampling import (
+    PATCH,
+    SQUASHED,
+    Mask,
+    Scenes,
+    Windows,
+    blob,
+    patch_labels,
+    rough,
+    squash,
+)
 from shapes_training.words import FULL, NAMES
 
 FRAME_WIDTH = 426
@@ -23,13 +34,15 @@ class Prompted:
     """B prompted images and what is to be known of them.
 
     images: (B, 240, 240, 3) uint8 RGB. match: (B, len(NAMES)), which names are true. labels: (B, n), what each patch
-    shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt.
+    shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt. place: of `Windows`, where the
+    images are such (then less than 240 px a side).
     """
 
     images: Tensor
     match: Tensor
     labels: Tensor
     inside: Tensor
+    place: tuple[int, int] | None = None
 
 
 def _match(thing: Thing | None) -> Tensor:
@@ -44,13 +57,42 @@ def _squash(image: np.ndarray, side: int = SQUASHED) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def _stack(rows: list[tuple[np.ndarray, Tensor, Tensor, Mask]]) -> Prompted:
+def _stack(
+    rows: list[tuple[np.ndarray, Tensor, Tensor, Mask]], place: tuple[int, int] | None = None
+) -> Prompted:
     images, matches, labels, masks = zip(*rows, strict=True)
-    inside = [
-        torch.from_numpy(_squash(mask.astype(np.float32), SQUASHED // PATCH)).flatten() for mask in masks
-    ]
+    side = images[0].shape[0] // PATCH
+    inside = [torch.from_numpy(_squash(mask.astype(np.float32), side)).flatten() for mask in masks]
     stacked = torch.from_numpy(np.stack(images))
-    return Prompted(stacked, torch.stack(matches), torch.stack(labels), torch.stack(inside))
+    return Prompted(stacked, torch.stack(matches), torch.stack(labels), torch.stack(inside), place)
+
+
+def from_windows(windows: Windows, prompts: Sequence[str]) -> Prompted:
+    """Things and pieces of background, one at a time."""
+    rng, size = windows.rng, windows.size()
+    side, rows = PATCH * size.side, []
+    while len(rows) < size.batch:
+        scene = windows(size)
+        there = rng.random() < 0.85
+        mask = scene.masks[0] if there else _elsewhere(scene, rng)
+        seen = rough(mask, rng)
+        if seen.sum() < 150 or (there and mask.sum() < 500):
+            continue
+        image = draw_prompts(torch.from_numpy(scene.image), torch.from_numpy(seen)[None], prompts)[0].numpy()
+        match = _match(scene.things[0] if there else None)
+        rows.append((_squash(image, side), match, _labels(scene, side), seen))
+    return _stack(rows, windows.place(size.side))
+
+
+def _elsewhere(scene: Scene, rng: Generator) -> Mask:
+    """A piece of background."""
+    height, width = scene.image.shape[:2]
+    free: Mask = cv2.resize(blob(rng).astype(np.uint8), (width, height)).astype(bool)
+    return free & ~scene.masks.any(0)
+
+
+def _labels(scene: Scene, side: int) -> Tensor:
+    return patch_labels(squash(scene, side).masks, scene.things)
 
 
 def from_scenes(scenes: Scenes, batch: int, prompts: Sequence[str]) -> Prompted:
@@ -58,14 +100,13 @@ def from_scenes(scenes: Scenes, batch: int, prompts: Sequence[str]) -> Prompted:
     rng, rows = scenes.rng, []
     while len(rows) < batch:
         scene = scenes()
-        image = torch.from_numpy(cv2.resize(scene.image, (FRAME_WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+        image = torch.from_numpy(scene.image)
         picks: list[int | None] = [*range(len(scene.things)), None]
         seen = []
         for pick in picks:
             mask = blob(rng) & ~scene.masks.any(0) if pick is None else scene.masks[pick]
             seen.append(rough(mask, rng))
-        squashed = np.stack([cv2.resize(one.astype(np.uint8), (SQUASHED, SQUASHED)) for one in scene.masks])
-        labels = patch_labels(squashed, scene.things)
+        labels = _labels(scene, SQUASHED)
         drawn = draw_prompts(image, torch.from_numpy(np.stack(seen)), prompts).numpy()
         for i, pick in enumerate(picks):
             if seen[i].sum() < 150 or (pick is None and rng.random() < 0.4):

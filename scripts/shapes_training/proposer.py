@@ -5,16 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel
 
 from carvid.shapes.scenes import SHAPES
-from shapes_training.clips import Heads, attend, embed_patches, normalise
-from shapes_training.sampling import HEIGHT, PATCH, WIDTH, Scenes, patch_labels
+from shapes_training.clips import Heads, Words, attend, embed_patches, normalise, run_block
+from shapes_training.sampling import PATCH, Scenes, Windows, patch_labels, squash
 from shapes_training.words import FULL, NEGATIVES, Texts
 
 Figures = dict[str, float]
+
+# Rows and columns of patches of the crops that f learns to point in.
+CROP = (10, 14)
 
 
 def min_max(maps: Tensor) -> Tensor:
@@ -81,17 +84,17 @@ def dice_loss(maps: Tensor, target: Tensor) -> Tensor:
     return 1 - overlap + 2.0 * ((maps - target) ** 2).mean(1)
 
 
-def patch_loss(head: nn.Linear, tokens: Tensor, names: Tensor, nothing: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of what each patch shows, read off its token by a throw-away head into the texts' space."""
+def patch_loss(read: Tensor, names: Tensor, nothing: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of what each patch shows, as read off it in the texts' space, (B, n, d)."""
     seen = labels.flatten() >= 0
-    read = F.normalize(head(tokens), dim=-1).flatten(0, 1)[seen]
+    read = F.normalize(read, dim=-1).flatten(0, 1)[seen]
     logits = 15 * torch.cat([read @ names.T, (read @ nothing.T).amax(1, keepdim=True)], 1)
     weights = torch.ones(len(FULL) + 1)
     weights[-1] = 0.2
     return F.cross_entropy(logits, labels.flatten()[seen], weight=weights)
 
 
-def word_loss(heads: Heads, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def word_loss(heads: Words, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Colour and shape apart: eight ways each are learned before sixty-four. labels: indices into FULL.
 
     Returns the loss and the share of shapes told right.
@@ -104,19 +107,61 @@ def word_loss(heads: Heads, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Ten
     return loss, right
 
 
+def windows_loss(model: CLIPModel, heads: Heads, texts: Texts, windows: Windows) -> tuple[Tensor, Figures]:
+    """What must be known before pointing: the name of what each patch shows, from the activations A."""
+    size = windows.size()
+    drawn = [squash(windows(size), PATCH * size.side) for _ in range(size.batch)]
+    labels = torch.stack([patch_labels(scene.masks, scene.things) for scene in drawn])
+    planes = normalise(torch.stack([torch.from_numpy(scene.image) for scene in drawn]))
+    x = embed_patches(model, planes, windows.place(size.side))
+    layers = model.vision_model.encoder.layers
+    for layer in layers[:-1]:
+        x = run_block(layer, x)
+    a = layers[-1].layer_norm1(x)[:, 1:]
+    y = run_block(layers[-1], x)
+    z = F.normalize(model.visual_projection(model.vision_model.post_layernorm(y)[:, 1:].mean(1)), dim=-1)
+    every = texts(FULL)
+    background = texts(NEGATIVES, "a clean origami {}." if windows.rng.random() < 0.8 else None)
+    present = torch.zeros(size.batch, len(FULL) + len(NEGATIVES))
+    for i, scene in enumerate(drawn):
+        for thing, mask in zip(scene.things, scene.masks, strict=True):
+            present[i, FULL.index(thing.name)] = float(mask.sum() > 400)
+        for ground in scene.grounds:
+            present[i, len(FULL) + NEGATIVES.index(ground)] = 0.5
+    scale = model.logit_scale.exp().clamp(max=100)
+    logits = scale * z @ torch.cat([every, background]).T
+    contrastive = -(present / present.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1).mean()
+    patches = patch_loss(heads.names(a), every, background, labels)
+    things = (labels >= 0) & (labels < len(FULL))
+    told, shape = word_loss(heads.patch, a[things], labels[things])
+    figures = {
+        "contrast": contrastive.item(),
+        "patch": patches.item(),
+        "words": told.item(),
+        "shape": float(shape),
+    }
+    return 0.15 * contrastive + patches + told, figures
+
+
 def proposer_loss(
-    model: CLIPModel, heads: Heads, texts: Texts, scenes: Scenes, batch: int, cropped: bool, words: float
+    model: CLIPModel,
+    heads: Heads,
+    texts: Texts,
+    scenes: Scenes,
+    batch: int,
+    words: float,
 ) -> tuple[Tensor, Figures]:
     """words: the weight of `word_loss` on the patches of things."""
     rng = scenes.rng
-    rows, columns = (10, 14) if cropped else (HEIGHT // PATCH, WIDTH // PATCH)
+    rows, columns = CROP
     images, targets, names, labels = [], [], [], torch.zeros(batch, len(FULL) + len(NEGATIVES))
     shown = []
     scene = scenes()
     while len(images) < batch:
-        if rng.random() < 0.5 or not cropped:
+        if rng.random() < 0.5:
             scene = scenes()
-        y, x = (int(rng.integers(HEIGHT - PATCH * rows + 1)), int(rng.integers(WIDTH - PATCH * columns + 1)))
+        height, width = scene.image.shape[:2]
+        y, x = (int(rng.integers(height - PATCH * rows + 1)), int(rng.integers(width - PATCH * columns + 1)))
         masks = scene.masks[:, y : y + PATCH * rows, x : x + PATCH * columns]
         seen = np.flatnonzero(masks.sum((1, 2)) > 400)
         if len(seen) == 0:
@@ -141,11 +186,12 @@ def proposer_loss(
     scale = model.logit_scale.exp().clamp(max=100)
     every = texts(FULL)
     logits = scale * z @ torch.cat([every, background]).T
-    patches = patch_loss(heads.names, a, every, background, torch.stack(shown))
+    seen_as = torch.stack(shown)
+    patches = patch_loss(heads.names(a), every, background, seen_as)
     contrastive = -(labels / labels.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1).mean()
-    labels_of_patches = torch.stack(shown).flatten()
+    labels_of_patches = seen_as.flatten()
     things = (labels_of_patches >= 0) & (labels_of_patches < len(FULL))
-    told, shape = word_loss(heads, a.flatten(0, 1)[things], labels_of_patches[things])
+    told, shape = word_loss(heads.patch, a.flatten(0, 1)[things], labels_of_patches[things])
     with torch.no_grad():
         hit = target.gather(1, refined.argmax(1, keepdim=True)).mean()
         both = ((refined > 0.5) & (target > 0.5)).sum(1) / ((refined > 0.5) | (target > 0.5)).sum(1).clamp(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from numpy.random import Generator
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTokenizer
@@ -33,6 +32,7 @@ OTHER_WORDS = (
     "left right top bottom near far big little thing object shape colour in on of and with without front behind"
 ).split()
 # fmt: on
+TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -40,19 +40,9 @@ def write_tokenizer(folder: Path) -> None:
     """A CLIP tokenizer (vocab.json, merges.txt) whose merges are learned on the wordings alone."""
     corpus = [word.replace("{}", name) for word in WORDINGS for name in (*NAMES, *BACKGROUND_TEXTS)]
     corpus += OTHER_WORDS
-    words = [text.lower().replace(".", " .") for text in corpus]
-    tokenizer = Tokenizer(BPE(unk_token=EOS, end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
+    words = Counter(word for text in corpus for word in text.lower().replace(".", " .").split())
     alphabet = sorted(_byte_alphabet())
-    trainer = BpeTrainer(
-        vocab_size=1200,
-        end_of_word_suffix="</w>",
-        show_progress=False,
-        initial_alphabet=alphabet,
-        min_frequency=1,
-    )
-    tokenizer.train_from_iterator(words, trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    merges = learn_merges(words)
     tokens = alphabet + [letter + "</w>" for letter in alphabet] + ["".join(pair) for pair in merges]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*tokens, BOS, EOS]))}
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +57,35 @@ def write_tokenizer(folder: Path) -> None:
     }
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+
+
+def learn_merges(words: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Byte-pair merges, the most frequent pair first and of equal ones the first by name, until each word is one token.
+
+    Written out because the order of equal pairs must not change from run to run: weights know tokens by number.
+    """
+    spelt = {word: (*word[:-1], word[-1] + "</w>") for word in words}
+    merges = []
+    while True:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, parts in spelt.items():
+            for pair in pairwise(parts):
+                pairs[pair] += words[word]
+        if not pairs:
+            return merges
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        spelt = {word: _merged(parts, best) for word, parts in spelt.items()}
+
+
+def _merged(parts: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    out: list[str] = []
+    for part in parts:
+        if out and (out[-1], part) == pair:
+            out[-1] += part
+        else:
+            out.append(part)
+    return tuple(out)
 
 
 def _byte_alphabet() -> list[str]:
