@@ -42,7 +42,7 @@ VARIANTS = (
     Variant("without recurrence (theta 0)", {"theta": 0.0}),
     Variant("without background texts", {"background": (), "negatives": ()}),
     Variant("without negatives", {"negatives": ()}),
-    Variant("without the affinity step", {"cam": "gradcam"}),
+    Variant("with the affinity step", {"cam": "clip-es"}),
     Variant("without the CRF", {"crf": False}),
     Variant("with --carry 4", carry=CarryOptions(every=4)),
 )
