@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.batch import gather
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame, FrameResult
 from carvid.interrupt import Interrupt, first_interrupt
@@ -303,7 +304,7 @@ def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, i
     frames = iter(stream)
     while not interrupt.requested:
         with tally.clock("decode"):
-            some, error = _gather(frames, segmenter.batch, interrupt)
+            some, error = gather(frames, segmenter.batch, lambda: interrupt.requested)
         # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
         if interrupt.requested:
             return False
@@ -320,19 +321,6 @@ def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, i
             return True
         del some, frame, results
     return False
-
-
-def _gather(
-    frames: Iterator[Frame], count: int, interrupt: Interrupt
-) -> tuple[list[Frame], Exception | None]:
-    """Up to `count` frames, fewer where the stream ends, fails (with what it raised) or an interrupt is noted."""
-    some: list[Frame] = []
-    try:
-        while len(some) < count and not interrupt.requested and (frame := next(frames, None)) is not None:
-            some.append(frame)
-    except Exception as error:  # noqa: BLE001 - it is raised again once the frames before it are segmented
-        return some, error
-    return some, None
 
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from os import PathLike
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from carvid.batch import Batch
+from carvid.batch import Batch, gather
 from carvid.car.carry import Carry, CarryOptions
 from carvid.car.classifier import ClassifierTexts
 from carvid.car.clip_rnn import ClipRnn
@@ -133,7 +133,7 @@ class VideoSegmenter:
         model: names f and g (`carvid models` lists names); proposer and classifier override one each; without
         any the preset's own. The keywords from mode to crf override the preset. An empty background or
         negatives means none. sam: a SAM that refines the masks; sam_options: how it is asked.
-        carry: start a frame with the queries that the one before kept; None, as in the paper, with all.
+        carry: start a frame with the queries present in the one before; None, as in the paper, with all.
         batch: frames that go through f and g together; None for as many as a CUDA device's memory holds, elsewhere 1.
         Raises UsageError for options and queries, WeightsError for weights.
         """
@@ -199,8 +199,13 @@ class VideoSegmenter:
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
         """Segment frames in their order, `batch` of them at a time. Bare images are numbered from 0."""
         numbered = (_as_frame(frame, i) for i, frame in enumerate(frames))
-        while some := list(islice(numbered, self.batch)):
+        error: Exception | None = None
+        while error is None:
+            some, error = gather(numbered, self.batch)
+            if not some and error is None:
+                return
             yield from self.steps(some)
+        raise error
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> FrameResult:
         """Segment one frame: a `Frame`, or an image (H, W, 3) uint8 RGB."""

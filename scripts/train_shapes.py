@@ -40,9 +40,8 @@ class Stage:
     """A stretch of training with a learning rate of its own.
 
     start: the stage whose weights it starts from; None from random ones. views: windows around one thing
-    (prompted: with a visual prompt on it), crops, or whole frames. batch: images in a step;
-    windows have their own. kept: tokens a prompted frame keeps, g only. words: weight of the loss on colour and
-    shape apart.
+    (prompted: with a visual prompt on it), crops, or whole frames. batch: images in a step; windows have their own.
+    kept: tokens a prompted frame keeps, g only.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Stage:
     seed: int
     batch: int = 0
     kept: int = 225
-    words: float = 1.0
 
 
 PROMPTS = ("contour", "gray")
@@ -136,8 +134,8 @@ def _loss(
             prompted = from_windows(source, PROMPTS)
         else:
             prompted = from_scenes(source, stage.batch, PROMPTS)
-        return classifier_loss(model, heads, texts, prompted, stage.kept, stage.words)
-    return proposer_loss(model, heads, texts, source, stage.batch, stage.words)
+        return classifier_loss(model, heads, texts, prompted, stage.kept)
+    return proposer_loss(model, heads, texts, source, stage.batch)
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from carvid import UsageError
-from carvid.batch import MOST_FRAMES, Batch, frames_that_fit
+from carvid.batch import MOST_FRAMES, Batch, frames_that_fit, gather
 from carvid.cli.options import batch
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -50,6 +52,20 @@ def test_a_batch_that_does_not_fit_is_halved() -> None:
     asked = Batch(8, CPU)
     assert list(asked.run(list(range(9)), work)) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
     assert asked.frames == 2
+
+
+def test_what_came_before_an_error_is_gathered_with_it() -> None:
+    def failing() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise ValueError("damaged")
+
+    items = failing()
+    assert gather(items, 2) == ([1, 2], None)
+    some, error = gather(items, 2)
+    assert some == [3]
+    assert isinstance(error, ValueError)
+    assert gather(iter([1, 2]), 5) == ([1, 2], None)
+    assert gather(iter([1, 2]), 5, lambda: True) == ([], None)
 
 
 @pytest.mark.parametrize(("text", "frames"), [("auto", None), ("1", 1), ("16", 16)])

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 import typer
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 import carvid
-from carvid.bench import against, operations
+from carvid.bench import against
 from carvid.bench.against import NaiveFrame, load_twin
 from carvid.bench.bench import BenchOptions, run_bench
 from carvid.bench.frames import draw_video, query_texts, read_clip
@@ -23,14 +21,9 @@ from carvid.bench.machine import large_square, measure_product, peak_memory
 from carvid.bench.report import BenchReport
 from carvid.bench.stages import Spread
 from carvid.bench.table import report_lines
-from carvid.car.gradcam import cam_weights
-from carvid.car.proposals import look
 from carvid.cli.bench import bench
 from carvid.cli.exits import exits
-from carvid.clip.load import LoadedClip, load_clip
-from carvid.clip.names import resolve_spec
 from carvid.errors import InputError, UsageError
-from carvid.stopwatch import Stopwatch
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip
 from tests.tiny_sam import make_tiny_sam
@@ -54,11 +47,6 @@ def small_products() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def clip(model: Path) -> LoadedClip:
-    return load_clip(resolve_spec(str(model), "proposer"), role="proposer", device=CPU, dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
 def report(model: Path) -> BenchReport:
     """Everything at once, with 1 and 3 queries."""
     pytest.importorskip("pydensecrf")
@@ -75,73 +63,6 @@ def command(*arguments: object) -> tuple[int, str, str]:
     app.command("bench")(exits(bench))
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     return done.exit_code, done.stdout, done.stderr
-
-
-def counted(function, *arguments) -> int:
-    # The counter knows attention spelt out, not the CPU's fused kernel; their products are the same.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        function(*arguments)
-    return counter.get_total_flops()
-
-
-@pytest.mark.parametrize("size", [(32, 32), (48, 64)])
-def test_trunk_operations_are_those_a_profiler_counts(clip: LoadedClip, size: tuple[int, int]) -> None:
-    shape = operations.tower_shape(clip.tower, *size)
-    assert operations.trunk_operations(shape) == counted(look, clip.tower, torch.rand(1, 3, *size))
-
-
-def test_a_frame_is_stretched_up_to_whole_patches(clip: LoadedClip) -> None:
-    assert operations.tower_shape(clip.tower, 45, 70).patches == 6 * 9
-
-
-@pytest.mark.parametrize("texts", [1, 4])
-def test_cam_operations_are_those_a_profiler_counts(clip: LoadedClip, texts: int) -> None:
-    shape = operations.tower_shape(clip.tower, 48, 64)
-    with torch.no_grad():
-        state = look(clip.tower, torch.rand(1, 3, 48, 64)).state
-    found = counted(cam_weights, clip.tower, state, torch.rand(texts, shape.projection))
-    assert operations.cam_operations(shape, texts) == found
-
-
-@pytest.mark.parametrize("images", [1, 5])
-def test_classifier_operations_are_those_a_profiler_counts(clip: LoadedClip, images: int) -> None:
-    shape = operations.tower_shape(clip.tower, 32, 32)
-    found = counted(clip.tower.embed, torch.rand(images, 3, 32, 32))
-    assert operations.classifier_operations(shape, images) == found
-
-
-def test_the_real_architectures_cost_what_is_known_of_them() -> None:
-    """ViT-B/16 on 854x480 about 0.38 TFLOP, ViT-L/14 on 224x224 about 0.16, each direction of f 0.02."""
-    b16 = operations.TowerShape(768, 3072, 12, 12, 16, 512, 54 * 30)
-    l14 = operations.TowerShape(1024, 4096, 16, 24, 14, 768, 16 * 16)
-    assert operations.trunk_operations(b16) == pytest.approx(0.38e12, rel=0.05)
-    assert operations.classifier_operations(l14, 1) == pytest.approx(0.16e12, rel=0.05)
-    each = operations.cam_operations(b16, 2) - operations.cam_operations(b16, 1)
-    assert each == pytest.approx(0.014e12, rel=0.1)
-
-
-def test_a_stage_inside_another_counts_once() -> None:
-    watch = Stopwatch(CPU)
-    times = iter([0.0, 1.0, 3.0, 4.0, 4.5, 10.0])
-    watch._now = lambda: next(times)  # type: ignore[method-assign]
-    with watch.stage("outer"):
-        with watch.stage("inner", items=2):
-            pass
-        with watch.stage("inner", items=3):
-            pass
-    assert watch.seconds == {"inner": 2.5, "outer": 7.5}
-    assert watch.items == {"inner": 5, "outer": 0}
-
-
-def test_a_stage_that_fails_is_counted_and_leaves_the_stopwatch_whole() -> None:
-    watch = Stopwatch()
-    times = iter([0.0, 1.0, 3.0, 4.0, 4.0, 6.0])
-    watch._now = lambda: next(times)  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match="stop"), watch.stage("outer"), watch.stage("inner"):
-        raise ValueError("stop")
-    with watch.stage("next"):
-        pass
-    assert watch.seconds == {"inner": 2.0, "outer": 2.0, "next": 2.0}
 
 
 def test_every_stage_of_a_frame_is_timed_apart(report: BenchReport) -> None:

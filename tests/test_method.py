@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,22 +50,7 @@ def segmenter(
 
 
 def twin_of(fast: VideoSegmenter, image: np.ndarray = IMAGE) -> Twin:
-    settings, (f, g) = fast.settings, fast.texts
-    return Twin(
-        f=fast._proposer_clip,
-        g=fast._classifier_clip,
-        image=image,
-        f_queries=f.queries,
-        f_background=f.background,
-        g_queries=g.queries,
-        g_negatives=g.negatives,
-        refer=settings.mode == "refer",
-        eta=settings.eta,
-        theta=settings.theta,
-        lam=settings.lam,
-        prompts=settings.prompts,
-        affinity=settings.cam == "clip-es",
-    )
+    return Twin.of(fast, (fast._proposer_clip, fast._classifier_clip), fast.texts, image)
 
 
 def close(fast: torch.Tensor, slow: torch.Tensor, tolerance: float = 1e-4) -> None:
@@ -167,6 +153,18 @@ def test_frames_in_a_batch_give_what_they_give_alone(folders: dict[str, Path], m
         assert np.abs(result.proposals - expected.proposals).max() < 1e-4
         assert np.abs(result.scores - expected.scores).max() < 1e-4
         assert (result.label_map != expected.label_map).mean() < 0.01
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_frames_before_a_damaged_one_are_given_before_its_error(folders: dict[str, Path], batch: int) -> None:
+    def damaged() -> Iterator[np.ndarray]:
+        yield from (IMAGE, IMAGE, IMAGE)
+        raise ValueError("damaged")
+
+    results = segmenter(folders, QUERIES[1], batch=batch).run(damaged())
+    assert [next(results).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="damaged"):
+        next(results)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_stays_so(folders: dict[str, Path]) -> None:

@@ -11,6 +11,19 @@ import pytest
 from carvid.write_behind import WriteBehind
 
 
+class Held:
+    """Something to write to that waits, in the midst of an item, until it is let go."""
+
+    def __init__(self) -> None:
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.written: list[int] = []
+
+    def write(self, item: int) -> None:
+        self.started.set()
+        assert self.go_on.wait(10)
+        self.written.append(item)
+
+
 def test_all_is_written_in_order_when_the_with_is_left() -> None:
     written: list[int] = []
     with WriteBehind(written.append, depth=2) as writer:
@@ -20,22 +33,15 @@ def test_all_is_written_in_order_when_the_with_is_left() -> None:
 
 
 def test_the_caller_goes_on_while_an_item_is_written() -> None:
-    started, go_on = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    def write(item: int) -> None:
-        started.set()
-        assert go_on.wait(10)
-        written.append(item)
-
-    with WriteBehind(write, depth=2) as writer:
+    held = Held()
+    with WriteBehind(held.write, depth=2) as writer:
         writer.put(1)
-        assert started.wait(10)
+        assert held.started.wait(10)
         writer.put(2)
-        assert written == []
-        go_on.set()
+        assert held.written == []
+        held.go_on.set()
         writer.flush()
-        assert written == [1, 2]
+        assert held.written == [1, 2]
 
 
 def test_no_more_than_depth_items_wait() -> None:
@@ -116,23 +122,16 @@ def test_an_interrupt_while_the_rest_is_written_waits_for_the_item_in_work() -> 
 
 
 def test_an_interrupt_drops_what_waits() -> None:
-    started, go_on = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    def write(item: int) -> None:
-        started.set()
-        assert go_on.wait(10)
-        written.append(item)
-
-    threading.Timer(0.3, go_on.set).start()
+    held = Held()
+    threading.Timer(0.3, held.go_on.set).start()
 
     def write_some() -> None:
-        with WriteBehind(write, depth=5) as writer:
+        with WriteBehind(held.write, depth=5) as writer:
             for i in range(5):
                 writer.put(i)
-            assert started.wait(10)
+            assert held.started.wait(10)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_some()
-    assert written == [0]
+    assert held.written == [0]

@@ -4,6 +4,7 @@ matrices. Slow and short on purpose; it shares no code with the fast one beyond 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
+from carvid.segmenter import VideoSegmenter
 
 
 @dataclass
@@ -34,6 +36,28 @@ class Twin:
     affinity: bool = True
     #: How near any proposal's value came to eta, where rounding alone could decide.
     margin: float = float("inf")
+
+    @classmethod
+    def of(
+        cls, segmenter: VideoSegmenter, clips: tuple[LoadedClip, LoadedClip], texts: Any, image: np.ndarray
+    ) -> Twin:
+        """What the segmenter does to an image (H, W, 3) uint8 RGB, with these f and g and the texts they embedded."""
+        settings, (f, g) = segmenter.settings, texts
+        return cls(
+            f=clips[0],
+            g=clips[1],
+            image=image,
+            f_queries=f.queries,
+            f_background=f.background,
+            g_queries=g.queries,
+            g_negatives=g.negatives,
+            refer=settings.mode == "refer",
+            eta=settings.eta,
+            theta=settings.theta,
+            lam=settings.lam,
+            prompts=settings.prompts,
+            affinity=settings.cam == "clip-es",
+        )
 
     def proposals(self, live: list[int]) -> Tensor:
         return torch.stack([self.proposal(query, live) for query in live])

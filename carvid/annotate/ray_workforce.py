@@ -186,8 +186,8 @@ class _ActorWorker:
     def _follow(self, what: Any) -> None:
         try:
             what()
-        # Whatever went wrong, this worker is of no more use, and silence would be waited for.
         except Exception as error:  # noqa: BLE001
+            # Whatever went wrong, this worker is of no more use, and its silence would be waited for.
             lines = [line for line in str(error).splitlines() if line.strip()]
             self._why = f"ended ({lines[-1].strip() if lines else type(error).__name__})"
             self._inbox.put((self, None))

@@ -133,22 +133,8 @@ def _straightforward(
     twin: Any, segmenter: VideoSegmenter, clips: tuple[LoadedClip, LoadedClip], texts: Any, frame: Frame
 ) -> tuple[list[tuple[int, ...]], NDArray[np.bool_]]:
     """The live sets, and masks (N, H, W): the loop, then pydensecrf with both its kernels for every query."""
-    settings, (f_texts, g_texts) = segmenter.settings, texts
-    slow = twin(
-        f=clips[0],
-        g=clips[1],
-        image=np.array(frame.image),
-        f_queries=f_texts.queries,
-        f_background=f_texts.background,
-        g_queries=g_texts.queries,
-        g_negatives=g_texts.negatives,
-        refer=settings.mode == "refer",
-        eta=settings.eta,
-        theta=settings.theta,
-        lam=settings.lam,
-        prompts=settings.prompts,
-        affinity=settings.cam == "clip-es",
-    )
+    settings = segmenter.settings
+    slow = twin.of(segmenter, clips, texts, np.array(frame.image))
     steps, kept, proposals = slow.run()
     found = proposals.numpy().clip(0, 1)
     if not settings.crf:

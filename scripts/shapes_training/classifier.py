@@ -16,9 +16,9 @@ from shapes_training.words import FULL, NAMES, NEGATIVES, WORDINGS, Texts
 
 
 def classifier_loss(
-    model: CLIPModel, heads: Heads, texts: Texts, batch: Prompted, kept: int, words: float
+    model: CLIPModel, heads: Heads, texts: Texts, batch: Prompted, kept: int
 ) -> tuple[Tensor, Figures]:
-    """kept: tokens an image keeps. words: the weight of `word_loss` on CLS."""
+    """kept: tokens an image keeps."""
     rng, match, prompt, labels = texts.rng, batch.match, batch.inside, batch.labels
     x = embed_patches(model, normalise(batch.images), batch.place)
     if kept < prompt.shape[1]:
@@ -85,6 +85,5 @@ def classifier_loss(
             "present": float(said[match > 0].float().mean()),
             "false": float(said[match == 0].float().mean()),
         }
-    return right + wrong + which + 0.5 * patches + prompted + 0.3 * looks + words * (
-        told + told_by_patches
-    ), figures
+    loss = right + wrong + which + 0.5 * patches + prompted + 0.3 * looks + told + told_by_patches
+    return loss, figures

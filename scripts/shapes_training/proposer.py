@@ -144,14 +144,9 @@ def windows_loss(model: CLIPModel, heads: Heads, texts: Texts, windows: Windows)
 
 
 def proposer_loss(
-    model: CLIPModel,
-    heads: Heads,
-    texts: Texts,
-    scenes: Scenes,
-    batch: int,
-    words: float,
+    model: CLIPModel, heads: Heads, texts: Texts, scenes: Scenes, batch: int
 ) -> tuple[Tensor, Figures]:
-    """words: the weight of `word_loss` on the patches of things."""
+    """f's CAMs of one thing in each of so many crops, before and after the affinity step, and what A tells of names."""
     rng = scenes.rng
     rows, columns = CROP
     images, targets, names, labels = [], [], [], torch.zeros(batch, len(FULL) + len(NEGATIVES))
@@ -209,4 +204,4 @@ def proposer_loss(
         "words": told.item(),
         "shape": float(shape),
     }
-    return cam_loss + refined_loss + 0.15 * contrastive + 0.5 * patches + words * told, seen_figures
+    return cam_loss + refined_loss + 0.15 * contrastive + 0.5 * patches + told, seen_figures
