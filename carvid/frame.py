@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class FrameResult:
 
     label_map: (H, W) uint8, 0 background, i + 1 where query i responds most (the argmax over queries).
     masks: (N, H, W) bool; query i's own mask, which may overlap another's; empty where it is absent.
-    proposals: (N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries.
+    read_proposals: what `proposals` calls for its values.
     scores: (N,) float32 in [0, 1], the query's last score P_t^{ii}.
     present: (N,) bool, whether the query survived with score >= theta.
     steps: the recurrence, one entry per step.
@@ -83,8 +84,14 @@ class FrameResult:
     name: str
     label_map: NDArray[np.uint8]
     masks: NDArray[np.bool_]
-    proposals: NDArray[np.float32]
+    read_proposals: Callable[[], NDArray[np.float32]]
     scores: NDArray[np.float32]
     present: NDArray[np.bool_]
     steps: tuple[RecurrentStep, ...]
     sam: tuple[SamRecord, ...] | None = None
+
+    @cached_property
+    def proposals(self) -> NDArray[np.float32]:
+        """(N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries. Few ask for them, so they are
+        copied from the device only then."""
+        return self.read_proposals()

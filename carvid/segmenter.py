@@ -25,6 +25,7 @@ from carvid.clip.names import resolve_pair
 from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
 from carvid.frame import Frame, FrameResult, SamRecord
+from carvid.packed import to_host
 from carvid.refine.crf import DenseCRF
 from carvid.sam.ensemble import SamEnsemble, SamOptions
 from carvid.sam.load import LoadedSam, load_sam
@@ -367,16 +368,21 @@ class VideoSegmenter:
             by_query = dict(zip(found.kept, records, strict=True))
             records = tuple(by_query.get(query, SamRecord()) for query in self._place)
         # The label of a query is its first place among the queries given.
-        labels = torch.tensor([0, *(self._place.index(query) + 1 for query in found.kept)], dtype=torch.uint8)
+        places = [0, *(self._place.index(query) + 1 for query in found.kept)]
+        labels = torch.tensor(places, dtype=torch.uint8, device=label_map.device)
         place = self._place
+
+        def read_proposals() -> NDArray[np.float32]:
+            return scatter(found.proposals, found.kept, count)[place].cpu().numpy()
+
         steps = tuple(step.spread(place) for step in found.steps)
         return FrameResult(
             index=frame.index,
             pts_seconds=frame.pts_seconds,
             name=frame.name,
-            label_map=labels[label_map.cpu()].numpy(),
-            masks=scatter(masks, found.kept, count)[place].cpu().numpy(),
-            proposals=scatter(found.proposals, found.kept, count)[place].cpu().numpy(),
+            label_map=labels[label_map].cpu().numpy(),
+            masks=scatter(to_host(masks), found.kept, count)[place].numpy(),
+            read_proposals=read_proposals,
             scores=np.array(found.scores, np.float32)[place],
             present=np.array(found.present)[place],
             steps=steps,

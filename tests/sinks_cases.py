@@ -42,7 +42,7 @@ def result_for(frame: Frame, masks: Sequence[np.ndarray], scores: Sequence[float
         name=frame.name,
         label_map=label_map,
         masks=stacked,
-        proposals=stacked.astype(np.float32),
+        read_proposals=lambda: stacked.astype(np.float32),
         scores=np.array(scores, np.float32),
         present=stacked.any((1, 2)),
         steps=(RecurrentStep(tuple(range(len(masks))), tuple(map(float, scores))),),

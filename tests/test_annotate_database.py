@@ -56,7 +56,7 @@ def result(index, masks, scores, *, labels=None, proposals=None, theta=0.3):
         name=f"{index:05d}",
         label_map=labels,
         masks=masks,
-        proposals=np.stack(proposals if proposals is not None else masks).astype(np.float32),
+        read_proposals=lambda: np.stack(proposals if proposals is not None else masks).astype(np.float32),
         scores=np.array(scores, np.float32),
         present=np.array(scores) >= theta,
         steps=(),

@@ -13,11 +13,11 @@ import torch
 from carvid.davis.measures import boundary_f, jaccard
 from carvid.errors import UsageError
 from carvid.frame import SamRecord
+from carvid.packed import PackedMasks
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks
 from carvid.sam.ensemble import SamEnsemble, SamOptions, mean_agreement
 from carvid.sam.load import load_sam
 from carvid.sam.names import resolve_sam
-from carvid.sam.packed import PackedMasks
 from carvid.shapes.scenes import Scene, moving_clip
 from carvid.stopwatch import Stopwatch
 from tests.tiny_sam import make_tiny_sam

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carvid.frame import SamRecord
+from carvid.packed import PackedMasks
 from carvid.sam.matching import ensemble, iom, label_map, match
-from carvid.sam.packed import PackedMasks
 
 
 def masks(*rows: str) -> torch.Tensor:

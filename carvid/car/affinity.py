@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
+
+from carvid.car.components import component_boxes
 
 SINKHORN_STEPS = 3
 # A is applied twice: refined = (A A)(B * cam).
@@ -49,15 +49,8 @@ def box_mask(cams: Tensor, lam: float) -> Tensor:
     """B: the bounding boxes of all contours of each CAM cut at lam * its maximum.
 
     cams: (K, rows, columns) in [0, 1]. Returns (K, rows, columns) bool; nothing where the CAM is all zero.
-    The grid is small, so the boxes are found on the host.
     """
-    cut = (cams > lam * cams.amax((1, 2), keepdim=True)).to(torch.uint8).cpu().numpy()
-    boxes = np.zeros(cut.shape, bool)
-    for one, out in zip(cut, boxes, strict=True):
-        count, _, stats, _ = cv2.connectedComponentsWithStats(one, connectivity=8)
-        for x, y, width, height, _ in stats[1:count]:
-            out[y : y + height, x : x + width] = True
-    return torch.from_numpy(boxes).to(cams.device)
+    return component_boxes(cams > lam * cams.amax((1, 2), keepdim=True))
 
 
 def refine_cams(cams: Tensor, affinity: Affinity, lam: float) -> Tensor:

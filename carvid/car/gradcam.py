@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carvid.clip.vision import VisionTower, activate, activation_slope
+from carvid.clip.vision import VisionTower, activate, activation_slope, attend
 
 # Texts whose (n, 4D) gradients are held at a time.
 CHUNK = 4
@@ -54,14 +54,14 @@ class LastBlock:
 def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor, blocks: int) -> LastBlock:
     """The last block on the trunk's output x (B, T, D).
 
-    attention: (B, n, n), the sum over the affinity blocks before this one; `blocks` counts them all, this
-    one included.
+    attention: (B, n, n) float32, the sum over the affinity blocks before this one, which becomes the mean; `blocks`
+    counts them all, this one included.
     """
     last = tower.blocks[-1]
     a = last.norm1(x)
     q, k, v = last.project(a)
-    weights = (q @ k.transpose(2, 3)).softmax(-1)
-    outputs = weights @ v
+    weights = q.new_empty(*q.shape[:3], q.shape[2])
+    outputs = attend(q, k, v, attention, weights)
     y1 = (x + last.merge(outputs))[:, 1:]
     mid_standard, mid_inverse = last.norm2.standardise(y1)
     hidden = F.linear(mid_standard * last.norm2.weight + last.norm2.bias, last.fc1, last.fc1_bias)
@@ -73,7 +73,7 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor, blocks: int
     return LastBlock(
         embedding=projected / length,
         activations=a[:, 1:],
-        attention=(attention + weights[:, :, 1:, 1:].mean(1)).float() / blocks,
+        attention=attention.div_(blocks),
         length=length,
         attention_weights=weights,
         queries=q,

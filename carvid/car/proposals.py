@@ -82,9 +82,10 @@ class FrameProposer:
 
     def _masks(self, live: Tensor) -> Tensor:
         cams = self._cams(live, with_background=True)
-        empty = cams.amax(1) == 0
-        if self._background is not None and bool(empty.any()):
-            cams = torch.where(empty[:, None], self._cams(live, with_background=False), cams)
+        if self._background is not None:
+            # Made whether or not a CAM is all zero: cheaper than to ask a device.
+            alone = self._cams(live, with_background=False)
+            cams = torch.where(cams.amax(1, keepdim=True) == 0, alone, cams)
         maps = min_max(cams).view(len(live), *self._grid)
         if self._affinity is not None:
             maps = refine_cams(maps, self._affinity, self._options.lam)

@@ -86,25 +86,32 @@ class Block:
         return x + self.mlp(x)
 
     def with_attention(self, x: Tensor, attention: Tensor) -> Tensor:
-        """The block, adding its attention averaged over heads, CLS left out, to `attention` (B, n, n)."""
-        q, k, v = self.project(self.norm1(x))
-        mixed = torch.empty_like(q)
-        tokens = q.shape[2]
-        rows = min(tokens, STRIP_ROWS) if x.device.type == "cpu" else tokens
-        strip = q.new_empty(len(x), rows, tokens)
-        for head in range(self.heads):
-            keys, values = k[:, head].transpose(1, 2), v[:, head]
-            for start in range(0, tokens, rows):
-                end = min(start + rows, tokens)
-                weights = strip[:, : end - start]
-                torch.matmul(q[:, head, start:end], keys, out=weights)
-                torch.softmax(weights, -1, out=weights)
-                torch.matmul(weights, values, out=mixed[:, head, start:end])
-                first = max(start, 1)  # CLS is left out
-                patches = weights[:, first - start :, 1:]
-                attention[:, first - 1 : end - 1].add_(patches, alpha=1 / self.heads)
-        x = x + self.merge(mixed)
+        """The block, adding its attention averaged over heads, CLS left out, to `attention` (B, n, n) float32."""
+        x = x + self.merge(attend(*self.project(self.norm1(x)), attention))
         return x + self.mlp(x)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, attention: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The heads' outputs (B, h, T, dh) of queries, keys and values of that shape.
+
+    attention: (B, n, n) float32, to which the softmax's weights are added, averaged over heads, CLS left out.
+    weights: (B, h, T, T) to keep them in; otherwise no more than a strip of them is held at a time.
+    """
+    batch, heads, tokens, _ = q.shape
+    outputs = torch.empty_like(q)
+    rows = min(tokens, STRIP_ROWS) if q.device.type == "cpu" else tokens
+    held = q.new_empty(batch, rows, tokens) if weights is None else weights
+    for head in range(heads):
+        keys, values = k[:, head].transpose(1, 2), v[:, head]
+        for start in range(0, tokens, rows):
+            end = min(start + rows, tokens)
+            strip = held[:, : end - start] if weights is None else held[:, head, start:end]
+            torch.matmul(q[:, head, start:end], keys, out=strip)
+            torch.softmax(strip, -1, out=strip)
+            torch.matmul(strip, values, out=outputs[:, head, start:end])
+            first = max(start, 1)  # CLS is left out
+            attention[:, first - 1 : end - 1].add_(strip[:, first - start :, 1:], alpha=1 / heads)
+    return outputs
 
 
 def activate(x: Tensor, name: str) -> Tensor:
@@ -164,11 +171,11 @@ class VisionTower:
 
     def trunk(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Blocks 1..L-1: their output (B, T, D), and the summed head-averaged attention of those among the
-        last `AFFINITY_BLOCKS` (B, n, n), to which the last block's is still to be added.
+        last `AFFINITY_BLOCKS` (B, n, n) float32, to which the last block's is still to be added.
         """
         x = self.tokens(planes)
         n = x.shape[1] - 1
-        attention = x.new_zeros(len(x), n, n)
+        attention = x.new_zeros(len(x), n, n, dtype=torch.float32)
         first = len(self.blocks) - min(AFFINITY_BLOCKS, len(self.blocks))
         for i, block in enumerate(self.blocks[:-1]):
             x = block(x) if i < first else block.with_attention(x, attention)

@@ -153,6 +153,7 @@ class DenseCRF:
         """Smoothness and appearance; the appearance of the last image is kept, for its other query sets."""
         smoothness = self._smoothness_kernel(*image.shape[:2])
         if self._appearance is None or self._appearance[0] is not image:
+            self._appearance = None  # freed before the next one is built: each is large
             self._appearance = (image, self._appearance_kernel(image))
         return smoothness, self._appearance[1]
 

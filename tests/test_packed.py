@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carvid.sam import packed
-from carvid.sam.packed import PackedMasks, intersections
+from carvid import packed
+from carvid.packed import PackedMasks, intersections
 
 CPU = torch.device("cpu")
 

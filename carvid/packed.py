@@ -69,6 +69,14 @@ class PackedMasks:
         return total
 
 
+def to_host(masks: Tensor) -> Tensor:
+    """(M, H, W) bool masks in the host's memory; from a device they travel as bits."""
+    if masks.device.type == "cpu":
+        return masks
+    packed = PackedMasks.pack(masks)
+    return PackedMasks(packed.bits.cpu(), packed.size).unpack()
+
+
 def intersections(a: PackedMasks, b: PackedMasks) -> Tensor:
     """|A_i n B_j| in px for all pairs: (len(a), len(b)) int64.
 

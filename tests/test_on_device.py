@@ -1,0 +1,78 @@
+"""Nothing between the frame and its scores needs a value on the host.
+
+The meta device stands in for an accelerator: its tensors have shapes and no values, so whatever would wait for a
+value (item, tolist, nonzero, a copy to the host, an if on a tensor) raises, and so does mixing it with the CPU's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from carvid.car.classifier import ClassifierTexts, FrameClassifier
+from carvid.car.clip_rnn import ClipRnn
+from carvid.car.proposals import ProposalTexts
+from carvid.car.recurrence import Asked
+from carvid.clip.load import LoadedClip
+from carvid.packed import PackedMasks, to_host
+from carvid.sam.matching import label_map
+from carvid.segmenter import VideoSegmenter
+from carvid.stopwatch import Stopwatch
+from tests.tiny_clip import make_tiny_clip
+
+META = torch.device("meta")
+QUERIES = ["red car", "blue star", "old fish"]
+
+
+def moved(clip: LoadedClip) -> LoadedClip:
+    return replace(clip, model=deepcopy(clip.model).to(META), device=META)
+
+
+def segmenter(tmp_path: Path, **options: object) -> VideoSegmenter:
+    clip = make_tiny_clip(tmp_path / "clip", seed=1, layers=4)
+    return VideoSegmenter.from_pretrained(clip, queries=QUERIES, device="cpu", **options)
+
+
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+@pytest.mark.parametrize("cam", ["clip-es", "gradcam"])
+@torch.inference_mode()
+def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mode: str, cam: str) -> None:
+    prompts = ("blur", "gray", "contour")
+    on_host = segmenter(tmp_path, mode=mode, cam=cam, prompts=prompts, preset="refcoco")
+    f_texts, g_texts = on_host.texts
+    rnn = ClipRnn(
+        moved(on_host._proposer_clip),
+        moved(on_host._classifier_clip),
+        ProposalTexts(f_texts.queries.to(META), f_texts.background.to(META), f_texts.logit_scale),
+        ClassifierTexts(g_texts.queries.to(META), g_texts.negatives.to(META), g_texts.logit_scale),
+        on_host.settings,
+    )
+    images, watch, live = torch.empty(2, 60, 90, 3, dtype=torch.uint8, device=META), Stopwatch(), (0, 2)
+    proposers = rnn.proposer.on(rnn.see(images, watch), (60, 90))
+    for image, proposer in zip(images, proposers, strict=True):
+        proposals = proposer.propose(live)
+        classifier = FrameClassifier(image, rnn.g_texts, 0.5, prompts)
+        queries, drawn = classifier.draw(Asked(live, proposals))
+        classifier.learn(queries, rnn.encode(drawn, watch))
+        scores = classifier.scores(live)
+        labels = label_map(proposals > 0.5, proposals)
+        bits = PackedMasks.pack(proposals > 0.5).bits
+        for tensor, shape in ((scores, (2,)), (labels, (60, 90)), (bits, (2, 675))):
+            assert (tensor.device, tuple(tensor.shape)) == (META, shape)
+
+
+@pytest.mark.parametrize("asks", [torch.Tensor.item, torch.Tensor.cpu, torch.nonzero, bool])
+def test_the_stand_in_tells(asks: Callable[[torch.Tensor], object]) -> None:
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        asks(torch.empty(1, device=META))
+
+
+def test_masks_on_the_host_are_given_as_they_are() -> None:
+    masks = torch.from_numpy(np.eye(3, dtype=bool)[None])
+    assert to_host(masks) is masks
