@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 from fractions import Fraction
@@ -60,6 +61,19 @@ def test_rotation_metadata_is_applied(tmp_path: Path, plain: Path, turn: tuple[i
         np.testing.assert_array_equal(frame.image, TURNS[turn](before))
         assert frame.image.flags.c_contiguous
         assert frame.image.flags.writeable
+
+
+def test_a_picture_is_freed_with_its_frame(tmp_path: Path) -> None:
+    """Nothing is left to the garbage collector, which would let decoded pictures pile up between its rounds."""
+    path = write_video(tmp_path / "long.mp4", moving_square(40))
+    gc.collect()
+    gc.disable()
+    try:
+        with open_frames(path) as stream:
+            assert sum(1 for _ in stream) == 40
+        assert gc.collect() < 40
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("turn", TURNS)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -62,7 +63,8 @@ def _items(container: Any, stream: Any, selection: Selection) -> Items:
 
 def turn_of(picture: Any) -> Turn | None:
     """The turn the picture's display matrix asks for; None without one, or for other than quarter turns."""
-    for side_data in picture.side_data:
+    # Not picture.side_data: the picture would keep it, it the picture, and both stay until the garbage collector looks.
+    for side_data in SideDataContainer(picture):  # type: ignore[call-arg]  # the stub has no constructor
         if side_data.type == SideData.DISPLAYMATRIX:
             return turn_of_matrix(np.frombuffer(bytes(side_data), dtype=np.int32))
     return None
