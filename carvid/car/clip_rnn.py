@@ -15,7 +15,6 @@ from carvid.car.proposals import (
     MaskProposer,
     ProposalOptions,
     ProposalTexts,
-    look,
 )
 from carvid.car.recurrence import Asked, Recurrence, recur_together
 from carvid.clip.load import LoadedClip
@@ -53,7 +52,7 @@ class ClipRnn:
         with watch.stage("resize"):
             planes = self.planes(images)
         with watch.stage("trunk"):
-            return look(self._f.tower, planes)
+            return self.proposer.look(planes)
 
     def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
         """The recurrence of each of (B, H, W, 3) uint8 RGB, whose features f has seen."""

@@ -10,6 +10,7 @@ normalised.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,13 +28,14 @@ class LastBlock:
 
     embedding: z (B, d) float32, the normalised projection of the mean of the patch tokens.
     activations: A (B, n, D), ln_1's output at the patch tokens.
-    attention: (B, n, n) float32, averaged over heads and over the last blocks, CLS left out.
+    attention: (B, n, n) float32, averaged over heads and over the last blocks, CLS left out; None where no affinity is
+    asked for.
     The rest are intermediates of the backward pass.
     """
 
     embedding: Tensor
     activations: Tensor
-    attention: Tensor
+    attention: Tensor | None
     length: Tensor  # (B, 1) of the projection before it was normalised
     attention_weights: Tensor  # P (B, h, T, T)
     queries: Tensor  # q, k, v, O: (B, h, T, dh)
@@ -48,14 +50,18 @@ class LastBlock:
 
     def frame(self, i: int) -> LastBlock:
         """The i-th frame alone (B = 1)."""
-        return LastBlock(**{field.name: getattr(self, field.name)[i : i + 1] for field in fields(self)})
+        whole = {field.name: getattr(self, field.name) for field in fields(self)}
+        one: dict[str, Any] = {
+            name: None if values is None else values[i : i + 1] for name, values in whole.items()
+        }
+        return LastBlock(**one)
 
 
-def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor, blocks: int) -> LastBlock:
+def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, blocks: int) -> LastBlock:
     """The last block on the trunk's output x (B, T, D).
 
     attention: (B, n, n) float32, the sum over the affinity blocks before this one, which becomes the mean; `blocks`
-    counts them all, this one included.
+    counts them all, this one included. None where it is not asked for.
     """
     last = tower.blocks[-1]
     a = last.norm1(x)
@@ -73,7 +79,7 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor, blocks: int
     return LastBlock(
         embedding=projected / length,
         activations=a[:, 1:],
-        attention=attention.div_(blocks),
+        attention=None if attention is None else attention.div_(blocks),
         length=length,
         attention_weights=weights,
         queries=q,

@@ -68,7 +68,7 @@ class FrameProposer:
         logits = texts.logit_scale * (texts.background @ z)
         self._background_logit = logits.logsumexp(0)  # -inf without background texts
         self._options, self._grid, self._size = options, grid, size
-        self._affinity = Affinity(state.attention[0]) if options.affinity else None
+        self._affinity = Affinity(state.attention[0]) if state.attention is not None else None
         self._refer_proposals: Tensor | None = None
 
     def propose(self, live: Sequence[int]) -> Tensor:
@@ -122,9 +122,12 @@ class FrameFeatures:
         return FrameFeatures(self.state.frame(i), self.grid)
 
 
-def look(tower: VisionTower, planes: Tensor) -> FrameFeatures:
-    """The one trunk pass. planes: (B, 3, H', W') normalised, sides multiples of the patch size."""
-    x, attention = tower.trunk(planes)
+def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameFeatures:
+    """The one trunk pass. planes: (B, 3, H', W') normalised, sides multiples of the patch size.
+
+    affinity: keep the attention that refines CAMs; without it they are taken as they are.
+    """
+    x, attention = tower.trunk(planes, affinity=affinity)
     state = run_last_block(tower, x, attention, min(AFFINITY_BLOCKS, len(tower.blocks)))
     return FrameFeatures(
         state, (planes.shape[2] // tower.patch_size_px, planes.shape[3] // tower.patch_size_px)
@@ -136,6 +139,10 @@ class MaskProposer:
 
     def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
         self._tower, self.texts, self._options = tower, texts, options
+
+    def look(self, planes: Tensor) -> FrameFeatures:
+        """f's one look at B frames (B, 3, H', W'), normalised, both sides multiples of the patch size."""
+        return look(self._tower, planes, affinity=self._options.affinity)
 
     def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
         """features: of B frames. size: (H, W) of the masks."""

@@ -91,10 +91,12 @@ class Block:
         return x + self.mlp(x)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, attention: Tensor, weights: Tensor | None = None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, attention: Tensor | None, weights: Tensor | None = None
+) -> Tensor:
     """The heads' outputs (B, h, T, dh) of queries, keys and values of that shape.
 
-    attention: (B, n, n) float32, to which the softmax's weights are added, averaged over heads, CLS left out.
+    attention: (B, n, n) float32, to which the softmax's weights are added, averaged over heads, CLS left out; or None.
     weights: (B, h, T, T) to keep them in; otherwise no more than a strip of them is held at a time.
     """
     batch, heads, tokens, _ = q.shape
@@ -109,6 +111,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, attention: Tensor, weights: Tensor |
             torch.matmul(q[:, head, start:end], keys, out=strip)
             torch.softmax(strip, -1, out=strip)
             torch.matmul(strip, values, out=outputs[:, head, start:end])
+            if attention is None:
+                continue
             first = max(start, 1)  # CLS is left out
             attention[:, first - 1 : end - 1].add_(strip[:, first - start :, 1:], alpha=1 / heads)
     return outputs
@@ -169,16 +173,16 @@ class VisionTower:
             )
         return table.flatten(1).T
 
-    def trunk(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+    def trunk(self, planes: Tensor, *, affinity: bool = True) -> tuple[Tensor, Tensor | None]:
         """Blocks 1..L-1: their output (B, T, D), and the summed head-averaged attention of those among the
-        last `AFFINITY_BLOCKS` (B, n, n) float32, to which the last block's is still to be added.
+        last `AFFINITY_BLOCKS` (B, n, n) float32, to which the last block's is still to be added; None without affinity.
         """
         x = self.tokens(planes)
         n = x.shape[1] - 1
-        attention = x.new_zeros(len(x), n, n, dtype=torch.float32)
+        attention = x.new_zeros(len(x), n, n, dtype=torch.float32) if affinity else None
         first = len(self.blocks) - min(AFFINITY_BLOCKS, len(self.blocks))
         for i, block in enumerate(self.blocks[:-1]):
-            x = block(x) if i < first else block.with_attention(x, attention)
+            x = block(x) if attention is None or i < first else block.with_attention(x, attention)
         return x, attention
 
     def embed(self, planes: Tensor) -> Tensor:
