@@ -43,7 +43,7 @@ def segmenter(tmp_path: Path, **options: object) -> VideoSegmenter:
 @pytest.mark.parametrize("cam", ["clip-es", "gradcam"])
 @torch.inference_mode()
 def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mode: str, cam: str) -> None:
-    prompts = ("blur", "gray", "contour")
+    prompts = ("blur", "gray", "rectangle", "contour")
     on_host = segmenter(tmp_path, mode=mode, cam=cam, prompts=prompts, preset="refcoco")
     f_texts, g_texts = on_host.texts
     rnn = ClipRnn(

@@ -62,7 +62,7 @@ class FrameClassifier:
     def draw(self, asked: Asked) -> tuple[list[int], Tensor]:
         """The queries whose embedding is not known, and their prompted images (K, H, W, 3) uint8 RGB."""
         masks = asked.proposals > self._eta
-        fresh = [i for i, query in enumerate(asked.live) if not self._known(query, masks[i])]
+        fresh = self._fresh(asked.live, masks)
         self._masks.update({asked.live[i]: masks[i] for i in fresh})
         if not fresh:
             return [], self._image.new_empty((0, *self._image.shape))
@@ -78,8 +78,15 @@ class FrameClassifier:
         embeddings = torch.stack([self._embeddings[query] for query in live])
         return class_probabilities(embeddings, self._texts, live).diagonal()
 
-    def _known(self, query: int, mask: Tensor) -> bool:
-        return query in self._masks and torch.equal(self._masks[query], mask)
+    def _fresh(self, live: Sequence[int], masks: Tensor) -> list[int]:
+        """Places in `live` of the queries whose mask is new or has changed, in order."""
+        known = [i for i, query in enumerate(live) if query in self._masks]
+        if not known:
+            return list(range(len(live)))
+        before = torch.stack([self._masks[live[i]] for i in known])
+        same = (before == masks[known]).flatten(1).all(1).tolist()
+        unchanged = {i for i, is_same in zip(known, same, strict=True) if is_same}
+        return [i for i in range(len(live)) if i not in unchanged]
 
 
 def classify(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -66,49 +65,52 @@ REGION_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {"blur": _blur, "gray": 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Of N masks, on the host. corners: (N, 4) int64 x0, y0, x1, y1 of the first and last pixel; centres: (N, 2) x, y,
-    the mean of the pixels; filled: (N,) bool, False for a mask without a pixel, whose other values mean nothing."""
+    """Of N masks. first, last: (N, 2) int64 x, y of the corner pixels; sums: (N, 2) int64 of all pixels' x, y; area:
+    (N,) int64 in px. For a mask without a pixel first lies beyond last."""
 
-    corners: NDArray[np.int64]
-    centres: NDArray[np.float64]
-    filled: NDArray[np.bool_]
+    first: Tensor
+    last: Tensor
+    sums: Tensor
+    area: Tensor
 
 
 def _boxes(masks: Tensor) -> _Boxes:
-    """Boxes and centroids of (N, H, W) bool masks, in one trip to the host."""
-    found = []
+    """Boxes of (N, H, W) bool masks, on their device."""
+    first, last, sums = [], [], []
     for counts in (masks.sum(1), masks.sum(2)):  # (N, W), then (N, H)
         size = counts.shape[1]
         position = torch.arange(size, device=masks.device)
         seen = counts > 0
-        first = torch.where(seen, position, size).amin(1)
-        last = torch.where(seen, position, -1).amax(1)
-        found += [first, last, (counts * position).sum(1)]
-    stats = torch.stack([*found, masks.sum((1, 2))], 1).cpu().numpy()
-    area = stats[:, 6]
-    centres = stats[:, [2, 5]] / np.maximum(area, 1)[:, None]
-    return _Boxes(stats[:, [0, 3, 1, 4]], centres, area > 0)
+        first.append(torch.where(seen, position, size).amin(1))
+        last.append(torch.where(seen, position, -1).amax(1))
+        sums.append((counts * position).sum(1))
+    return _Boxes(torch.stack(first, 1), torch.stack(last, 1), torch.stack(sums, 1), masks.sum((1, 2)))
 
 
 def _circles(masks: Tensor) -> Tensor:
+    """Ellipses about the masks' centroids, as wide and high as their boxes; drawn on the host, told of the boxes in one
+    copy."""
     boxes = _boxes(masks)
+    stats = torch.cat([boxes.first, boxes.last, boxes.sums, boxes.area[:, None]], 1).cpu().numpy()
     lines = np.zeros(masks.shape, np.uint8)
-    for i in np.flatnonzero(boxes.filled):
-        x0, y0, x1, y1 = boxes.corners[i].tolist()
-        centre = (round(float(boxes.centres[i, 0])), round(float(boxes.centres[i, 1])))
-        axes = (max(1, (x1 - x0 + 1) // 2), max(1, (y1 - y0 + 1) // 2))
-        cv2.ellipse(lines[i], centre, axes, 0, 0, 360, 1, 1)
+    for line, (x0, y0, x1, y1, x, y, area) in zip(lines, stats.tolist(), strict=True):
+        if area:
+            axes = (max(1, (x1 - x0 + 1) // 2), max(1, (y1 - y0 + 1) // 2))
+            cv2.ellipse(line, (round(x / area), round(y / area)), axes, 0, 0, 360, 1, 1)
     return torch.from_numpy(lines).to(masks.device).bool()
 
 
 def _rectangles(masks: Tensor) -> Tensor:
     boxes = _boxes(masks)
-    lines = torch.zeros_like(masks)
-    for i in np.flatnonzero(boxes.filled):
-        x0, y0, x1, y1 = boxes.corners[i].tolist()
-        lines[i, y0 : y1 + 1, x0 : x1 + 1] = True
-        lines[i, y0 + 1 : y1, x0 + 1 : x1] = False
-    return lines
+    height, width = masks.shape[1:]
+    within, inner = [], []
+    for axis, size in ((0, width), (1, height)):
+        position = torch.arange(size, device=masks.device)
+        first, last = boxes.first[:, axis, None], boxes.last[:, axis, None]
+        within.append((position >= first) & (position <= last))
+        inner.append((position > first) & (position < last))
+    (across, down), (inner_across, inner_down) = within, inner
+    return (down[:, :, None] & across[:, None]) & ~(inner_down[:, :, None] & inner_across[:, None])
 
 
 def _contours(masks: Tensor) -> Tensor:
