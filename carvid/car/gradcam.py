@@ -106,7 +106,8 @@ def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
     last, n = tower.blocks[-1], state.activations.shape[1]
     z = state.embedding
     tangent = texts - z[:, None] * (texts @ z[:, :, None])  # (B, K, d): through the normalisation
-    pooled = (tangent / state.length[:, None]).to(tower.projection) @ tower.projection / n
+    # The mean's 1 / n comes last, in float32: float16 has no room for values so small.
+    pooled = (tangent / state.length[:, None]).to(tower.projection) @ tower.projection
     gain = pooled * tower.post_norm.weight  # (B, K, D): the same at every patch token
     level = gain - gain.mean(-1, keepdim=True)
     # ln_post's backward at token i is inverse_i (level - standard_i * share_i): rank one in the text, so the
@@ -160,7 +161,7 @@ def _chunk(
     sum_keys = -at_cls.transpose(2, 3) @ q
     sums = torch.stack([sum_queries, sum_keys, sum_values])  # (3, B, h, K, dh)
     sums = sums.permute(1, 3, 0, 2, 4).reshape(batch, count, 3 * width)
-    return (sums @ last.query_key_value).float() / n
+    return (sums @ last.query_key_value).float() / n**2
 
 
 def live_weights(weights: Tensor, background: Tensor | None, scores: Tensor, competitors: Tensor) -> Tensor:

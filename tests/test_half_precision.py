@@ -1,4 +1,4 @@
-"""What `--dtype auto` computes in on a GPU keeps the masks: bfloat16 against float32, with the embedded model."""
+"""What `--dtype auto` computes in on a GPU keeps the masks of float32, with the embedded model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ LEAST_IOU = 0.99
 
 
 @pytest.mark.parametrize("cam", ["gradcam", "clip-es"])
-@pytest.mark.parametrize("seed", [3_000_001, 3_000_004, 3_000_005])
-def test_masks_in_bfloat16_are_those_in_float32(seed: int, cam: str) -> None:
+@pytest.mark.parametrize("seed", [3_000_001, 3_000_004])
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_masks_in_half_precision_are_those_in_float32(half: str, seed: int, cam: str) -> None:
     (scene,) = moving_clip(seed, 1)
     queries = [*(f"the {thing.colour} {thing.shape}" for thing in scene.things), "the black fish"]
     exact, rounded = (
         VideoSegmenter.from_pretrained(
             "shapes", queries=queries, preset="shapes", cam=cam, device="cpu", dtype=dtype
         ).step(scene.image)
-        for dtype in ("float32", "bfloat16")
+        for dtype in ("float32", half)
     )
     assert exact.present.any()
     assert rounded.present.tolist() == exact.present.tolist()
