@@ -103,8 +103,7 @@ def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
       sum_i dq_i = sum_j c_j k_j with c_j = v_j . (P^T dO)_j - (P^T r)_j, the column sums of dS,
       sum_j dk_j = -sum_i dS_i0 q_i, since each row of dS sums to zero.
     """
-    last, n = tower.blocks[-1], state.activations.shape[1]
-    z = state.embedding
+    last, z = tower.blocks[-1], state.embedding
     tangent = texts - z[:, None] * (texts @ z[:, :, None])  # (B, K, d): through the normalisation
     # The mean's 1 / n comes last, in float32: float16 has no room for values so small.
     pooled = (tangent / state.length[:, None]).to(tower.projection) @ tower.projection
