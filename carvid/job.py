@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from carvid.batch import gather
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame, FrameResult
-from carvid.interrupt import Interrupt, first_interrupt
+from carvid.interrupt import Abandoned, Interrupt, first_interrupt
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.sinks.manifest import RunManifest, identify_source, now, write_manifest
 from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
@@ -25,6 +25,8 @@ from carvid.write_behind import WriteBehind
 
 # Frames that may wait to be written: enough to bridge a slow one, few enough to hold in memory.
 WAITING = 2
+# After Ctrl-C a run is to end within 5 s, whatever its frames take; closing the files takes the rest.
+GRACE_SECONDS = 2.0
 STAGES = ("decode", "segment", "wait", "write")
 
 Writer = WriteBehind[tuple[Frame, FrameResult]]
@@ -105,7 +107,7 @@ class Summary:
     present_share: per query, the share of the frames it was present in; zeros without a frame.
     outputs: what was written, by kind: masks, results, manifest and, if any, overlay.
     damage: frames of the source that could not be decoded: first_frame, last_frame, reason.
-    interrupted: stopped by Ctrl-C, after a whole frame.
+    interrupted: stopped by Ctrl-C, after a whole frame that was written.
     complete: every frame the source could give was written.
     """
 
@@ -154,9 +156,9 @@ def run_job(
     """Segment every frame of a stream and write what `output` asks for into the folder `out`.
 
     run.json is there, saying incomplete, before the first frame, and is replaced at the end. The first Ctrl-C
-    lets the frames in work be finished and closes the files; a second one raises `KeyboardInterrupt` at once.
-    When anything is raised, the masks and lines of the frames before stay, the overlay is not left behind,
-    and run.json says what happened.
+    gives the frames in work GRACE_SECONDS to be finished and closes the files; a second one raises
+    `KeyboardInterrupt` at once. When anything is raised, the masks and lines of the frames before stay, the overlay
+    is not left behind, and run.json says what happened.
 
     Args:
         stream: read once, to its end. Closing it is the caller's.
@@ -194,7 +196,7 @@ def run_job(
     prepare_output(out, stream.info.path, overwrite=output.overwrite)
     write_manifest(out / MANIFEST, manifest)
     tally = _Tally(queries, dict(segmenter.seconds))
-    with first_interrupt() as interrupt:
+    with first_interrupt(GRACE_SECONDS) as interrupt:
         try:
             with ExitStack() as stack:
                 for sink in sinks:
@@ -303,18 +305,21 @@ def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, i
     """Take frames until the stream ends (True) or an interrupt is noted (False)."""
     frames = iter(stream)
     while not interrupt.requested:
-        with tally.clock("decode"):
-            some, error = gather(frames, segmenter.batch, lambda: interrupt.requested)
-        # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
-        if interrupt.requested:
+        try:
+            with tally.clock("decode"), interrupt.abandonable():
+                some, error = gather(frames, segmenter.batch, lambda: interrupt.requested)
+            # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
+            if interrupt.requested:
+                return False
+            results = segmenter.steps(some)
+            for frame in some:
+                with tally.clock("segment"), interrupt.abandonable():
+                    result = next(results)
+                with tally.clock("wait"):
+                    writer.put((frame, result))
+                del result
+        except Abandoned:
             return False
-        results = segmenter.steps(some)
-        for frame in some:
-            with tally.clock("segment"):
-                result = next(results)
-            with tally.clock("wait"):
-                writer.put((frame, result))
-            del result
         if error is not None:
             raise error
         if not some:

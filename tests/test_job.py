@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
-from carvid.interrupt import first_interrupt
+from carvid.interrupt import Abandoned, first_interrupt
 from carvid.job import WAITING, OutputOptions, run_job
 from carvid.sinks import read_label_png, read_results
 from carvid.sinks.manifest import read_manifest
@@ -367,7 +368,7 @@ RUN = """
 
     def slow(frame):
         print("frame", frame.index, flush=True)
-        for _ in range(int(sys.argv[2])):
+        for _ in range(int(sys.argv[2 + frame.index])):
             time.sleep(0.02)
 
     stream = ListStream([square_frame(i) for i in range(100)], Path(sys.argv[1]).parent / "clip.mp4")
@@ -376,11 +377,12 @@ RUN = """
 """
 
 
-def start_run(out, ticks):
+def start_run(out, *ticks):
+    """Each frame takes its number of ticks of 20 ms; those without one the last."""
     root = Path(__file__).resolve().parents[1]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(RUN), str(out), str(ticks)],
+        [sys.executable, "-c", textwrap.dedent(RUN), str(out), *map(str, [*ticks, *ticks[-1:] * 100])],
         env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -394,7 +396,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a pr
 @posix_only
 def test_the_first_interrupt_finishes_the_frame_and_closes_the_files(tmp_path):
     out = tmp_path / "out"
-    with start_run(out, ticks=20) as run:
+    with start_run(out, 20) as run:
         while run.stdout.readline() != "frame 1\n":
             pass
         run.send_signal(signal.SIGINT)
@@ -415,9 +417,51 @@ def test_the_first_interrupt_finishes_the_frame_and_closes_the_files(tmp_path):
 
 
 @posix_only
+def test_a_frame_that_takes_too_long_is_given_up_and_the_files_closed(tmp_path):
+    out = tmp_path / "out"
+    with start_run(out, 1, 100_000) as run:
+        while run.stdout.readline() != "frame 1\n":
+            pass
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = run.communicate(timeout=60)
+    assert (run.returncode, stdout, stderr) == (0, "interrupted 1\n", "")
+    assert len(read_video(out / "overlay.mp4")[0]) == 1
+    assert len(list(read_results(out / "results.jsonl"))) == 1
+    told = read_manifest(out / "run.json")
+    assert (told["complete"], told["interrupted"], told["frames"], told["error"]) == (False, True, 1, None)
+
+
+def interrupted_work(times=1):
+    """Goes on after the interrupts, in steps that let signals in."""
+    for _ in range(times):
+        signal.raise_signal(signal.SIGINT)
+    while True:
+        time.sleep(0.01)
+
+
+@posix_only
+def test_grace_ends_abandonable_work_and_no_other():
+    with first_interrupt(grace_seconds=0.05) as interrupt:
+        with pytest.raises(Abandoned), interrupt.abandonable():
+            interrupted_work()
+        with pytest.raises(Abandoned), interrupt.abandonable():
+            raise AssertionError("begun after the grace was over")
+    with first_interrupt(grace_seconds=0.05) as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(20):
+            time.sleep(0.01)
+    with (
+        first_interrupt(grace_seconds=60) as interrupt,
+        interrupt.abandonable(),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        interrupted_work(times=2)
+
+
+@posix_only
 def test_the_second_interrupt_stops_at_once_and_leaves_nothing_half_written(tmp_path):
     out = tmp_path / "out"
-    with start_run(out, ticks=100_000) as run:
+    with start_run(out, 100_000) as run:
         assert run.stdout.readline() == "frame 0\n"
         while run.poll() is None:
             # The second must not be merged with the first, so it is sent until the process has gone.
