@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
-from carvid.clip.text import TextEncoder
 from carvid.clip.torchscript import is_torchscript, read_torchscript
 from carvid.errors import WeightsError
 from tests.tiny_clip import make_tiny_clip
@@ -109,7 +108,7 @@ def assert_same(found, reference):
         one, two = (clip.model.vision_model(pixels).pooler_output for clip in (found, reference))
         one, two = found.model.visual_projection(one), reference.model.visual_projection(two)
     torch.testing.assert_close(one, two)
-    torch.testing.assert_close(TextEncoder(found).embed(TEXTS), TextEncoder(reference).embed(TEXTS))
+    torch.testing.assert_close(found.texts.embed(TEXTS), reference.texts.embed(TEXTS))
     assert found.logit_scale == reference.logit_scale
     assert found.preprocess == reference.preprocess
     assert found.context_length == reference.context_length

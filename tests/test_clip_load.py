@@ -13,7 +13,6 @@ from carvid.clip.load import load_clip, load_pair
 from carvid.clip.names import ClipSpec, resolve_pair, resolve_spec
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import ARCHITECTURES, random_state_dict
-from carvid.clip.text import TextEncoder
 from carvid.errors import WeightsError
 from tests.tiny_clip import make_tiny_clip
 
@@ -348,4 +347,4 @@ def test_a_random_architecture_needs_no_file(monkeypatch):
     assert f.logit_scale == pytest.approx(100.0, rel=1e-3)
     assert f.preprocess == PreprocessOptions()
     assert f.source == "random weights, vit-b16, seed 0"
-    assert TextEncoder(f).embed(["the red car"]).shape == (1, 16)
+    assert f.texts.embed(["the red car"]).shape == (1, 16)

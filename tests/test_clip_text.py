@@ -6,7 +6,6 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
-from carvid.clip.text import TextEncoder
 from carvid.errors import UsageError
 from carvid.wording import fill
 from tests.tiny_clip import make_tiny_clip
@@ -53,7 +52,7 @@ TEXTS = [
 
 
 def test_embeddings_are_the_models_text_features(loaded, theirs):
-    embeddings = TextEncoder(loaded).embed(TEXTS, truncate=True)
+    embeddings = loaded.texts.embed(TEXTS, truncate=True)
     assert embeddings.shape == (len(TEXTS), 24)
     assert embeddings.dtype == torch.float32
     for text, row in zip(TEXTS, embeddings, strict=True):
@@ -70,13 +69,13 @@ def test_tokens_are_those_of_transformers(loaded, theirs, text):
     ids = theirs[1](text, truncation=True, max_length=12).input_ids
     if len(ids) == 2:  # nothing but characters that normalisation drops
         with pytest.raises(UsageError):
-            TextEncoder(loaded).token_ids(text, truncate=True)
+            loaded.texts.token_ids(text, truncate=True)
     else:
-        assert TextEncoder(loaded).token_ids(text, truncate=True) == tuple(ids)
+        assert loaded.texts.token_ids(text, truncate=True) == tuple(ids)
 
 
 def test_a_special_token_in_a_query_is_plain_text(loaded):
-    encoder = TextEncoder(loaded)
+    encoder = loaded.texts
     ids = encoder.token_ids("<|endoftext|>", truncate=True)
     assert loaded.tokenizer.eos_id not in ids[1:-1]
     assert loaded.tokenizer.bos_id not in encoder.token_ids("<|startoftext|>", truncate=True)[1:]
@@ -91,7 +90,7 @@ def test_each_text_is_embedded_once(loaded, monkeypatch):
         return original(input_ids=input_ids)
 
     monkeypatch.setattr(loaded.model, "get_text_features", counting)
-    encoder = TextEncoder(loaded)
+    encoder = loaded.texts
     first = encoder.embed(["a car", "a tree", "a car"])
     assert encoded == [2]
     assert torch.equal(first[0], first[2])
@@ -103,20 +102,20 @@ def test_each_text_is_embedded_once(loaded, monkeypatch):
 
 def test_many_texts_go_in_batches(loaded):
     texts = [f"car {number}" for number in range(150)]
-    together = TextEncoder(loaded).embed(texts)
+    together = loaded.texts.embed(texts)
     assert together.shape == (150, 24)
     for index in (0, 63, 64, 149):
-        alone = TextEncoder(loaded).embed([texts[index]])
+        alone = loaded.texts.embed([texts[index]])
         torch.testing.assert_close(together[index], alone[0], atol=1e-5, rtol=1e-4)
 
 
 def test_no_texts(loaded):
-    assert TextEncoder(loaded).embed([]).shape == (0, 24)
+    assert loaded.texts.embed([]).shape == (0, 24)
 
 
 def test_embeddings_can_be_used_where_gradients_are_wanted(loaded):
     with torch.inference_mode():
-        embeddings = TextEncoder(loaded).embed(["a car"])
+        embeddings = loaded.texts.embed(["a car"])
     weight = torch.ones(24, requires_grad=True)
     (embeddings @ weight).sum().backward()
     assert torch.equal(weight.grad, embeddings[0])
@@ -125,7 +124,7 @@ def test_embeddings_can_be_used_where_gradients_are_wanted(loaded):
 @pytest.mark.parametrize("text", ["", " ", "\n\t  ", "\u00a0"])
 def test_a_blank_text_is_refused(loaded, text):
     with pytest.raises(UsageError, match=r"is empty: expected words"):
-        TextEncoder(loaded).embed(["a car", text])
+        loaded.texts.embed(["a car", text])
 
 
 LONG = "a car a tree a house a dog a star a fish a bike a man"
@@ -134,7 +133,7 @@ LONG = "a car a tree a house a dog a star a fish a bike a man"
 def test_a_text_that_is_too_long_shows_where_it_is_cut(loaded):
     # 12 tokens of context leave 10 for the words; every word of LONG is one token
     with pytest.raises(UsageError) as caught:
-        TextEncoder(loaded).embed([LONG])
+        loaded.texts.embed([LONG])
     message = str(caught.value)
     assert "a text of 18 tokens (start and end included) is longer than the 12 of" in message
     assert "it would be cut here: a car a tree a house a dog a star | a fish a bike a man. " in message
@@ -142,7 +141,7 @@ def test_a_text_that_is_too_long_shows_where_it_is_cut(loaded):
 
 
 def test_truncate_keeps_what_is_left_of_the_cut(loaded):
-    encoder = TextEncoder(loaded)
+    encoder = loaded.texts
     assert torch.equal(
         encoder.embed([LONG], truncate=True), encoder.embed(["a car a tree a house a dog a star"])
     )
@@ -151,19 +150,19 @@ def test_truncate_keeps_what_is_left_of_the_cut(loaded):
 
 
 def test_the_longest_text_that_fits(loaded):
-    assert len(TextEncoder(loaded).token_ids("a car a tree a house a dog a star")) == 12
+    assert len(loaded.texts.token_ids("a car a tree a house a dog a star")) == 12
 
 
 def test_the_cut_of_a_very_long_text_is_readable(loaded):
     with pytest.raises(UsageError) as caught:
-        TextEncoder(loaded).embed(["the car " * 5000])
+        loaded.texts.embed(["the car " * 5000])
     assert len(str(caught.value)) < 500
 
 
 def test_clips_own_context_is_77(tmp_path):
     loaded = load(make_tiny_clip(tmp_path, text_layers=1, layers=1))
     assert loaded.context_length == 77
-    encoder = TextEncoder(loaded)
+    encoder = loaded.texts
     assert len(encoder.token_ids(" ".join(["car"] * 75))) == 77
     with pytest.raises(UsageError, match="a text of 78 tokens"):
         encoder.token_ids(" ".join(["car"] * 76))
@@ -177,7 +176,7 @@ def test_characters_outside_the_vocabulary_are_refused(tmp_path):
     dropped = {token: number for token, number in vocabulary.items() if not token.startswith("!")}
     (tmp_path / "vocab.json").write_text(json.dumps(dropped))
     with pytest.raises(UsageError, match=r"holds characters that the vocabulary of .* does not know"):
-        TextEncoder(load(tmp_path)).embed(["car !"])
+        load(tmp_path).texts.embed(["car !"])
 
 
 def test_an_old_configuration_pools_at_the_highest_id(tmp_path, folder, theirs):
@@ -189,14 +188,14 @@ def test_an_old_configuration_pools_at_the_highest_id(tmp_path, folder, theirs):
     config = json.loads((tmp_path / "old" / "config.json").read_text())
     config["text_config"] |= {"eos_token_id": 2, "bos_token_id": 0}
     (tmp_path / "old" / "config.json").write_text(json.dumps(config))
-    embeddings = TextEncoder(load(tmp_path / "old")).embed(["the red car", "a tree in front of a house"])
+    embeddings = load(tmp_path / "old").texts.embed(["the red car", "a tree in front of a house"])
     torch.testing.assert_close(embeddings[0], expected(theirs, "the red car"), atol=1e-5, rtol=1e-4)
 
 
 def test_low_precision_still_gives_float32(folder):
     spec = resolve_spec(folder, "proposer")
     loaded = load_clip(spec, role="proposer", device=CPU, dtype=torch.bfloat16)
-    embeddings = TextEncoder(loaded).embed(["the red car"])
+    embeddings = loaded.texts.embed(["the red car"])
     assert embeddings.dtype == torch.float32
     torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(1))
 

@@ -61,7 +61,7 @@ class LoadedClip:
     @cached_property
     def texts(self) -> TextEncoder:
         """The text encoder, which embeds each text once."""
-        return TextEncoder(self)
+        return TextEncoder(self.name, self.model, self.tokenizer, self.context_length)
 
 
 def load_clip(

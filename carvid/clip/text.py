@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from transformers import CLIPModel
 
+from carvid.clip.tokenizer import TextTokenizer
 from carvid.errors import UsageError
-
-if TYPE_CHECKING:
-    from carvid.clip.load import LoadedClip
 
 _BATCH = 64
 _SHOWN_CHARACTERS = 60
 
 
 class TextEncoder:
-    """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and kept."""
+    """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and kept.
 
-    def __init__(self, loaded: LoadedClip) -> None:
-        self._loaded = loaded
+    name: the CLIP's, for messages. context_length: tokens a text may have, start and end included.
+    """
+
+    def __init__(self, name: str, model: CLIPModel, tokenizer: TextTokenizer, context_length: int) -> None:
+        self._name, self._model, self._tokenizer = name, model, tokenizer
+        self._context_length = context_length
         self._kept: dict[tuple[int, ...], Tensor] = {}
 
     @torch.inference_mode(False)
@@ -42,43 +44,39 @@ class TextEncoder:
             batch = new[start : start + _BATCH]
             self._kept.update(zip(batch, self._encode(batch).unbind(), strict=True))
         if not rows:
-            width = self._loaded.model.config.projection_dim
-            return torch.zeros(0, width, device=self._loaded.device)
+            width = self._model.config.projection_dim
+            return torch.zeros(0, width, device=self._model.device)
         return torch.stack([self._kept[ids] for ids in rows])
 
     def token_ids(self, text: str, *, truncate: bool = False) -> tuple[int, ...]:
         """The ids of `text` with start and end token, at most `context_length` of them. Raises as `embed`."""
         if not text.strip():
             raise UsageError(f"the text {text!r} is empty: expected words")
-        tokenizer = self._loaded.tokenizer
+        tokenizer = self._tokenizer
         tokens = tokenizer.encode(text)
         if not tokens.ids or tokenizer.eos_id in tokens.ids:
             # An unknown character becomes the end token in CLIP's vocabulary, which would end the text there.
             raise UsageError(
                 f"the text {text!r} holds characters that the vocabulary of {self._name} does not know"
             )
-        room = self._loaded.context_length - 2
+        room = self._context_length - 2
         if len(tokens.ids) > room and not truncate:
             cut = tokens.ends[room - 1] if room > 0 else 0
             raise UsageError(
                 f"a text of {len(tokens.ids) + 2} tokens (start and end included) is longer than the "
-                f"{self._loaded.context_length} of {self._name}; it would be cut here: "
+                f"{self._context_length} of {self._name}; it would be cut here: "
                 f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what is left of the bar"
             )
         return (tokenizer.bos_id, *tokens.ids[:room], tokenizer.eos_id)
 
-    @property
-    def _name(self) -> str:
-        return self._loaded.name
-
     def _encode(self, batch: Sequence[tuple[int, ...]]) -> Tensor:
         # What follows the end token does not matter: attention is causal and the text is pooled at its first
         # end token, or at its highest id. So the padding is any id that is neither.
-        padding = 0 if self._loaded.tokenizer.eos_id != 0 else 1
+        padding = 0 if self._tokenizer.eos_id != 0 else 1
         ids = torch.full((len(batch), max(map(len, batch))), padding, dtype=torch.long)
         for row, tokens in zip(ids, batch, strict=True):
             row[: len(tokens)] = torch.tensor(tokens)
-        features = self._loaded.model.get_text_features(input_ids=ids.to(self._loaded.device))
+        features = self._model.get_text_features(input_ids=ids.to(self._model.device))
         if not isinstance(features, Tensor):
             # transformers 5 returns the text model's output, its pooler_output projected
             features = features.pooler_output
