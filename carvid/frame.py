@@ -92,6 +92,18 @@ class FrameResult:
 
     @cached_property
     def proposals(self) -> NDArray[np.float32]:
-        """(N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries. Few ask for them, so they are
-        copied from the device only then."""
-        return self.read_proposals()
+        """(N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries.
+
+        Few ask for them, so they are copied from the device only then; until they are, they stay there.
+        """
+        values = self.read_proposals()
+        object.__setattr__(self, "read_proposals", _read_before)
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the proposals read: what reads them belongs to this process."""
+        return {"proposals": self.proposals, **self.__dict__, "read_proposals": _read_before}
+
+
+def _read_before() -> NDArray[np.float32]:
+    raise AssertionError("proposals are kept once they are read")

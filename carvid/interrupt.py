@@ -5,9 +5,13 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+# How often the clock looks: soon enough beside a grace of seconds, seldom enough to cost nothing.
+_TICK_SECONDS = 0.05
 
 
 class Abandoned(BaseException):
@@ -24,11 +28,11 @@ class Interrupt:
 
     @contextmanager
     def abandonable(self) -> Iterator[None]:
-        """Work that raises `Abandoned`, wherever it is, once the grace is over."""
-        if self._grace_is_over:
-            raise Abandoned
+        """Work that raises `Abandoned` between two of its calls into C once the grace is over."""
         self._abandonable = True
         try:
+            if self._grace_is_over:
+                raise Abandoned
             yield
         finally:
             self._abandonable = False
@@ -37,6 +41,36 @@ class Interrupt:
         self._grace_is_over = True
         if self._abandonable:
             raise Abandoned
+
+
+class _Grace:
+    """A clock that, once started, sends SIGINT when the time is over.
+
+    Its thread is there from the beginning: a signal handler that started one, or touched a lock, could be
+    interrupted in the midst of it by the next signal.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.rung = False
+        self._seconds = seconds
+        self._started_at: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="carvid-grace", daemon=True)
+        self._thread.start()
+
+    def start(self) -> None:
+        self._started_at = time.monotonic()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_TICK_SECONDS):
+            if self._started_at is not None and time.monotonic() - self._started_at >= self._seconds:
+                self.rung = True
+                _thread.interrupt_main()
+                return
 
 
 @contextmanager
@@ -53,37 +87,36 @@ def first_interrupt(grace_seconds: float | None = None) -> Iterator[Interrupt]:
     if not in_main_thread or previous in (None, signal.SIG_IGN):
         yield interrupt
         return
-    grace: threading.Timer | None = None
-    rung = threading.Event()  # by the timer, whose SIGINT is not the user's
-
-    def ring() -> None:
-        rung.set()
-        _thread.interrupt_main()
+    grace = None if grace_seconds is None else _Grace(grace_seconds)
 
     def handle(number: int, stack_frame: FrameType | None) -> None:
-        nonlocal grace
-        if rung.is_set():
-            rung.clear()
+        if grace is not None and grace.rung:
+            grace.rung = False
             interrupt.end_grace()
-        elif interrupt.requested:
-            if callable(previous):
-                previous(number, stack_frame)
-            else:
-                signal.signal(signal.SIGINT, previous)
-                signal.raise_signal(signal.SIGINT)
-        else:
+        elif not interrupt.requested:
             interrupt.requested = True
-            if grace_seconds is not None:
-                grace = threading.Timer(grace_seconds, ring)
-                grace.daemon = True
+            if grace is not None:
                 grace.start()
+        elif callable(previous):
+            previous(number, stack_frame)
+        else:
+            signal.signal(signal.SIGINT, previous)
+            signal.raise_signal(signal.SIGINT)
 
     signal.signal(signal.SIGINT, handle)
     try:
         yield interrupt
     finally:
-        if grace is not None:
-            # Joined, so that what it rings still reaches `handle`: setting a handler first runs what is pending.
-            grace.cancel()
-            grace.join()
-        signal.signal(signal.SIGINT, previous)
+        interrupt.requested = True  # from here a SIGINT is for the handler before
+        raised: BaseException | None = None
+        # Whatever a SIGINT raises in here, nothing of this is left behind.
+        while signal.getsignal(signal.SIGINT) is handle:
+            try:
+                if grace is not None:
+                    grace.end()
+                # Runs what is pending first, so that no ring reaches another handler.
+                signal.signal(signal.SIGINT, previous)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                raised = error
+        if raised is not None:
+            raise raised

@@ -25,7 +25,7 @@ from carvid.write_behind import WriteBehind
 
 # Frames that may wait to be written: enough to bridge a slow one, few enough to hold in memory.
 WAITING = 2
-# After Ctrl-C a run is to end within 5 s, whatever its frames take; closing the files takes the rest.
+# After Ctrl-C a run is to end within 5 s: the rest is for the operation of torch in work and for closing the files.
 GRACE_SECONDS = 2.0
 STAGES = ("decode", "segment", "wait", "write")
 

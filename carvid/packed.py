@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -73,8 +75,14 @@ def to_host(masks: Tensor) -> Tensor:
     """(M, H, W) bool masks in the host's memory; from a device they travel as bits."""
     if masks.device.type == "cpu":
         return masks
-    packed = PackedMasks.pack(masks)
-    return PackedMasks(packed.bits.cpu(), packed.size).unpack()
+    bits = PackedMasks.pack(masks).bits.cpu().numpy()
+    return torch.from_numpy(unpack_bits(bits, (masks.shape[1], masks.shape[2])))
+
+
+def unpack_bits(bits: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """`PackedMasks.unpack` in the host's memory, where NumPy is the faster."""
+    pixels = np.unpackbits(bits, axis=1, count=size[0] * size[1])
+    return pixels.view(np.bool_).reshape(len(bits), *size)
 
 
 def intersections(a: PackedMasks, b: PackedMasks) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carvid.car.affinity import boxes_on_host
 from carvid.car.components import component_boxes, components
 
 
@@ -28,18 +29,11 @@ def spiral(side: int) -> np.ndarray:
     return path
 
 
-def boxes_of(maps: np.ndarray) -> np.ndarray:
-    boxes = np.zeros(maps.shape, bool)
-    for one, out in zip(maps.astype(np.uint8), boxes, strict=True):
-        _, _, stats, _ = cv2.connectedComponentsWithStats(one, connectivity=8)
-        for x, y, width, height, _ in stats[1:]:
-            out[y : y + height, x : x + width] = True
-    return boxes
-
-
 def test_boxes_of_parts_that_touch_by_a_corner_and_parts_that_do_not() -> None:
     maps = grid("x....x", ".x....", "......", "...xx.")
-    assert torch.equal(component_boxes(maps), grid("xx...x", "xx....", "......", "...xx."))
+    expected = grid("xx...x", "xx....", "......", "...xx.")
+    assert torch.equal(component_boxes(maps), expected)
+    assert torch.equal(boxes_on_host(maps), expected)
 
 
 def test_a_box_may_cover_another_part() -> None:
@@ -63,7 +57,7 @@ def test_components_and_boxes_are_opencvs(
     seed: int, count: int, rows: int, columns: int, filled: float
 ) -> None:
     maps = np.random.default_rng(seed).random((count, rows, columns)) < filled
-    np.testing.assert_array_equal(component_boxes(torch.from_numpy(maps)).numpy(), boxes_of(maps))
+    assert torch.equal(component_boxes(torch.from_numpy(maps)), boxes_on_host(torch.from_numpy(maps)))
     found = components(torch.from_numpy(maps)).numpy().reshape(maps.shape)
     for one, ours in zip(maps, found, strict=True):
         parts, theirs = cv2.connectedComponents(one.astype(np.uint8), connectivity=8)

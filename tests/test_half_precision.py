@@ -25,6 +25,6 @@ def test_masks_in_half_precision_are_those_in_float32(half: str, seed: int, cam:
     )
     assert exact.present.any()
     assert rounded.present.tolist() == exact.present.tolist()
-    assert np.abs(rounded.scores - exact.scores).max() < 0.02
+    assert np.abs(rounded.scores - exact.scores).max() < 0.05
     for ours, theirs in zip(rounded.masks[exact.present], exact.masks[exact.present], strict=True):
         assert np.count_nonzero(ours & theirs) >= LEAST_IOU * np.count_nonzero(ours | theirs)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carvid import interrupt as interrupt_module
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
 from carvid.interrupt import Abandoned, first_interrupt
@@ -456,6 +457,24 @@ def test_grace_ends_abandonable_work_and_no_other():
         pytest.raises(KeyboardInterrupt),
     ):
         interrupted_work(times=2)
+
+
+@posix_only
+def test_an_interrupt_while_the_handler_is_put_back_leaves_nothing_behind(monkeypatch):
+    end, presses = interrupt_module._Grace.end, [signal.SIGINT, signal.SIGINT]
+
+    def pressed_meanwhile(grace):
+        if presses:
+            signal.raise_signal(presses.pop())
+        end(grace)
+
+    monkeypatch.setattr(interrupt_module._Grace, "end", pressed_meanwhile)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), first_interrupt(grace_seconds=60):
+        pass
+    assert not presses
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "carvid-grace" not in {thread.name for thread in threading.enumerate()}
 
 
 @posix_only

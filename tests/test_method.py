@@ -212,7 +212,7 @@ def test_one_look_serves_several_query_sets(folders: dict[str, Path]) -> None:
 def test_affinity_equals_the_explicit_matrix() -> None:
     attention = torch.rand(30, 30, generator=torch.Generator().manual_seed(0)) ** 4 + 1e-3
     maps = torch.rand(5, 30, generator=torch.Generator().manual_seed(1))
-    close(Affinity(attention).spread(maps), maps @ affinity_matrix(attention).T, 1e-5)
+    close(Affinity(attention[None]).spread(maps[None])[0], maps @ affinity_matrix(attention).T, 1e-5)
 
 
 def test_boxes_cover_every_contour_of_the_cut_map() -> None:
@@ -224,7 +224,8 @@ def test_boxes_cover_every_contour_of_the_cut_map() -> None:
 
 def test_a_map_of_zeros_stays_zero_through_the_affinity() -> None:
     attention = torch.rand(6, 6) + 0.1
-    assert torch.equal(refine_cams(torch.zeros(1, 2, 3), Affinity(attention), 0.5), torch.zeros(1, 2, 3))
+    zeros = torch.zeros(1, 1, 2, 3)
+    assert torch.equal(refine_cams(zeros, Affinity(attention[None]), 0.5), zeros)
 
 
 def test_min_max_spans_zero_to_one_and_a_constant_map_is_zero() -> None:

@@ -6,6 +6,7 @@ value (item, tolist, nonzero, a copy to the host, an if on a tensor) raises, and
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -20,7 +21,7 @@ from carvid.car.clip_rnn import ClipRnn
 from carvid.car.proposals import ProposalTexts
 from carvid.car.recurrence import Asked
 from carvid.clip.load import LoadedClip
-from carvid.packed import PackedMasks, to_host
+from carvid.packed import PackedMasks, to_host, unpack_bits
 from carvid.sam.matching import label_map
 from carvid.segmenter import VideoSegmenter
 from carvid.stopwatch import Stopwatch
@@ -56,6 +57,7 @@ def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mod
     images, watch, live = torch.empty(2, 60, 90, 3, dtype=torch.uint8, device=META), Stopwatch(), (0, 2)
     proposers = rnn.proposer.on(rnn.see(images, watch), (60, 90))
     for image, proposer in zip(images, proposers, strict=True):
+        assert proposer.propose((0, 1, 2)).device == META
         proposals = proposer.propose(live)
         classifier = FrameClassifier(image, rnn.g_texts, 0.5, prompts)
         queries, drawn = classifier.draw(Asked(live, proposals))
@@ -73,6 +75,16 @@ def test_the_stand_in_tells(asks: Callable[[torch.Tensor], object]) -> None:
         asks(torch.empty(1, device=META))
 
 
-def test_masks_on_the_host_are_given_as_they_are() -> None:
-    masks = torch.from_numpy(np.eye(3, dtype=bool)[None])
+def test_masks_travel_as_bits() -> None:
+    masks = torch.from_numpy(np.random.default_rng(0).random((4, 5, 7)) < 0.5)
     assert to_host(masks) is masks
+    unpacked = unpack_bits(PackedMasks.pack(masks).bits.numpy(), (5, 7))
+    assert np.array_equal(unpacked, masks.numpy())
+
+
+def test_a_result_travels_with_its_proposals(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
+    result = segmenter(tmp_path).step(image)
+    sent = pickle.loads(pickle.dumps(result))
+    assert np.array_equal(sent.proposals, result.proposals)
+    assert np.array_equal(sent.masks, result.masks)

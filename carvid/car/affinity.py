@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
+
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,26 +24,33 @@ def min_max(maps: Tensor) -> Tensor:
 
 
 class Affinity:
-    """A = (D + D^T) / 2 of one frame, D the attention W (n, n) after Sinkhorn's normalisation.
+    """A = (D + D^T) / 2 of each of B frames, D the attention W (n, n) after Sinkhorn's normalisation.
 
     Sinkhorn only scales rows and columns, D = diag(left) W diag(right); so neither D nor A is ever formed,
     and A x costs two thin products with W.
     """
 
     def __init__(self, attention: Tensor) -> None:
-        """attention: W (n, n) float32, positive."""
+        """attention: W (B, n, n) float32, positive."""
         self._attention = attention
-        left = attention.new_ones(len(attention))
+        left = attention.new_ones(attention.shape[:2])
         for _ in range(SINKHORN_STEPS):
-            right = 1 / (left @ attention)
-            left = 1 / (attention @ right)
+            right = 1 / (left[:, None] @ attention)[:, 0]
+            left = 1 / (attention @ right[:, :, None])[:, :, 0]
         self._left, self._right = left, right
 
+    def only(self, frames: slice) -> Affinity:
+        """These of the frames alone."""
+        part = copy(self)
+        part._attention = self._attention[frames]
+        part._left, part._right = self._left[frames], self._right[frames]
+        return part
+
     def spread(self, maps: Tensor) -> Tensor:
-        """A A x for each map: (K, n) -> (K, n)."""
-        w, left, right = self._attention, self._left, self._right
+        """A A x for each map: (B, K, n) -> (B, K, n)."""
+        w, left, right = self._attention, self._left[:, None], self._right[:, None]
         for _ in range(APPLICATIONS):
-            forward = ((maps * right) @ w.T) * left
+            forward = ((maps * right) @ w.transpose(1, 2)) * left
             backward = ((maps * left) @ w) * right
             maps = (forward + backward) / 2
         return maps
@@ -48,12 +59,26 @@ class Affinity:
 def box_mask(cams: Tensor, lam: float) -> Tensor:
     """B: the bounding boxes of all contours of each CAM cut at lam * its maximum.
 
-    cams: (K, rows, columns) in [0, 1]. Returns (K, rows, columns) bool; nothing where the CAM is all zero.
+    cams: (..., rows, columns) in [0, 1]. Returns the same shape, bool; nothing where the CAM is all zero.
     """
-    return component_boxes(cams > lam * cams.amax((1, 2), keepdim=True))
+    cut = cams > lam * cams.amax((-2, -1), keepdim=True)
+    maps = cut.flatten(0, -3)
+    # In the host's memory OpenCV is faster, and of the devices only CUDA can do what `component_boxes` asks.
+    boxes = boxes_on_host(maps) if cams.device.type in ("cpu", "mps") else component_boxes(maps)
+    return boxes.view_as(cut)
+
+
+def boxes_on_host(maps: Tensor) -> Tensor:
+    """`component_boxes` by OpenCV."""
+    boxes = np.zeros(maps.shape, bool)
+    for one, out in zip(maps.to(torch.uint8).cpu().numpy(), boxes, strict=True):
+        count, _, stats, _ = cv2.connectedComponentsWithStats(one, connectivity=8)
+        for x, y, width, height, _ in stats[1:count]:
+            out[y : y + height, x : x + width] = True
+    return torch.from_numpy(boxes).to(maps.device)
 
 
 def refine_cams(cams: Tensor, affinity: Affinity, lam: float) -> Tensor:
-    """Refined maps of K CAMs: min-max of (A A)(B * cam). (K, rows, columns) -> the same, in [0, 1]."""
+    """Refined maps of K CAMs a frame: min-max of (A A)(B * cam). (B, K, rows, columns) -> the same, in [0, 1]."""
     boxed = cams * box_mask(cams, lam)
-    return min_max(affinity.spread(boxed.flatten(1))).view_as(cams)
+    return min_max(affinity.spread(boxed.flatten(2))).view_as(cams)

@@ -9,8 +9,7 @@ normalised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,14 +46,6 @@ class LastBlock:
     mid_standard: Tensor  # the same of ln_2
     mid_inverse: Tensor
     hidden: Tensor  # input of the activation (B, n, 4D)
-
-    def frame(self, i: int) -> LastBlock:
-        """The i-th frame alone (B = 1)."""
-        whole = {field.name: getattr(self, field.name) for field in fields(self)}
-        one: dict[str, Any] = {
-            name: None if values is None else values[i : i + 1] for name, values in whole.items()
-        }
-        return LastBlock(**one)
 
 
 def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, blocks: int) -> LastBlock:
@@ -166,14 +157,14 @@ def _chunk(
 def live_weights(weights: Tensor, background: Tensor | None, scores: Tensor, competitors: Tensor) -> Tensor:
     """Combine per-text products into the CAM weights of each live query.
 
-    weights: (K, D), J^T t_k of the K live queries. background: (D,) J^T t_B, or None without background texts.
-    scores: (K, K + 1) softmax of each live query's own contest: column j the share of query j (0 where it
+    weights: (B, K, D), J^T t_k of the K live queries. background: (B, D) J^T t_B, or None without background texts.
+    scores: (B, K, K + 1) softmax of each live query's own contest: column j the share of query j (0 where it
     does not compete), the last column the share of all background texts together.
-    competitors: (K,) bool, whether anything competes with the query at all. Where nothing does, the softmax
+    competitors: (B, K) bool, whether anything competes with the query at all. Where nothing does, the softmax
     is constant and its gradient zero, so the similarity itself is differentiated instead.
-    Returns (K, D): J^T (t_k - sum_j s_kj t_j).
+    Returns (B, K, D): J^T (t_k - sum_j s_kj t_j).
     """
-    mean = scores[:, :-1] @ weights
+    mean = scores[..., :-1] @ weights
     if background is not None:
-        mean = mean + scores[:, -1:] * background
-    return torch.where(competitors[:, None], weights - mean, weights)
+        mean = mean + scores[..., -1:] * background[:, None]
+    return torch.where(competitors[..., None], weights - mean, weights)

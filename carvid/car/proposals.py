@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,8 +45,11 @@ class ProposalOptions:
     lam: float
 
 
-class FrameProposer:
-    """f on one frame: built from the frame's features, asked for the proposals of any live set."""
+class BatchProposer:
+    """f on B frames: built from their features, asked for the proposals of live sets.
+
+    The proposals of the whole query set, with which every frame begins, are made for all frames together.
+    """
 
     def __init__(
         self,
@@ -56,58 +60,76 @@ class FrameProposer:
         grid: tuple[int, int],
         size: tuple[int, int],
     ) -> None:
-        """state: features of this frame alone (B = 1). weights: (N or N + 1, D), J^T t of the queries and,
-        where there are background texts, of their mean t_B. grid: (rows, columns) of patches; size: (H, W).
+        """weights: (B, N or N + 1, D), J^T t of the queries and, where there are background texts, of their mean
+        t_B. grid: (rows, columns) of patches; size: (H, W).
         """
-        count = len(texts.queries)
-        self._activations = state.activations[0].float()
-        self._weights = weights[:count]
-        self._background = weights[count] if len(texts.background) else None
-        z = state.embedding[0]
-        self._logits = texts.logit_scale * (texts.queries @ z)  # (N,)
-        logits = texts.logit_scale * (texts.background @ z)
-        self._background_logit = logits.logsumexp(0)  # -inf without background texts
-        self._options, self._grid, self._size = options, grid, size
-        self._affinity = Affinity(state.attention[0]) if state.attention is not None else None
-        self._refer_proposals: Tensor | None = None
+        self.count = len(texts.queries)
+        self.refer = options.refer
+        self._activations = state.activations.float()
+        self._weights = weights[:, : self.count]
+        self._background = weights[:, self.count] if len(texts.background) else None
+        z = state.embedding
+        self._logits = texts.logit_scale * (z @ texts.queries.T)  # (B, N)
+        # -inf without background texts
+        self._background_logit = (texts.logit_scale * (z @ texts.background.T)).logsumexp(1)
+        self._lam, self._grid, self._size = options.lam, grid, size
+        self._affinity = Affinity(state.attention) if state.attention is not None else None
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """Masks (B, N, H, W) float32 in [0, 1] of all queries."""
+        return self._masks(slice(None), None)
+
+    def of(self, frame: int, live: Sequence[int]) -> Tensor:
+        """Masks (len(live), H, W) of one frame's live queries."""
+        return self._masks(slice(frame, frame + 1), list(live))[0]
+
+    def _masks(self, frames: slice, live: list[int] | None) -> Tensor:
+        cams = self._cams(frames, live, with_background=True)
+        if self._background is not None:
+            # Made whether or not a CAM is all zero: cheaper than to ask a device.
+            alone = self._cams(frames, live, with_background=False)
+            cams = torch.where(cams.amax(-1, keepdim=True) == 0, alone, cams)
+        maps = min_max(cams).view(*cams.shape[:2], *self._grid)
+        if self._affinity is not None:
+            maps = refine_cams(maps, self._affinity.only(frames), self._lam)
+        return F.interpolate(maps, self._size, mode="bilinear", align_corners=False).clamp(0, 1)
+
+    def _cams(self, frames: slice, live: list[int] | None, *, with_background: bool) -> Tensor:
+        """ReLU(sum_c w_c A_c) of the live queries, None for all: (B, K, n)."""
+        logits, weights = self._logits[frames], self._weights[frames]
+        if live is not None:
+            logits, weights = logits[:, live], weights[:, live]
+        batch, count = logits.shape
+        meet = torch.eye(count, dtype=torch.bool, device=logits.device)
+        if not self.refer:
+            meet = torch.ones_like(meet)
+        contest = torch.full((batch, count, count + 1), -torch.inf, device=logits.device)
+        contest[..., :-1] = torch.where(meet, logits[:, None], -torch.inf)
+        background = None
+        if self._background is not None and with_background:
+            background = self._background[frames]
+            contest[..., -1] = self._background_logit[frames, None]
+        competitors = (contest > -torch.inf).sum(-1) > 1
+        combined = live_weights(weights, background, contest.softmax(-1), competitors)
+        return (combined @ self._activations[frames].transpose(1, 2)).relu()
+
+
+@dataclass(frozen=True)
+class FrameProposer:
+    """f on one frame of a batch."""
+
+    batch: BatchProposer
+    frame: int
 
     def propose(self, live: Sequence[int]) -> Tensor:
         """Masks y_t (len(live), H, W) float32 in [0, 1] of the live queries."""
-        if not self._options.refer:
-            return self._masks(torch.tensor(live))
-        # In refer mode a query's proposal does not depend on the others: made once.
-        if self._refer_proposals is None:
-            self._refer_proposals = self._masks(torch.arange(len(self._logits)))
-        return self._refer_proposals[torch.tensor(live)]
-
-    def _masks(self, live: Tensor) -> Tensor:
-        cams = self._cams(live, with_background=True)
-        if self._background is not None:
-            # Made whether or not a CAM is all zero: cheaper than to ask a device.
-            alone = self._cams(live, with_background=False)
-            cams = torch.where(cams.amax(1, keepdim=True) == 0, alone, cams)
-        maps = min_max(cams).view(len(live), *self._grid)
-        if self._affinity is not None:
-            maps = refine_cams(maps, self._affinity, self._options.lam)
-        size = self._size
-        return F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0].clamp(0, 1)
-
-    def _cams(self, live: Tensor, *, with_background: bool) -> Tensor:
-        """ReLU(sum_c w_c A_c) of the live queries: (K, n)."""
-        live = live.to(self._logits.device)
-        logits = self._logits[live]
-        count = len(live)
-        meet = torch.eye(count, dtype=torch.bool, device=logits.device)
-        if not self._options.refer:
-            meet = torch.ones_like(meet)
-        contest = torch.full((count, count + 1), -torch.inf, device=logits.device)
-        contest[:, :-1] = torch.where(meet, logits, -torch.inf)
-        background = self._background if with_background else None
-        if background is not None:
-            contest[:, -1] = self._background_logit
-        competitors = (contest > -torch.inf).sum(1) > 1
-        weights = live_weights(self._weights[live], background, contest.softmax(1), competitors)
-        return (weights @ self._activations.T).relu()
+        if len(live) == self.batch.count:
+            return self.batch.whole[self.frame]
+        if self.batch.refer:
+            # A query's proposal does not depend on the others.
+            return self.batch.whole[self.frame, list(live)]
+        return self.batch.of(self.frame, live)
 
 
 @dataclass(frozen=True)
@@ -116,10 +138,6 @@ class FrameFeatures:
 
     state: LastBlock
     grid: tuple[int, int]
-
-    def frame(self, i: int) -> FrameFeatures:
-        """The i-th frame alone."""
-        return FrameFeatures(self.state.frame(i), self.grid)
 
 
 def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameFeatures:
@@ -148,10 +166,8 @@ class MaskProposer:
         """features: of B frames. size: (H, W) of the masks."""
         state, texts, options = features.state, self.texts, self._options
         weights = cam_weights(self._tower, state, self._directions(state.embedding))
-        return [
-            FrameProposer(state.frame(i), weights[i], texts, options, features.grid, size)
-            for i in range(len(weights))
-        ]
+        batch = BatchProposer(state, weights, texts, options, features.grid, size)
+        return [FrameProposer(batch, i) for i in range(len(weights))]
 
     def _directions(self, z: Tensor) -> Tensor:
         """The texts to differentiate (B, K, d) for embeddings z (B, d): the queries, and t_B, the background texts'
