@@ -1,6 +1,7 @@
 """Resident memory over a long stream: frames from a generator through the whole pipeline, one line per sample.
 
-    python scripts/measure_memory.py --frames 2000 --size 426x240
+    python scripts/measure_memory.py --frames 20000 --size 426x240 --no-crf
+    python scripts/measure_memory.py --frames 500 --size 1920x1080 --tiny
 
 Prints a Markdown table, and the growth per 1,000 frames after the warm-up (least squares).
 """
@@ -9,18 +10,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from carvid.frame import Frame
-from carvid.job import OutputOptions, run_job
-from carvid.segmenter import VideoSegmenter
-from carvid.shapes.scenes import moving_clip
-from carvid.sinks.video import VideoWriter
-from carvid.stream import open_frames
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from carvid.frame import Frame  # noqa: E402
+from carvid.job import OutputOptions, run_job  # noqa: E402
+from carvid.segmenter import VideoSegmenter  # noqa: E402
+from carvid.shapes.scenes import moving_clip  # noqa: E402
+from carvid.sinks.video import VideoWriter  # noqa: E402
+from carvid.stream import open_frames  # noqa: E402
+from tests.tiny_clip import make_tiny_clip  # noqa: E402
 
 WARM_UP = 0.1
 
@@ -65,6 +71,11 @@ def main() -> None:
     parser.add_argument("--size", default="426x240")
     parser.add_argument("--queries", type=int, default=2)
     parser.add_argument("--model", default="shapes")
+    parser.add_argument(
+        "--tiny",
+        action="store_true",
+        help="a small random CLIP with patches of 32 px instead of --model, so that f takes little time",
+    )
     parser.add_argument("--no-crf", action="store_true")
     arguments = parser.parse_args()
     width, height = (int(side) for side in arguments.size.split("x"))
@@ -72,8 +83,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.mp4"
         write_video(path, arguments.frames, height, width)
+        model = arguments.model
+        if arguments.tiny:
+            model = make_tiny_clip(Path(folder) / "clip", seed=5, image_size=64, patch=32, logit_scale=6.0)
         segmenter = VideoSegmenter.from_pretrained(
-            arguments.model, queries=queries, device="cpu", crf=not arguments.no_crf
+            model, queries=queries, device="cpu", crf=not arguments.no_crf
         )
         samples = Samples(max(1, arguments.frames // 20))
         with open_frames(path) as stream:
