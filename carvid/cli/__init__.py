@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 part failed, 2 usage or configuration, 3 input or weights,
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -47,6 +48,21 @@ def _root(
     """Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out."""
 
 
+# Turns that a thread of GNU OpenMP waits for the others before it sleeps; left to itself it takes 300 times as many.
+_SPINS = "1000"
+
+
+def _wait_asleep() -> None:
+    """Let torch's threads wait asleep, unless the user has said how they are to wait.
+
+    Waiting awake, they keep the processor from the very thread they wait for as soon as another process wants one
+    too: a frame then took 50 times as long. Read when torch is loaded, which is later.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
 def main() -> None:
     """The console command `carvid`."""
+    _wait_asleep()
     app(prog_name="carvid")
