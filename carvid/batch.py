@@ -80,7 +80,7 @@ def gather(
             some.append(next(items))
     except StopIteration:
         return some, None
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - the caller raises it again
         return some, error
     return some, None
 

@@ -97,13 +97,20 @@ class FrameResult:
         Few ask for them, so they are copied from the device only then; until they are, they stay there.
         """
         values = self.read_proposals()
-        object.__setattr__(self, "read_proposals", _read_before)
+        object.__setattr__(self, "read_proposals", _Known(values))
         return values
 
     def __getstate__(self) -> dict[str, Any]:
         """With the proposals read: what reads them belongs to this process."""
-        return {"proposals": self.proposals, **self.__dict__, "read_proposals": _read_before}
+        _ = self.proposals
+        return dict(self.__dict__)
 
 
-def _read_before() -> NDArray[np.float32]:
-    raise AssertionError("proposals are kept once they are read")
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Reads proposals that were read before."""
+
+    values: NDArray[np.float32]
+
+    def __call__(self) -> NDArray[np.float32]:
+        return self.values
