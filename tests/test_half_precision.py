@@ -13,8 +13,8 @@ LEAST_IOU = 0.99
 
 @pytest.mark.parametrize("cam", ["gradcam", "clip-es"])
 @pytest.mark.parametrize("seed", [3_000_001, 3_000_004])
-@pytest.mark.parametrize("half", ["bfloat16", "float16"])
-def test_masks_in_half_precision_are_those_in_float32(half: str, seed: int, cam: str) -> None:
+@pytest.mark.parametrize(("half", "score"), [("bfloat16", 0.05), ("float16", 0.02)])  # 8 and 11 bits
+def test_masks_in_half_precision_are_those_in_float32(half: str, score: float, seed: int, cam: str) -> None:
     (scene,) = moving_clip(seed, 1)
     queries = [*(f"the {thing.colour} {thing.shape}" for thing in scene.things), "the black fish"]
     exact, rounded = (
@@ -25,6 +25,6 @@ def test_masks_in_half_precision_are_those_in_float32(half: str, seed: int, cam:
     )
     assert exact.present.any()
     assert rounded.present.tolist() == exact.present.tolist()
-    assert np.abs(rounded.scores - exact.scores).max() < 0.05
+    assert np.abs(rounded.scores - exact.scores).max() < score
     for ours, theirs in zip(rounded.masks[exact.present], exact.masks[exact.present], strict=True):
         assert np.count_nonzero(ours & theirs) >= LEAST_IOU * np.count_nonzero(ours | theirs)
