@@ -19,19 +19,19 @@ from carvid.car.classifier import ClassifierTexts
 from carvid.car.clip_rnn import ClipRnn
 from carvid.car.proposals import FrameFeatures, ProposalTexts
 from carvid.car.recurrence import Recurrence, scatter
-from carvid.clip.device import resolve_device, resolve_dtype
 from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
 from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
 from carvid.frame import Frame, FrameResult, SamRecord
-from carvid.packed import to_host
+from carvid.media.packed import to_host
 from carvid.refine.crf import DenseCRF
 from carvid.sam.ensemble import SamEnsemble, SamOptions
 from carvid.sam.load import LoadedSam, load_sam
 from carvid.sam.matching import label_map
 from carvid.sam.names import resolve_sam
 from carvid.stopwatch import Stopwatch
+from carvid.weights.device import resolve_device, resolve_dtype
 from carvid.wording import fill
 
 # A label map is 8 bits deep, and 0 is the background.

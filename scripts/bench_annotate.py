@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from carvid.annotate.job import annotate  # noqa: E402
+from carvid.annotate.annotate import annotate  # noqa: E402
 from carvid.annotate.model import ModelOptions  # noqa: E402
 from carvid.annotate.supervise import WorkOptions  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402

@@ -37,8 +37,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from carvid.annotate.database import open_dataset  # noqa: E402
 from carvid.export.export import export_dataset  # noqa: E402
+from carvid.store.database import open_dataset  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402
 from tests.tiny_clip import make_tiny_clip  # noqa: E402
 

@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from carvid.frame import Frame  # noqa: E402
-from carvid.job import OutputOptions, run_job  # noqa: E402
+from carvid.media.video_writer import VideoWriter  # noqa: E402
+from carvid.pipeline import OutputOptions, run_job  # noqa: E402
 from carvid.segmenter import VideoSegmenter  # noqa: E402
 from carvid.shapes.scenes import moving_clip  # noqa: E402
-from carvid.sinks.video import VideoWriter  # noqa: E402
 from carvid.stream import open_frames  # noqa: E402
 from tests.tiny_clip import make_tiny_clip  # noqa: E402
 
@@ -38,7 +38,7 @@ def resident_mib() -> float:
 
 
 class Samples:
-    """A `carvid.job.Progress` that samples memory every so many frames."""
+    """A `carvid.pipeline.Progress` that samples memory every so many frames."""
 
     def __init__(self, step: int) -> None:
         self.step, self.frames, self.rows = step, 0, []

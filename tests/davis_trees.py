@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from carvid.sinks.palette import write_label_png
+from carvid.media.palette import write_label_png
 
 Frames = Sequence[NDArray[np.uint8]]
 SIZE = (12, 16)

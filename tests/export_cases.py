@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from carvid.annotate.database import open_dataset
+from carvid.store.database import open_dataset
 from tests.labelled import Labelled, scene, write_dataset
 from tests.media import NTSC, moving_square, write_folder, write_video
 

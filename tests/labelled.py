@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.annotate.schema import DATABASE, SCHEMA_VERSION, TABLES
-from carvid.sinks.manifest import identify_source
-from carvid.sinks.rle import bounding_box_xywh, encode_rle
+from carvid.media.rle import bounding_box_xywh, encode_rle
+from carvid.sinks.run_record import identify_source
+from carvid.store.schema import DATABASE, SCHEMA_VERSION, TABLES
 
 Masks = NDArray[np.bool_]
 THETA = 0.3

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carvid.annotate.database import open_dataset
-from carvid.annotate.schema import DATABASE
 from carvid.errors import InputError
 from carvid.segmenter import VideoSegmenter
+from carvid.store.database import open_dataset
+from carvid.store.schema import DATABASE
 from carvid.stream import open_frames
 from tests.annotate_cases import children_of, is_alive, run_annotate, start_annotate, status, wait_until
 from tests.media import moving_square, truncate, write_folder, write_video

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from carvid.annotate.ray_workforce import cores_each
-from carvid.annotate.schema import DATABASE
+from carvid.store.schema import DATABASE
 from tests.annotate_cases import run_annotate, start_annotate, wait_until
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip

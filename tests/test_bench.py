@@ -16,7 +16,7 @@ import carvid
 from carvid.bench import against
 from carvid.bench.against import NaiveFrame, load_twin
 from carvid.bench.bench import BenchOptions, run_bench
-from carvid.bench.frames import draw_video, query_texts, read_clip
+from carvid.bench.clip import draw_video, query_texts, read_clip
 from carvid.bench.machine import large_square, measure_product, peak_memory
 from carvid.bench.report import BenchReport
 from carvid.bench.stages import Spread

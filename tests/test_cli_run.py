@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 
-from carvid.sinks.palette import read_label_png
+from carvid.media.palette import read_label_png
 from carvid.sinks.results import read_results
 from tests.media import moving_square, truncate, write_folder, write_video
 from tests.tiny_clip import make_tiny_clip

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
-from carvid.clip.torchscript import is_torchscript, read_torchscript
 from carvid.errors import WeightsError
+from carvid.weights.torchscript import is_torchscript, read_torchscript
 from tests.tiny_clip import make_tiny_clip
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from PIL import Image
 from carvid.davis.dataset import read_dataset, read_truth
 from carvid.davis.labels import decode_label_map
 from carvid.errors import InputError, UsageError
-from carvid.sinks.palette import encode_label_png, voc_palette
+from carvid.media.palette import encode_label_png, voc_palette
 from tests.davis_trees import boxes, write_images, write_masks, write_texts, write_truth
 
 BOTH = boxes(_1=(1, 1), _2=(7, 11))

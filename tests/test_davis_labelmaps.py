@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from carvid.davis.assignment import assign
 from carvid.davis.labelmaps import LabelMap, boundary_f_table, jaccard_table
-from carvid.davis.measures import boundary_f, jaccard
+from carvid.measures.masks import boundary_f, jaccard
 
 
 def plain_boundary(mask):

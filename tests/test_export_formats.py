@@ -18,8 +18,8 @@ from pycocotools.coco import COCO
 from carvid.davis.dataset import read_dataset
 from carvid.davis.evaluate import evaluate
 from carvid.export import FORMATS, ExportOptions, ExportSummary, export_dataset
-from carvid.export.frames import encode_jpeg
-from carvid.sinks.palette import read_label_png
+from carvid.export.pictures import encode_jpeg
+from carvid.media.palette import read_label_png
 from carvid.stream import open_frames
 from tests.export_cases import NASTY, QUERIES, case, expected
 from tests.export_readers import read_brush_rle, read_cvat_video, read_yolo_labels

@@ -14,13 +14,13 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from carvid.annotate.schema import DATABASE
 from carvid.cli.exits import exits
 from carvid.cli.export import export
 from carvid.cli.review import review
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.export import FORMATS, ExportOptions, export_dataset
 from carvid.export.tree import OutputTree
+from carvid.store.schema import DATABASE
 from tests.export_cases import case, videos
 from tests.labelled import Labelled, scene, write_dataset
 from tests.media import moving_square, write_video

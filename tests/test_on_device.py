@@ -21,7 +21,7 @@ from carvid.car.clip_rnn import ClipRnn
 from carvid.car.proposals import ProposalTexts
 from carvid.car.recurrence import Asked
 from carvid.clip.load import LoadedClip
-from carvid.packed import PackedMasks, to_host, unpack_bits
+from carvid.media.packed import PackedMasks, to_host, unpack_bits
 from carvid.sam.matching import label_map
 from carvid.segmenter import VideoSegmenter
 from carvid.stopwatch import Stopwatch

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carvid.shapes.dataset import Clip, write_dataset
-from carvid.sinks.palette import read_label_png
+from carvid.media.palette import read_label_png
+from carvid.shapes.drawn_tree import Clip, write_dataset
 from tests.tiny_clip import make_tiny_clip
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.review import review_dataset
-from carvid.review.components import Components, Look, components
+from carvid.review.suspicion import Components, Look, components
 from tests.labelled import THETA, Labelled, disk, scene, write_dataset
 from tests.test_export_output import run
 

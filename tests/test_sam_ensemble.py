@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from carvid.davis.measures import boundary_f, jaccard
 from carvid.errors import UsageError
 from carvid.frame import SamRecord
-from carvid.packed import PackedMasks
+from carvid.measures.masks import boundary_f, jaccard
+from carvid.media.packed import PackedMasks
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks
 from carvid.sam.ensemble import SamEnsemble, SamOptions, mean_agreement
 from carvid.sam.load import load_sam

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carvid.frame import SamRecord
-from carvid.packed import PackedMasks
+from carvid.media.packed import PackedMasks
 from carvid.sam.matching import ensemble, iom, label_map, match
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carvid.packed import PackedMasks
+from carvid.media.packed import PackedMasks
 from carvid.sam.regions import clean, fill_holes, remove_islands
 from carvid.sam.suppression import cut_off, mask_boxes, suppress
 

@@ -16,11 +16,11 @@ from carvid.clip.load import load_pair
 from carvid.clip.names import SHAPES_FOLDER, resolve_pair
 from carvid.config import BACKGROUND_TEXTS, load_settings
 from carvid.davis.dataset import read_dataset
+from carvid.media.palette import read_label_png
 from carvid.segmenter import VideoSegmenter
 from carvid.shapes.benchmark import Measured, table
-from carvid.shapes.dataset import FIRST_CLIP_SEED, write_dataset
+from carvid.shapes.drawn_tree import FIRST_CLIP_SEED, write_dataset
 from carvid.shapes.scenes import COLOURS, GROUNDS, SHAPES, Thing, draw_scene, draw_thing, moving_clip
-from carvid.sinks.palette import read_label_png
 
 
 def blank(height: int = 60, width: int = 80) -> np.ndarray:

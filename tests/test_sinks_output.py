@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from carvid.errors import OutputError
-from carvid.sinks.manifest import RunManifest, write_manifest
 from carvid.sinks.output import check_output, prepare_output
+from carvid.sinks.run_record import RunManifest, write_manifest
 from tests.sinks_cases import names_under, small_disk
 
 

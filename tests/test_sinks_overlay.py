@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from carvid.errors import OutputError, UsageError
 from carvid.frame import Frame
+from carvid.media.lettering import elide, line_height_px, printable, text_coverage
+from carvid.media.paint import fit, outline, pad_to_even, paint_labels
+from carvid.media.palette import voc_palette
+from carvid.media.video_writer import VideoWriter
 from carvid.sinks.legend import Legend
 from carvid.sinks.overlay import DEFAULT_FRAME_RATE, OverlaySink
-from carvid.sinks.paint import fit, outline, pad_to_even, paint_labels
-from carvid.sinks.palette import voc_palette
-from carvid.sinks.text import elide, line_height_px, printable, text_coverage
-from carvid.sinks.video import VideoWriter
 from tests.sinks_cases import (
     NASTY_QUERIES,
     SquareSegmenter,

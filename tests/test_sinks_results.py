@@ -11,8 +11,8 @@ from pycocotools import mask as coco
 
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame
+from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
 from carvid.sinks.results import ResultsSink, read_results
-from carvid.sinks.rle import bounding_box_xywh, decode_rle, encode_rle
 from tests.sinks_cases import NASTY_QUERIES, SquareSegmenter, file_size_limit, result_for, square_frame
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))

@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from carvid.annotate.task import Task
 from carvid.annotate.worker import Setup
+from carvid.store.task import Task
 
 Message = dict[str, Any]
 # Who says it, and what; None once it has ended.

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from carvid.annotate.model import Model, StreamOptions
-from carvid.annotate.staging import StagingWriter
-from carvid.annotate.task import Outcome, Task
-from carvid.sinks.manifest import identify_source
+from carvid.sinks.run_record import identify_source
+from carvid.store.staging import StagingWriter
+from carvid.store.task import Outcome, Task
 from carvid.stream import open_frames
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from carvid.sinks.files import output_errors
+from carvid.media.whole_file import output_errors
 
 try:
     import fcntl

@@ -80,9 +80,9 @@ class Model:
         """
         import torch
 
-        from carvid.clip.device import resolve_device, resolve_dtype
         from carvid.clip.load import load_pair
         from carvid.clip.names import resolve_pair
+        from carvid.weights.device import resolve_device, resolve_dtype
 
         self.settings = options.settings()
         specs = resolve_pair(

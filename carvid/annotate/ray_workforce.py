@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import Any
 
 from carvid.annotate.child import Inbox, Message
-from carvid.annotate.task import Task
 from carvid.annotate.worker import Setup, load_model, work
 from carvid.annotate.workforce import Worker
 from carvid.errors import CarvidError, UsageError
+from carvid.store.task import Task
 
 # Of a video's rows, sent at a time.
 _PART_BYTES = 4 << 20

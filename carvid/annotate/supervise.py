@@ -12,17 +12,17 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from carvid import errors
-from carvid.annotate.agreement import agree
 from carvid.annotate.child import Inbox, Message
 from carvid.annotate.leases import Presence
-from carvid.annotate.ledger import Ledger
 from carvid.annotate.model import ModelOptions, StreamOptions, differences, fingerprint
-from carvid.annotate.schema import WAITING
-from carvid.annotate.task import Outcome, Task
 from carvid.annotate.worker import Setup
 from carvid.annotate.workforce import Worker, Workforce
 from carvid.errors import OutputError, UsageError, WeightsError
 from carvid.interrupt import Interrupt
+from carvid.store.agreement import agree
+from carvid.store.ledger import Ledger
+from carvid.store.schema import WAITING
+from carvid.store.task import Outcome, Task
 
 _TICK_SECONDS = 0.2
 _START_TRIES = 3

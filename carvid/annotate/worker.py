@@ -21,8 +21,8 @@ from typing import Any, TextIO
 
 from carvid.annotate.label import label_video
 from carvid.annotate.model import Model, ModelOptions, StreamOptions
-from carvid.annotate.task import Task
 from carvid.errors import CarvidError, OutputError
+from carvid.store.task import Task
 
 
 @dataclass(frozen=True)

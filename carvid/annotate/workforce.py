@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Protocol
 
 from carvid.annotate.child import Child, Inbox, usable_cores
-from carvid.annotate.task import Task
 from carvid.annotate.worker import Setup
+from carvid.store.task import Task
 
 
 class Worker(Protocol):

@@ -11,7 +11,7 @@ import torch
 
 from carvid.bench import operations
 from carvid.bench.against import against_naive, against_pydensecrf, load_twin
-from carvid.bench.frames import Clip, draw_video, query_texts, read_clip
+from carvid.bench.clip import Clip, draw_video, query_texts, read_clip
 from carvid.bench.machine import (
     Product,
     describe_machine,
@@ -23,7 +23,6 @@ from carvid.bench.machine import (
 from carvid.bench.reference_crf import load_pydensecrf
 from carvid.bench.report import BenchReport, QueriesReport, Share
 from carvid.bench.stages import Measured, Spread, measure_stages
-from carvid.clip.device import resolve_device, resolve_dtype
 from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
 from carvid.config import Settings, load_settings
@@ -32,6 +31,7 @@ from carvid.sam.ensemble import SamOptions
 from carvid.sam.load import LoadedSam, load_sam
 from carvid.sam.names import resolve_sam
 from carvid.segmenter import MOST_QUERIES, VideoSegmenter
+from carvid.weights.device import resolve_device, resolve_dtype
 
 AGAINST = ("naive", "pydensecrf")
 DROPS = ("none", "one", "preset")

@@ -13,7 +13,7 @@ from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
 
 if TYPE_CHECKING:
-    from carvid.annotate.status import Status
+    from carvid.store.status import Status
 
 
 def annotate(
@@ -79,7 +79,7 @@ def annotate(
 
     Run it again to go on: after a crash, with new videos, or beside another that runs.
     """
-    from carvid.annotate.job import annotate as annotate_dataset
+    from carvid.annotate.annotate import annotate as annotate_dataset
     from carvid.annotate.model import ModelOptions, StreamOptions
     from carvid.annotate.supervise import WorkOptions
     from carvid.cli.dataset_progress import DatasetProgress
@@ -136,7 +136,7 @@ def status(
     as_json: options.Json = False,
 ) -> int:
     """How far a dataset is: videos done, failed, in work and waiting, and why some failed."""
-    from carvid.annotate.status import read_status
+    from carvid.store.status import read_status
 
     found = read_status(dataset)
     if as_json:

@@ -27,7 +27,7 @@ def demo(
     """
     from carvid.shapes.benchmark import VARIANTS, WHOLE, measure
     from carvid.shapes.benchmark import table as markdown
-    from carvid.shapes.dataset import write_dataset
+    from carvid.shapes.drawn_tree import write_dataset
 
     root = out / "DAVIS"
     drawn = write_dataset(root, clips=clips, frames=frames)

@@ -22,8 +22,8 @@ def _list(context: typer.Context) -> None:
 def show() -> None:
     """Names, sizes, and what is cached."""
     from carvid.clip.catalog import list_models
-    from carvid.clip.hub import cache_folder
     from carvid.sam.catalog import list_sams
+    from carvid.weights.hub import cache_folder
 
     for entry in (*list_models(), *list_sams()):
         parameters = f"{entry.parameters / 1e6:.0f} M parameters, " if entry.parameters else ""

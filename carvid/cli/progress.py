@@ -15,7 +15,7 @@ PLAIN_EVERY_SECONDS = 10.0
 
 
 class FrameProgress:
-    """Counts frames; see `carvid.job.Progress`."""
+    """Counts frames; see `carvid.pipeline.Progress`."""
 
     def __init__(self, title: str) -> None:
         self._title = title

@@ -12,7 +12,7 @@ from carvid.cli.progress import FrameProgress
 from carvid.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from carvid.davis.results import Scores
+    from carvid.davis.scores import Scores
 
 Root = Annotated[
     Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets, and for a run JPEGImages too.")

@@ -14,7 +14,7 @@ from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.progress import FrameProgress
 
 if TYPE_CHECKING:
-    from carvid.job import Summary
+    from carvid.pipeline import Summary
 
 
 def run(
@@ -61,13 +61,13 @@ def run(
 
     Writes masks (palette PNG, one a frame), overlay.mp4, results.jsonl and run.json into the output folder.
     """
-    from carvid.clip.hub import locate
     from carvid.clip.names import resolve_pair
     from carvid.config import load_settings
     from carvid.sam.catalog import locate as locate_sam
     from carvid.sam.names import resolve_sam
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
+    from carvid.weights.hub import locate
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
     # The cheap refusals first: the source, the output folder and weights that are not to be had, before torch
@@ -86,7 +86,7 @@ def run(
         if sam is not None:
             locate_sam(resolve_sam(sam), offline=offline, allow_pickle=allow_pickle)
         from carvid.car.carry import CarryOptions
-        from carvid.job import OutputOptions, run_job
+        from carvid.pipeline import OutputOptions, run_job
         from carvid.sam.ensemble import SamOptions
         from carvid.segmenter import VideoSegmenter
 

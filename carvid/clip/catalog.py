@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from carvid.clip import hub
-from carvid.clip.files import choose_files, names_in, weight_files
 from carvid.clip.names import NAMED_MODELS, ClipSpec, NamedModel, resolve_pair
 from carvid.errors import UsageError, WeightsError
+from carvid.weights import hub
+from carvid.weights.files import choose_files, names_in, weight_files
 
 #: Called with the repository, the bytes fetched so far and the bytes there are.
 PullProgress = Callable[[str, int, int], None]

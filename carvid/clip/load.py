@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from carvid.clip import hub
-from carvid.clip.files import CONFIG
 from carvid.clip.names import ClipSpec, Role
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import random_state_dict
@@ -20,8 +18,10 @@ from carvid.clip.stored import StoredClip, from_file, from_folder, from_recipe
 from carvid.clip.text import TextEncoder
 from carvid.clip.tokenizer import TextTokenizer
 from carvid.clip.vision import VisionTower, vision_tower
-from carvid.clip.weights import check_state_dict
 from carvid.errors import WeightsError
+from carvid.weights import hub
+from carvid.weights.files import CONFIG
+from carvid.weights.tensors import check_state_dict
 
 if TYPE_CHECKING:
     from transformers import CLIPModel

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from carvid.clip import hub
 from carvid.clip.convert import (
     convert_state_dict,
     has_openai_facts,
@@ -18,7 +17,12 @@ from carvid.clip.convert import (
     is_openai_layout,
     strip_wrapper,
 )
-from carvid.clip.files import (
+from carvid.clip.names import SHAPES_FOLDER
+from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
+from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
+from carvid.errors import WeightsError
+from carvid.weights import hub
+from carvid.weights.files import (
     CONFIG,
     PREPROCESSOR,
     choose_files,
@@ -28,12 +32,8 @@ from carvid.clip.files import (
     sha256_of,
     weight_files,
 )
-from carvid.clip.names import SHAPES_FOLDER
-from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
-from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
-from carvid.clip.torchscript import is_torchscript
-from carvid.clip.weights import read_state_dict
-from carvid.errors import WeightsError
+from carvid.weights.tensors import read_state_dict
+from carvid.weights.torchscript import is_torchscript
 
 #: OpenCLIP's description of a file of weights, looked for beside it.
 OPEN_CLIP_CONFIG = "open_clip_config.json"

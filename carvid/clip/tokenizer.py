@@ -12,8 +12,8 @@ from typing import Protocol
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
-from carvid.clip.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
 from carvid.errors import WeightsError
+from carvid.weights.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from carvid.errors import InputError
-from carvid.sinks.palette import voc_palette
+from carvid.media.palette import voc_palette
 
 VOID = 255
 """The label of pixels that an annotation leaves undecided."""

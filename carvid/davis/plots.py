@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.davis.protocols import ObjectScore, Protocol
-from carvid.sinks.palette import voc_palette
+from carvid.media.palette import voc_palette
 
 WIDTH, HEIGHT = 460, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 8, 16, 22

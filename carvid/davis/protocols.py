@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from carvid.davis.assignment import assign
 from carvid.davis.labelmaps import LabelMap, boundary_f_table, jaccard_table
 from carvid.davis.labels import VOID
-from carvid.davis.measures import Statistics, statistics
+from carvid.measures.masks import Statistics, statistics
 
 Protocol = Literal["identity", "matched"]
 PROTOCOLS: tuple[Protocol, ...] = ("identity", "matched")

@@ -17,9 +17,9 @@ from carvid.davis.dataset import ReferringDataset, ReferringVideo
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
 from carvid.errors import OutputError
 from carvid.frame import Frame, FrameResult
+from carvid.media.palette import write_label_png
+from carvid.media.whole_file import output_errors, write_whole
 from carvid.segmenter import VideoSegmenter
-from carvid.sinks.files import output_errors, write_whole
-from carvid.sinks.palette import write_label_png
 from carvid.stream.image_file import read_image
 
 RUN_FILE = "refdavis.json"

@@ -16,7 +16,7 @@ from carvid.davis.dataset import GroundTruth
 from carvid.davis.predictions import MissingFrames, PredictionSet, find_prediction_sets, frame_problems
 from carvid.davis.problems import listing, refuse_if_any
 from carvid.davis.protocols import PROTOCOLS, Protocol
-from carvid.davis.results import (
+from carvid.davis.scores import (
     ProtocolScore,
     Scores,
     SetScore,

@@ -14,9 +14,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from carvid.davis.measures import Statistics
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
-from carvid.davis.results import Averages, Interval, ProtocolScore, Scores, VideoScore
+from carvid.davis.scores import Averages, Interval, ProtocolScore, Scores, VideoScore
+from carvid.measures.masks import Statistics
 
 GLOBAL_COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")

@@ -15,8 +15,8 @@ from PIL import Image
 from carvid.davis.dataset import FRAME_SUFFIXES, RESOLUTION, GroundTruth
 from carvid.davis.labels import decode_label_map
 from carvid.davis.protocols import PROTOCOLS, Protocol
-from carvid.davis.results import Scores, VideoScore
-from carvid.sinks.paint import paint_labels
+from carvid.davis.scores import Scores, VideoScore
+from carvid.media.paint import paint_labels
 
 WORST_FRAMES = 24
 PICTURE_WIDTH_PX = 480

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from carvid.annotate.database import FrameRow, Video
 from carvid.export.exporter import Job, Namer, Pictures, Tally
-from carvid.export.frames import encode_jpeg
 from carvid.export.json_stream import write_json
+from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
+from carvid.store.database import FrameRow, Video
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"

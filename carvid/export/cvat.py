@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from carvid.annotate.database import Annotation, FrameRow, Query, Video
 from carvid.export.cvat_rle import encode_cvat_rle
 from carvid.export.exporter import Job, Pictures, Tally, folder_name
 from carvid.export.json_stream import write_json
 from carvid.export.tree import OutputTree, TextFile
 from carvid.export.xml_text import xml_attribute, xml_safe, xml_text
-from carvid.sinks.palette import voc_palette
+from carvid.media.palette import voc_palette
+from carvid.store.database import Annotation, FrameRow, Query, Video
 
 LABEL_LENGTH = 64
 """CVAT cuts a label's name to so many characters."""

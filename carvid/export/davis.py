@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from carvid.annotate.database import FrameRow, Query, Video
 from carvid.davis.dataset import RESOLUTION
 from carvid.davis.expressions import EXPRESSION_SETS
 from carvid.davis.labels import VOID
 from carvid.export.exporter import Job, Pictures, Tally, folder_name
-from carvid.export.frames import encode_jpeg
 from carvid.export.json_stream import Members, write_json
 from carvid.export.label_map import check_fits, has_label_pixels, label_map
+from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
-from carvid.sinks.palette import encode_label_png
+from carvid.media.palette import encode_label_png
+from carvid.store.database import FrameRow, Query, Video
 
 SPLIT = "val"
 

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from carvid.annotate.database import Video, open_dataset
 from carvid.errors import InputError, UsageError
 from carvid.export.exporter import Exporter, Job, Tally, folder_name, object_name
 from carvid.export.formats import find_format
 from carvid.export.json_stream import write_json
 from carvid.export.tree import INDEX, MARK, OutputTree
+from carvid.store.database import Video, open_dataset
 
 INDEX_VERSION = 1
 TOLERANCE_PX = 0.5

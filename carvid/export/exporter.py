@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from carvid.annotate.database import Annotation, Dataset, FrameRow, Query, Video
-from carvid.export.frames import LabelledFrame, labelled_frames
+from carvid.export.pictures import LabelledFrame, labelled_frames
 from carvid.export.tree import OutputTree
+from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video
 
 Pictures: TypeAlias = Literal["needed", "optional", "unused"]
 """Whether a format holds the frames' pictures: always, unless told otherwise, or never."""

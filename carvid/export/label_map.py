@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.annotate.database import Annotation, FrameRow, Query, Video
 from carvid.errors import UsageError
+from carvid.store.database import Annotation, FrameRow, Query, Video
 
 
 def label_map(

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from carvid.annotate.database import Annotation, FrameRow, Query, Video
 from carvid.export.brush_rle import encode_brush_rle
 from carvid.export.exporter import Job, Namer, Pictures, Tally, folder_name
-from carvid.export.frames import encode_jpeg
 from carvid.export.json_stream import write_json
+from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.export.xml_text import xml_attribute, xml_safe
+from carvid.store.database import Annotation, FrameRow, Query, Video
 
 LOCAL_FILES = "/data/local-files/?d="
 """The address under which Label Studio serves files of its local storage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from carvid.export.exporter import Job, Pictures, Tally, object_name
-from carvid.export.frames import encode_png
+from carvid.export.pictures import encode_png
 from carvid.export.tree import OutputTree
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.errors import OutputError
-from carvid.sinks.files import output_errors
+from carvid.media.whole_file import output_errors
 
 INDEX = "index.json"
 """The file that shows that a folder is an export of carvid's, in every format."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import yaml
 
-from carvid.annotate.database import FrameRow, Video
 from carvid.export.exporter import Job, Pictures, Tally
-from carvid.export.frames import encode_jpeg
+from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import Points, fill_polygon, mask_polygon
 from carvid.export.tree import OutputTree
+from carvid.store.database import FrameRow, Video
 
 SPLIT = "train"
 _INTO_PIXEL = 0.25

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from carvid.annotate.database import Query, Video
 from carvid.export.exporter import Job, Pictures, Tally, folder_name
-from carvid.export.frames import encode_jpeg
 from carvid.export.json_stream import Members, write_json
 from carvid.export.label_map import check_fits, has_label_pixels, label_map
+from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
+from carvid.media.palette import encode_label_png
 from carvid.sinks.masks import MAX_LABELS
-from carvid.sinks.palette import encode_label_png
+from carvid.store.database import Query, Video
 
 SPLIT = "train"
 

@@ -10,10 +10,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from carvid.annotate.database import Annotation, Dataset, FrameRow, Query, Video, open_dataset
 from carvid.errors import InputError, OutputError, UsageError
-from carvid.review.components import Components, Look, components
-from carvid.sinks.files import Replacement, output_errors
+from carvid.media.whole_file import Replacement, output_errors
+from carvid.review.suspicion import Components, Look, components
+from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, open_dataset
 
 REVIEW = "review.csv"
 """The file's name in the dataset folder."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.errors import UsageError
-from carvid.packed import PackedMasks
+from carvid.media.packed import PackedMasks
 from carvid.sam.grid import Crop, crops, layer_grids, points_in
 from carvid.sam.regions import clean
 from carvid.sam.suppression import cut_off, mask_boxes, suppress

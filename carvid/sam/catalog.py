@@ -8,11 +8,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from carvid.clip import hub
 from carvid.clip.catalog import ModelEntry, PullProgress
-from carvid.clip.files import choose_files
 from carvid.errors import UsageError
 from carvid.sam.names import NAMED_SAMS, NamedSam, SamSpec, resolve_sam
+from carvid.weights import hub
+from carvid.weights.files import choose_files
 
 #: What fetching from the hub needs to know of a SAM.
 WANTED = hub.Wanted(

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from carvid.clip.files import CONFIG
-from carvid.clip.weights import check_state_dict
 from carvid.errors import WeightsError
 from carvid.sam.architectures import DECODER_NORM_EPS, random_state_dict
 from carvid.sam.catalog import WANTED, locate
 from carvid.sam.names import NAMED_SAMS, SamSpec
 from carvid.sam.stored import StoredSam, from_file, from_folder, from_recipe
+from carvid.weights.files import CONFIG
+from carvid.weights.tensors import check_state_dict
 
 #: ImageNet's, for images scaled to [0, 1]: what every SAM was trained with.
 PIXEL_MEAN = (0.485, 0.456, 0.406)

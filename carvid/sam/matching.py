@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from carvid.frame import SamRecord
-from carvid.packed import PackedMasks, intersections
+from carvid.media.packed import PackedMasks, intersections
 
 PHI_IOM = 0.7
 PHI_IOU = 0.7

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from carvid.packed import PackedMasks
+from carvid.media.packed import PackedMasks
 from carvid.sam.suppression import mask_boxes, suppress
 
 

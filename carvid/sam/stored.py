@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from carvid.clip.convert import strip_wrapper
-from carvid.clip.files import CONFIG, PREPROCESSOR, ClipFiles, names_in, read_json, sha256_of, weight_files
-from carvid.clip.weights import read_state_dict
 from carvid.errors import WeightsError
 from carvid.sam.architectures import ARCHITECTURES, RANDOM_SEED
 from carvid.sam.convert import convert_state_dict, infer_config, is_original_layout
+from carvid.weights.files import CONFIG, PREPROCESSOR, ClipFiles, names_in, read_json, sha256_of, weight_files
+from carvid.weights.tensors import read_state_dict
 
 #: model_type of the configurations that are read; SAM 2's checkpoints hold the video model.
 MODEL_TYPES = ("sam", "sam_hq", "sam2", "sam2_video")

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from carvid.car.carry import CarryOptions
-from carvid.clip.device import resolve_device
 from carvid.clip.load import load_pair
 from carvid.clip.names import resolve_pair
 from carvid.config import load_settings
 from carvid.davis.evaluate import evaluate
-from carvid.job import OutputOptions, Progress, run_job
+from carvid.media.palette import read_label_png, write_label_png
+from carvid.pipeline import OutputOptions, Progress, run_job
 from carvid.segmenter import VideoSegmenter
-from carvid.shapes.dataset import Clip
-from carvid.sinks.palette import read_label_png, write_label_png
+from carvid.shapes.drawn_tree import Clip
 from carvid.sinks.results import read_results
 from carvid.stream import open_frames
+from carvid.weights.device import resolve_device
 
 
 @dataclass(frozen=True)

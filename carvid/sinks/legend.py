@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.frame import FrameResult
-from carvid.sinks.palette import voc_palette
-from carvid.sinks.text import elide, line_height_px, text_coverage
+from carvid.media.lettering import elide, line_height_px, text_coverage
+from carvid.media.palette import voc_palette
 
 _MARGIN_PX = 4
 _BACKDROP = 0.35

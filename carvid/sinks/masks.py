@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame, FrameResult
-from carvid.sinks.files import output_errors
-from carvid.sinks.palette import write_label_png
+from carvid.media.palette import write_label_png
+from carvid.media.whole_file import output_errors
 
 MAX_LABELS = 255
 """Labels an 8-bit label map can hold beside the background."""

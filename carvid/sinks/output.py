@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from carvid.errors import InputError, OutputError
-from carvid.sinks.files import PART_GLOB, output_errors
-from carvid.sinks.manifest import read_manifest
+from carvid.media.whole_file import PART_GLOB, output_errors
+from carvid.sinks.run_record import read_manifest
 
 MASKS = "masks"
 OVERLAY = "overlay.mp4"

@@ -9,10 +9,10 @@ from types import TracebackType
 
 from carvid.errors import UsageError
 from carvid.frame import Frame, FrameResult
+from carvid.media.paint import fit, paint_labels
+from carvid.media.video_writer import VideoWriter
 from carvid.sinks.legend import Legend
 from carvid.sinks.masks import MAX_LABELS
-from carvid.sinks.paint import fit, paint_labels
-from carvid.sinks.video import VideoWriter
 
 DEFAULT_FRAME_RATE = Fraction(24)
 """Frames per second where the source has no rate, as a folder of images has none; DAVIS's own rate."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from carvid.errors import InputError
 from carvid.frame import Frame, FrameResult
-from carvid.sinks.files import output_errors
-from carvid.sinks.rle import bounding_box_xywh, decode_rle, encode_rle
+from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
+from carvid.media.whole_file import output_errors
 
 SCORE_DIGITS = 6
 """Decimals a score is rounded to; scores are float32, whose own precision near 1 is about 6e-8."""

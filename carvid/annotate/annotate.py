@@ -1,0 +1,151 @@
+"""The one way from videos and queries to a labelled dataset."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carvid.annotate.intake import Intake, check_place, read_intake
+from carvid.annotate.leases import WORK, Presence
+from carvid.annotate.model import ModelOptions, StreamOptions
+from carvid.annotate.supervise import Progress, Supervisor, WorkOptions
+from carvid.annotate.workforce import LocalWorkforce, Workforce
+from carvid.errors import OutputError, UsageError
+from carvid.interrupt import first_interrupt
+from carvid.media.whole_file import output_errors
+from carvid.store.agreement import changed_sources, register
+from carvid.store.ledger import Ledger
+from carvid.store.schema import DONE, database_path
+from carvid.store.status import Status, read_status
+from carvid.store.task import VideoRequest
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a dataset came to. seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C."""
+
+    status: Status
+    seconds: float
+    interrupted: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every video is labelled, with every frame."""
+        status = self.status
+        return not status.damaged and status.counts[DONE] == sum(status.counts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.status.to_json(),
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+        }
+
+
+def annotate(
+    videos: str,
+    dataset: Path,
+    *,
+    queries: Sequence[str] = (),
+    queries_file: Path | None = None,
+    model: ModelOptions | None = None,
+    stream: StreamOptions | None = None,
+    work: WorkOptions | None = None,
+    retry_failed: bool = False,
+    overwrite: bool = False,
+    ray: str | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Label every video of a dataset that is not labelled yet.
+
+    What is done stays done, whatever ends the process; running it again goes on. Several processes may run
+    on one dataset and share the work. The first Ctrl-C gives videos that are nearly done a moment and ends;
+    the second raises `KeyboardInterrupt` at once.
+
+    Args:
+        videos, queries, queries_file: see `carvid.annotate.intake.read_intake`.
+        dataset: a folder that is not there, is empty, or holds a dataset.
+        retry_failed: label failed videos again.
+        ray: a Ray cluster's address, whose actors then are the workers; None for processes on this machine.
+        overwrite: throw away labels that were made with other settings, queries or files.
+
+    Raises:
+        UsageError: options that cannot be used; settings, queries or files other than those of the dataset.
+        InputError: videos or queries that cannot be found or read; weights.
+        OutputError: if the dataset cannot be written.
+    """
+    started = time.monotonic()
+    model, stream, work = model or ModelOptions(), stream or StreamOptions(), work or WorkOptions()
+    # Said before anything is searched or loaded.
+    model.settings()
+    intake = read_intake(videos, queries, queries_file)
+    _check_dataset(dataset, intake)
+    with output_errors(dataset):
+        dataset.mkdir(parents=True, exist_ok=True)
+    with Presence(dataset) as presence:
+        presence.sweep()
+        with presence.alone():
+            ledger = Ledger(dataset, presence.owner)
+        with ledger:
+            ledger.recover(presence.dead(ledger.lease_owners()))
+            changed = register(ledger, intake.requests, replace=overwrite)
+            if changed and not overwrite:
+                raise UsageError(_changed("queries", [_queries(*pair) for pair in changed]))
+            files = changed_sources(ledger, replace=overwrite)
+            if files and not overwrite:
+                raise UsageError(_changed("files", files))
+            if retry_failed:
+                ledger.retry_failed()
+            with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
+                supervisor = Supervisor(ledger, presence, model, stream, work, workforce, replace=overwrite)
+                with supervisor:
+                    finished = supervisor.run(interrupt, progress)
+            status = read_status(dataset)
+    return Summary(status, time.monotonic() - started, interrupted=not finished)
+
+
+def _workforce(ray: str | None, workers: int) -> Workforce:
+    if ray is None:
+        return LocalWorkforce()
+    from carvid.annotate.ray_workforce import RayWorkforce
+
+    return RayWorkforce(ray, workers)
+
+
+def _check_dataset(dataset: Path, intake: Intake) -> None:
+    check_place(dataset, intake.folders)
+    if dataset.is_symlink() and not dataset.exists():
+        raise OutputError(f"{dataset} is a symbolic link to nothing; remove it or choose another folder")
+    if not dataset.exists():
+        return
+    if not dataset.is_dir():
+        raise OutputError(f"{dataset} is not a folder; choose another one")
+    if not os.access(dataset, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {dataset}; make it writable or choose another folder")
+    with output_errors(dataset):
+        # A process killed before it made the database leaves its folder.
+        entries = sorted(entry.name for entry in dataset.iterdir() if entry.name != WORK)
+    if entries and not database_path(dataset).exists():
+        raise OutputError(
+            f"{dataset} is not empty ({', '.join(entries[:_SHOWN])}) and holds no "
+            f"{database_path(dataset).name}; choose another folder"
+        )
+
+
+def _queries(before: VideoRequest, after: VideoRequest) -> str:
+    return f"{after.path}: {list(before.queries)} before, {list(after.queries)} now"
+
+
+def _changed(what: str, lines: Sequence[str]) -> str:
+    more = [f"and {len(lines) - _SHOWN} more videos"] if len(lines) > _SHOWN else []
+    return (
+        f"this dataset was labelled with other {what}:\n  "
+        + "\n  ".join([*lines[:_SHOWN], *more])
+        + "\nchoose another folder, or give --overwrite to throw away the labels of these videos"
+    )

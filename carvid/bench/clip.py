@@ -1,0 +1,74 @@
+"""The frames a benchmark runs on: of a video, or of a drawn clip that is encoded and decoded like one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.errors import InputError
+from carvid.frame import Frame
+from carvid.media.video_writer import VideoWriter
+from carvid.shapes.scenes import COLOURS, SHAPES, moving_clip
+from carvid.stream import open_frames
+
+CLIP_SEED = 2024
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames: the first is for the warm-up alone. decode_seconds: of each of the others."""
+
+    name: str
+    frames: tuple[Frame, ...]
+    decode_seconds: tuple[float, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        height, width = self.frames[0].image.shape[:2]
+        return width, height
+
+
+def draw_video(path: Path, count: int, size: tuple[int, int]) -> None:
+    """A drawn moving clip of `count` frames, scaled to size (width, height), as H.264."""
+    with VideoWriter(path, Fraction(25)) as video:
+        for scene in moving_clip(CLIP_SEED, count):
+            video.write(_scaled(scene.image, size))
+
+
+def read_clip(source: Path, name: str, count: int, size: tuple[int, int] | None = None) -> Clip:
+    """A warm-up frame and up to `count` more of a video or folder, scaled to size (width, height) if given.
+
+    Raises InputError where there are not two frames.
+    """
+    frames: list[Frame] = []
+    marks = [time.perf_counter()]
+    # While the caller does nothing but wait for frames, the time between two is the decoder's.
+    with open_frames(source, stop_frame=count + 1) as stream:
+        for frame in islice(stream, count + 1):
+            frames.append(frame)
+            marks.append(time.perf_counter())
+    if len(frames) < 2:
+        raise InputError(f"{source} gives one frame; expected at least two, one of them to warm up")
+    if size is not None:
+        frames = [replace(frame, image=_scaled(frame.image, size)) for frame in frames]
+    return Clip(name, tuple(frames), tuple(np.diff(marks)[1:].tolist()))
+
+
+def query_texts(count: int) -> Sequence[str]:
+    """`count` different expressions: the drawn things first, numbered ones after them."""
+    named = [f"the {colour} {shape}" for shape in SHAPES for colour in COLOURS]
+    return [named[i] if i < len(named) else f"{named[i % len(named)]} number {i}" for i in range(count)]
+
+
+def _scaled(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return scaled

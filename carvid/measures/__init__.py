@@ -1,0 +1,1 @@
+"""J, F and IoU of masks: the definitions, apart from any benchmark."""

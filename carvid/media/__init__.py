@@ -1,0 +1,1 @@
+"""Files written whole, run-length codes, palettes, drawing and video encoding: what several rooms make media with."""

@@ -1,0 +1,339 @@
+"""The one way from a stream through the segmenter into the sinks."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.batch import gather
+from carvid.errors import InputError, OutputError
+from carvid.frame import Frame, FrameResult
+from carvid.interrupt import Abandoned, Interrupt, first_interrupt
+from carvid.sinks import MaskSink, OverlaySink, ResultsSink
+from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
+from carvid.sinks.run_record import RunManifest, identify_source, now, write_manifest
+from carvid.stream.source import Damage, StreamInfo
+from carvid.write_behind import WriteBehind
+
+# Frames that may wait to be written: enough to bridge a slow one, few enough to hold in memory.
+WAITING = 2
+# After Ctrl-C a run is to end within 5 s: the rest is for the operation of torch in work and for closing the files.
+GRACE_SECONDS = 2.0
+STAGES = ("decode", "segment", "wait", "write")
+
+Writer = WriteBehind[tuple[Frame, FrameResult]]
+
+
+class Stream(Protocol):
+    """Frames in display order and what is known of their source; `damage` is whole when they are used up."""
+
+    @property
+    def info(self) -> StreamInfo: ...
+    @property
+    def damage(self) -> Sequence[Damage]: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Segmenter(Protocol):
+    """Frames in, their masks out.
+
+    batch: how many frames it likes at a time; it may change.
+    queries: the query set, in the caller's order.
+    seconds: wall-clock seconds spent per stage, growing from frame to frame.
+    totals: what else it counts over frames, as JSON can hold it.
+    """
+
+    @property
+    def queries(self) -> tuple[str, ...]: ...
+    @property
+    def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def totals(self) -> Mapping[str, Any]: ...
+    @property
+    def batch(self) -> int: ...
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]: ...
+    def describe(self) -> Mapping[str, Any]:
+        """Models with their hashes, thresholds and other options, as JSON can hold them."""
+        ...
+
+
+class Progress(Protocol):
+    """Told how far a run is; `advance` is called on the thread that writes."""
+
+    def start(self, total: int | None) -> None:
+        """Before the first frame; `total` is the expected number of frames, None when unknown."""
+        ...
+
+    def advance(self, frame: Frame, result: FrameResult) -> None:
+        """After a frame is written."""
+        ...
+
+    def finish(self) -> None:
+        """After the last frame, and also when the run fails."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What a run writes.
+
+    separate: one mask per frame and query instead of one label map per frame.
+    overlay: write the overlay video.
+    overwrite: allow an output folder that is not empty, replacing what carvid wrote there.
+    """
+
+    separate: bool = False
+    overlay: bool = True
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    frames: frames written.
+    seconds: wall-clock seconds: decode (waiting for frames), segment, segment/<stage> for the segmenter's own
+        stages, wait (for the writer to catch up, at most WAITING frames behind, and to finish), write (on a thread of
+        its own, at the same time as the others), and total.
+    queries: the query set, in the caller's order.
+    present_share: per query, the share of the frames it was present in; zeros without a frame.
+    outputs: what was written, by kind: masks, results, manifest and, if any, overlay.
+    damage: frames of the source that could not be decoded: first_frame, last_frame, reason.
+    interrupted: stopped by Ctrl-C, after a whole frame that was written.
+    complete: every frame the source could give was written.
+    """
+
+    frames: int
+    seconds: Mapping[str, float]
+    queries: tuple[str, ...]
+    present_share: tuple[float, ...]
+    outputs: Mapping[str, Path]
+    damage: tuple[Mapping[str, Any], ...]
+    interrupted: bool
+    complete: bool
+
+    @property
+    def damaged(self) -> bool:
+        """Whether frames of the source are missing from the output."""
+        return bool(self.damage)
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary in types JSON holds; queries are a list, as duplicates would collide as keys."""
+        return {
+            "frames": self.frames,
+            "complete": self.complete,
+            "interrupted": self.interrupted,
+            "queries": [
+                {"query": query, "present_share": share}
+                for query, share in zip(self.queries, self.present_share, strict=True)
+            ],
+            "damage": [dict(stretch) for stretch in self.damage],
+            "seconds": dict(self.seconds),
+            "outputs": {kind: str(path) for kind, path in self.outputs.items()},
+        }
+
+
+def run_job(
+    stream: Stream,
+    segmenter: Segmenter,
+    out: Path,
+    *,
+    output: OutputOptions = OutputOptions(),
+    every: int = 1,
+    total: int | None = None,
+    command: Sequence[str] = (),
+    stream_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Segment every frame of a stream and write what `output` asks for into the folder `out`.
+
+    run.json is there, saying incomplete, before the first frame, and is replaced at the end. The first Ctrl-C
+    gives the frames in work GRACE_SECONDS to be finished and closes the files; a second one raises
+    `KeyboardInterrupt` at once. When anything is raised, the masks and lines of the frames before stay, the overlay
+    is not left behind, and run.json says what happened.
+
+    Args:
+        stream: read once, to its end. Closing it is the caller's.
+        segmenter: asked for as many frames at a time as it likes.
+        out: made if missing; see `carvid.sinks.output.check_output` for what is refused.
+        every: the stream holds one of so many frames of its source, which sets the overlay's frame rate.
+        total: the expected number of frames, for `progress` alone.
+        command: the command line, for run.json.
+        stream_options: how the stream was opened, for run.json.
+
+    Raises:
+        UsageError: more queries than the outputs asked for can hold.
+        InputError: no frame, or as the stream raises.
+        OutputError: if something cannot be written.
+    """
+    queries = tuple(segmenter.queries)
+    # Built before the folder is touched: a sink that cannot do what is asked says so here.
+    sinks: list[MaskSink | OverlaySink | ResultsSink] = [
+        MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries)),
+        ResultsSink(out / RESULTS, queries),
+    ]
+    if output.overlay:
+        overlay = OverlaySink(out / OVERLAY, queries, frame_rate=stream.info.frame_rate, every=every)
+        sinks.append(overlay)
+    check_output(out, stream.info.path, overwrite=output.overwrite)
+    outputs = {"masks": out / MASKS, "results": out / RESULTS, "manifest": out / MANIFEST}
+    manifest = RunManifest(
+        command=tuple(command),
+        source=_describe_source(stream.info),
+        segmenter=segmenter.describe(),
+        options={**(stream_options or {}), "every": every, **dataclasses.asdict(output)},
+        queries=queries,
+        outputs=tuple(path.name for path in outputs.values()),
+    )
+    prepare_output(out, stream.info.path, overwrite=output.overwrite)
+    write_manifest(out / MANIFEST, manifest)
+    tally = _Tally(queries, dict(segmenter.seconds))
+    with first_interrupt(GRACE_SECONDS) as interrupt:
+        try:
+            with ExitStack() as stack:
+                for sink in sinks:
+                    stack.enter_context(sink)
+                if progress is not None:
+                    stack.callback(progress.finish)
+                    progress.start(total)
+                writer = stack.enter_context(tally.writer(sinks, progress))
+                exhausted = _pump(stream, segmenter, writer, tally, interrupt)
+                with tally.clock("wait"):
+                    writer.flush()
+                if exhausted and tally.frames == 0:
+                    raise InputError(
+                        f"{stream.info.path} gave no frame to segment; check the range of frames"
+                    )
+        except BaseException as error:
+            # On a full disk this fails as well; the run.json of the start then stands, and says incomplete.
+            with suppress(OutputError):
+                write_manifest(
+                    out / MANIFEST,
+                    dataclasses.replace(
+                        tally.fill(manifest, stream, segmenter),
+                        interrupted=isinstance(error, KeyboardInterrupt),
+                        error=f"{type(error).__name__}: {error}",
+                    ),
+                )
+            raise
+        if output.overlay and tally.frames:
+            outputs["overlay"] = out / OVERLAY
+        manifest = dataclasses.replace(
+            tally.fill(manifest, stream, segmenter),
+            outputs=tuple(path.name for path in outputs.values()),
+            complete=exhausted,
+            interrupted=not exhausted,
+        )
+        write_manifest(out / MANIFEST, manifest)
+    return Summary(
+        frames=tally.frames,
+        seconds=manifest.seconds,
+        queries=queries,
+        present_share=manifest.present_share,
+        outputs=outputs,
+        damage=manifest.damage,
+        interrupted=manifest.interrupted,
+        complete=manifest.complete,
+    )
+
+
+@dataclass
+class _Tally:
+    """What is counted over the frames; of a length that the video's does not change."""
+
+    queries: tuple[str, ...]
+    segmenter_seconds_before: Mapping[str, float]
+    frames: int = 0
+    present: NDArray[np.int64] = field(init=False)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.present = np.zeros(len(self.queries), np.int64)
+
+    @contextmanager
+    def clock(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+    def writer(
+        self, sinks: Sequence[MaskSink | OverlaySink | ResultsSink], progress: Progress | None
+    ) -> Writer:
+        """Writes frames with their results into all sinks, and counts them."""
+
+        def write(done: tuple[Frame, FrameResult]) -> None:
+            frame, result = done
+            with self.clock("write"):
+                for sink in sinks:
+                    sink.write(frame, result)
+            self.frames += 1
+            self.present += np.asarray(result.present, np.int64)
+            if progress is not None:
+                progress.advance(frame, result)
+
+        return WriteBehind(write, WAITING)
+
+    def fill(self, manifest: RunManifest, stream: Stream, segmenter: Segmenter) -> RunManifest:
+        own = {
+            f"segment/{stage}": spent - self.segmenter_seconds_before.get(stage, 0.0)
+            for stage, spent in segmenter.seconds.items()
+        }
+        seconds = {**self.seconds, **own, "total": time.perf_counter() - self.started}
+        return dataclasses.replace(
+            manifest,
+            finished=now(),
+            frames=self.frames,
+            present_share=tuple((self.present / max(1, self.frames)).tolist()),
+            damage=tuple(dataclasses.asdict(stretch) for stretch in stream.damage),
+            totals=dict(segmenter.totals),
+            seconds={stage: round(spent, 6) for stage, spent in seconds.items()},
+        )
+
+
+def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, interrupt: Interrupt) -> bool:
+    """Take frames until the stream ends (True) or an interrupt is noted (False)."""
+    frames = iter(stream)
+    while not interrupt.requested:
+        try:
+            with tally.clock("decode"), interrupt.abandonable():
+                some, error = gather(frames, segmenter.batch, lambda: interrupt.requested)
+            # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
+            if interrupt.requested:
+                return False
+            results = segmenter.steps(some)
+            for frame in some:
+                with tally.clock("segment"), interrupt.abandonable():
+                    result = next(results)
+                with tally.clock("wait"):
+                    writer.put((frame, result))
+                del result
+        except Abandoned:
+            return False
+        if error is not None:
+            raise error
+        if not some:
+            return True
+        del some, frame, results
+    return False
+
+
+def _describe_source(info: StreamInfo) -> dict[str, Any]:
+    return {
+        **identify_source(info.path),
+        "kind": info.kind,
+        "frame_rate": info.frame_rate,
+        "time_base": info.time_base,
+        "width": info.width,
+        "height": info.height,
+    }

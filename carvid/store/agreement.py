@@ -1,0 +1,162 @@
+"""What a dataset is to hold and to be made with: recorded once, and changed only where that is wanted."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from carvid.errors import UsageError
+from carvid.store.database import source_text, source_value
+from carvid.store.ledger import Ledger
+from carvid.store.schema import DONE, RUNNING, WAITING, database_errors
+from carvid.store.task import VideoRequest
+
+
+def requests_of(ledger: Ledger) -> dict[tuple[str, int, int | None], VideoRequest]:
+    """The videos in the database as they were asked for, by key, in the order of their ids."""
+    with database_errors(ledger.path):
+        queries: dict[int, list[str]] = {}
+        for video_id, text in ledger.connection.execute(
+            "SELECT video_id, text FROM video_queries JOIN queries ON id = query_id"
+            " ORDER BY video_id, position"
+        ):
+            queries.setdefault(video_id, []).append(text)
+        found = {}
+        for video_id, path, source, start, stop in ledger.connection.execute(
+            "SELECT id, path, source, start_frame, stop_frame FROM videos ORDER BY id"
+        ):
+            request = VideoRequest(path, source_text(source), tuple(queries[video_id]), start, stop)
+            found[request.key] = request
+        return found
+
+
+def register(
+    ledger: Ledger, requests: Sequence[VideoRequest], *, replace: bool = False
+) -> list[tuple[VideoRequest, VideoRequest]]:
+    """Add the videos that are new, in order. `requests` has no key twice.
+
+    Returns the videos whose queries differ from before, as they were and as they are asked for now. With
+    `replace` these wait anew, without their labels; without it nothing is changed if there is one.
+    """
+    with ledger.transaction() as connection:
+        known = requests_of(ledger)
+        changed = [
+            (known[request.key], request)
+            for request in requests
+            if request.key in known and known[request.key].queries != request.queries
+        ]
+        if changed and not replace:
+            return changed
+        for _, request in changed:
+            video_id = _video_id(connection, request)
+            _reset(connection, "id = ?", (video_id,))
+            connection.execute("DELETE FROM video_queries WHERE video_id = ?", (video_id,))
+            _add_queries(connection, video_id, request.queries)
+        for request in requests:
+            if request.key not in known:
+                connection.execute(
+                    "INSERT INTO videos (path, source, start_frame, stop_frame, status)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (
+                        request.path,
+                        source_value(request.source),
+                        request.start_frame,
+                        request.stop_frame,
+                        WAITING,
+                    ),
+                )
+                _add_queries(connection, _video_id(connection, request), request.queries)
+    return changed
+
+
+def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
+    """The labelled files whose size has changed, as paths with sizes. With `replace` they wait anew.
+
+    A file that has gone keeps its labels, and so does a folder of images.
+    """
+    with database_errors(ledger.path):
+        rows = ledger.connection.execute(
+            "SELECT id, path, source, size_bytes FROM videos WHERE status = ? ORDER BY id", (DONE,)
+        ).fetchall()
+    changed = []
+    # Outside of a transaction: asking for thousands of files may take long, and others wait for its end.
+    for video_id, path, source, size in rows:
+        file = Path(source_text(source))
+        if file.is_file() and (now := file.stat().st_size) != size:
+            changed.append((video_id, f"{path}: {size} bytes before, {now} now"))
+    if replace and changed:
+        with ledger.transaction() as connection:
+            for video_id, _ in changed:
+                _reset(connection, "id = ?", (video_id,))
+    return [told for _, told in changed]
+
+
+def settings_of(ledger: Ledger) -> dict[str, Any] | None:
+    """What the labels are made with; None before the first model was loaded."""
+    with database_errors(ledger.path):
+        row = ledger.connection.execute("SELECT json FROM settings").fetchone()
+    found: dict[str, Any] | None = json.loads(row[0]) if row else None
+    return found
+
+
+def agree(
+    ledger: Ledger, settings: Mapping[str, Any], sha256: str, *, replace: bool = False
+) -> dict[str, Any] | None:
+    """Record what labels are made with from now on. sha256: of what in it decides the masks.
+
+    Returns the settings before if their hash differs. With `replace` every label then goes and every
+    video waits anew; without it nothing is changed.
+    """
+    with ledger.transaction() as connection:
+        row = connection.execute("SELECT json, sha256 FROM settings").fetchone()
+        before: dict[str, Any] | None = json.loads(row[0]) if row and row[1] != sha256 else None
+        if before is not None:
+            if not replace:
+                return before
+            _reset(connection, "1")
+        text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+        if row is None or before is not None:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?, ?)", (text, sha256))
+    return before
+
+
+def _video_id(connection: sqlite3.Connection, request: VideoRequest) -> int:
+    (video_id,) = connection.execute(
+        "SELECT id FROM videos WHERE source = ? AND start_frame = ? AND stop_frame IS ?",
+        (source_value(request.source), request.start_frame, request.stop_frame),
+    ).fetchone()
+    return int(video_id)
+
+
+def _add_queries(connection: sqlite3.Connection, video_id: int, queries: Sequence[str]) -> None:
+    for position, text in enumerate(queries):
+        connection.execute("INSERT OR IGNORE INTO queries (text) VALUES (?)", (text,))
+        connection.execute(
+            "INSERT INTO video_queries SELECT ?, ?, id FROM queries WHERE text = ?",
+            (video_id, position, text),
+        )
+
+
+def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> None:
+    """Throw away what is known of the videos that `where` selects and let them wait."""
+    if connection.execute(
+        f"SELECT 1 FROM videos WHERE ({where}) AND status = ? AND lease_expires >= ?",
+        (*values, RUNNING, time.time()),
+    ).fetchone():
+        raise UsageError(
+            "another process is labelling this dataset; end it before changing what the labels are made with"
+        )
+    for table in ("frames", "annotations"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE video_id IN (SELECT id FROM videos WHERE {where})", values
+        )
+    connection.execute(
+        "UPDATE videos SET status = ?, error = NULL, sha256 = NULL, size_bytes = NULL, width = NULL,"
+        " height = NULL, frame_rate = NULL, frame_count = NULL, damage = '[]', lease_owner = NULL,"
+        f" lease_expires = NULL WHERE {where}",
+        (WAITING, *values),
+    )

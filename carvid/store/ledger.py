@@ -1,0 +1,217 @@
+"""The one writer of a dataset's database: which videos there are, whose turn it is, what came of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+from carvid.store.database import source_text
+from carvid.store.schema import (
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    check_schema,
+    create_tables,
+    database_errors,
+    database_path,
+    uri,
+)
+from carvid.store.task import Outcome, Task
+
+
+class Ledger:
+    """One process's hold on a dataset's database. What a method does, it does whole or not at all.
+
+    Raises OutputError where the database cannot be written.
+    """
+
+    def __init__(self, dataset: Path, owner: str) -> None:
+        """Open the database, making it if it is not there; the folder is.
+
+        owner: names this process among those that share the dataset.
+        Raises InputError for a database of another schema version.
+        """
+        self.path = database_path(dataset)
+        self.owner = owner
+        with database_errors(self.path):
+            self.connection = sqlite3.connect(
+                uri(self.path, "mode=rwc"), uri=True, isolation_level=None, timeout=30.0
+            )
+        try:
+            # What is not ours is refused before anything in it is changed.
+            with database_errors(self.path):
+                if not _is_empty(self.connection):
+                    check_schema(self.connection, self.path)
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+            with self.transaction() as connection:
+                if _is_empty(connection):
+                    create_tables(connection)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything the body does through the connection happens whole or not at all."""
+        with database_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # On a full disk SQLite may have rolled back already.
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def retry_failed(self) -> int:
+        """Let the failed videos wait again; returns how many there were."""
+        with self.transaction() as connection:
+            return connection.execute(
+                "UPDATE videos SET status = ?, error = NULL WHERE status = ?", (WAITING, FAILED)
+            ).rowcount
+
+    def recover(self, dead_owners: Sequence[str] = ()) -> int:
+        """Let the videos wait again whose lease ran out or has a dead owner; returns how many."""
+        marks = ", ".join("?" * len(dead_owners))
+        with self.transaction() as connection:
+            return connection.execute(
+                "UPDATE videos SET status = ?, lease_owner = NULL, lease_expires = NULL, frame_count = NULL"
+                f" WHERE status = ? AND (lease_expires < ? OR lease_owner IN ({marks}))",
+                (WAITING, RUNNING, time.time(), *dead_owners),
+            ).rowcount
+
+    def claim(self, lease_seconds: float) -> Task | None:
+        """Take the lease of the first video that waits; None if none does."""
+        with self.transaction() as connection:
+            row = connection.execute(
+                "SELECT id, path, source, start_frame, stop_frame FROM videos WHERE status = ?"
+                " ORDER BY id LIMIT 1",
+                (WAITING,),
+            ).fetchone()
+            if row is None:
+                return None
+            video_id, path, source, start, stop = row
+            connection.execute(
+                "UPDATE videos SET status = ?, lease_owner = ?, lease_expires = ? WHERE id = ?",
+                (RUNNING, self.owner, time.time() + lease_seconds, video_id),
+            )
+            queries = connection.execute(
+                "SELECT id, text FROM video_queries JOIN queries ON id = query_id WHERE video_id = ?"
+                " ORDER BY position",
+                (video_id,),
+            ).fetchall()
+        ids, texts = zip(*queries, strict=True)
+        return Task(video_id, path, source_text(source), start, stop, ids, texts)
+
+    def renew(self, lease_seconds: float, frames: Mapping[int, int]) -> None:
+        """Put off the end of leases this process holds. frames: labelled so far, by the video's id."""
+        with self.transaction() as connection:
+            connection.executemany(
+                "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
+                " AND lease_owner = ?",
+                [
+                    (time.time() + lease_seconds, count, video_id, RUNNING, self.owner)
+                    for video_id, count in frames.items()
+                ],
+            )
+
+    def commit(self, video_id: int, staged: Path, outcome: Outcome) -> bool:
+        """Merge a worker's closed file: the video is done. False, with no change, if the lease is lost."""
+        # A database cannot be attached within a transaction.
+        with database_errors(self.path):
+            self.connection.execute("ATTACH ? AS staged", (uri(staged, "mode=ro"),))
+        try:
+            with self.transaction() as connection:
+                changed = connection.execute(
+                    "UPDATE videos SET status = ?, error = NULL, lease_owner = NULL, lease_expires = NULL,"
+                    " sha256 = ?, size_bytes = ?, width = ?, height = ?, frame_rate = ?, frame_count = ?,"
+                    " damage = ? WHERE id = ? AND status = ? AND lease_owner = ?",
+                    (
+                        DONE,
+                        outcome.sha256,
+                        outcome.size_bytes,
+                        outcome.width,
+                        outcome.height,
+                        outcome.frame_rate,
+                        outcome.frame_count,
+                        json.dumps([dict(stretch) for stretch in outcome.damage]),
+                        video_id,
+                        RUNNING,
+                        self.owner,
+                    ),
+                ).rowcount
+                if changed:
+                    for table in ("frames", "annotations"):
+                        connection.execute(f"INSERT INTO main.{table} SELECT * FROM staged.{table}")
+        finally:
+            with suppress(sqlite3.Error):
+                self.connection.execute("DETACH staged")
+        return bool(changed)
+
+    def fail(self, video_id: int, error: str) -> bool:
+        """Record why a video cannot be labelled; False if the lease is lost."""
+        return self._give_up(video_id, FAILED, error)
+
+    def release(self, video_id: int) -> bool:
+        """Let a video wait for another worker; False if the lease is lost."""
+        return self._give_up(video_id, WAITING, None)
+
+    def counts(self) -> dict[str, int]:
+        """How many videos there are in each state; every state is there."""
+        with database_errors(self.path):
+            found = dict(self.connection.execute("SELECT status, count(*) FROM videos GROUP BY status"))
+        return {status: found.get(status, 0) for status in (WAITING, RUNNING, DONE, FAILED)}
+
+    def is_settled(self) -> bool:
+        """Whether every video is done or has failed."""
+        counts = self.counts()
+        return counts[WAITING] == counts[RUNNING] == 0
+
+    def lease_owners(self) -> tuple[str, ...]:
+        """The owners of unexpired leases, without this process."""
+        with database_errors(self.path):
+            rows = self.connection.execute(
+                "SELECT DISTINCT lease_owner FROM videos WHERE status = ? AND lease_owner != ?"
+                " AND lease_expires >= ? ORDER BY 1",
+                (RUNNING, self.owner, time.time()),
+            ).fetchall()
+        return tuple(row[0] for row in rows)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _give_up(self, video_id: int, status: str, error: str | None) -> bool:
+        with self.transaction() as connection:
+            return bool(
+                connection.execute(
+                    "UPDATE videos SET status = ?, error = ?, lease_owner = NULL, lease_expires = NULL,"
+                    " frame_count = NULL WHERE id = ? AND status = ? AND lease_owner = ?",
+                    (status, error, video_id, RUNNING, self.owner),
+                ).rowcount
+            )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether there is no table yet; what is no database at all is not empty."""
+    try:
+        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        return False

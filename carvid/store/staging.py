@@ -1,0 +1,104 @@
+"""The rows of one video on their way into the dataset: a file a worker writes frame by frame."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.frame import FrameResult
+from carvid.media.rle import bounding_box_xywh, encode_rle
+from carvid.store.schema import LABEL_TABLES, database_errors, uri
+from carvid.store.task import as_text
+
+
+class StagingWriter:
+    """Writes the frames and annotations of one video; a context manager, closed before the file is merged.
+
+    Nothing is kept from frame to frame. A file that was not closed is worthless and is never merged.
+    """
+
+    def __init__(self, path: Path, video_id: int, query_ids: Sequence[int], eta: float) -> None:
+        """path: replaced if it is there. eta: where `FrameResult.proposals` are cut to compare them.
+
+        Raises OutputError if the file cannot be written.
+        """
+        self._path, self._video_id, self._query_ids, self._eta = path, video_id, tuple(query_ids), eta
+        self.frame_count = 0
+        with database_errors(path):
+            path.unlink(missing_ok=True)
+            self._connection = sqlite3.connect(uri(path, "mode=rwc"), uri=True, isolation_level=None)
+            try:
+                # After a crash the file is thrown away, so nothing is spent on being able to recover it.
+                self._connection.executescript(
+                    "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + LABEL_TABLES + "BEGIN;"
+                )
+            except sqlite3.Error:
+                self._discard()
+                raise
+
+    def write(self, result: FrameResult) -> None:
+        """Add one frame; indices ascend. Raises OutputError if it cannot be written."""
+        height, width = result.label_map.shape
+        rows = [self._row(result, i, query_id) for i, query_id in enumerate(self._query_ids)]
+        with database_errors(self._path):
+            self._connection.execute(
+                "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)",
+                (self._video_id, result.index, as_text(result.name), result.pts_seconds, width, height),
+            )
+            self._connection.executemany(
+                "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+        self.frame_count += 1
+
+    def close(self) -> None:
+        """Make the file whole. Raises OutputError if that fails; then there is no file."""
+        with database_errors(self._path):
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                self._discard()
+                raise
+        self._connection.close()
+
+    def __enter__(self) -> StagingWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._discard()
+
+    def _discard(self) -> None:
+        self._connection.close()
+        self._path.unlink(missing_ok=True)
+
+    def _row(self, result: FrameResult, i: int, query_id: int) -> tuple[object, ...]:
+        mask = result.masks[i]
+        counts = encode_rle(mask)["counts"]
+        label_counts = encode_rle(result.label_map == i + 1)["counts"]
+        box = bounding_box_xywh(mask) or (None, None, None, None)
+        return (
+            self._video_id,
+            result.index,
+            query_id,
+            counts,
+            None if label_counts == counts else label_counts,
+            *box,
+            int(np.count_nonzero(mask)),
+            float(result.scores[i]),
+            int(result.present[i]),
+            _iou(result.proposals[i] > self._eta, mask),
+        )
+
+
+def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else None

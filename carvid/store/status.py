@@ -1,0 +1,53 @@
+"""How far a dataset is, at any time, from any process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carvid.store.database import open_dataset
+from carvid.store.schema import DONE, FAILED, RUNNING, WAITING
+
+
+@dataclass(frozen=True)
+class Status:
+    """counts: videos by state; a video in work whose process was killed is running until work goes on.
+
+    frames: frames labelled in videos that are done. running: path and frames so far of each video in work.
+    failed: path and reason of each failed video. damaged: path and damage of labelled videos that have some.
+    """
+
+    counts: dict[str, int]
+    frames: int
+    running: tuple[tuple[str, int], ...]
+    failed: tuple[tuple[str, str], ...]
+    damaged: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "videos": self.counts,
+            "frames": self.frames,
+            "running": [{"path": path, "frames": frames} for path, frames in self.running],
+            "failed": [{"path": path, "error": error} for path, error in self.failed],
+            "damaged": [{"path": path, "damage": damage} for path, damage in self.damaged],
+        }
+
+
+def read_status(dataset: Path) -> Status:
+    """How far the dataset is. Raises InputError where there is none."""
+    counts = dict.fromkeys((WAITING, RUNNING, DONE, FAILED), 0)
+    frames = 0
+    running, failed, damaged = [], [], []
+    with open_dataset(dataset) as labelled:
+        for video in labelled.videos():
+            counts[video.status] += 1
+            if video.is_done:
+                frames += video.frame_count or 0
+                if video.damage:
+                    damaged.append((video.path, "; ".join(map(str, video.damage))))
+            elif video.status == RUNNING:
+                running.append((video.path, video.frame_count or 0))
+            elif video.status == FAILED:
+                failed.append((video.path, video.error or ""))
+    return Status(counts, frames, tuple(running), tuple(failed), tuple(damaged))

@@ -1,0 +1,65 @@
+"""A video on its way: asked for, in turn, labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """A video to label, as it was asked for.
+
+    path: relative to the input's root, as text. source: absolute. queries: distinct, at least one.
+    """
+
+    path: str
+    source: str
+    queries: tuple[str, ...]
+    start_frame: int = 0
+    stop_frame: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int | None]:
+        """What makes it the same video in another run."""
+        return self.source, self.start_frame, self.stop_frame
+
+
+@dataclass(frozen=True)
+class Task:
+    """A video whose turn it is. query_ids and queries run side by side."""
+
+    video_id: int
+    path: str
+    source: str
+    start_frame: int
+    stop_frame: int | None
+    query_ids: tuple[int, ...]
+    queries: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Task:
+        lists = {"query_ids": tuple(values["query_ids"]), "queries": tuple(values["queries"])}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a video once it is labelled; see `carvid.store.database.Video`.
+
+    frame_rate: 'num/den', or None. damage: JSON objects with first_frame, last_frame and reason.
+    """
+
+    sha256: str | None
+    size_bytes: int | None
+    width: int
+    height: int
+    frame_rate: str | None
+    frame_count: int
+    damage: Sequence[Mapping[str, Any]] = ()
+
+
+def as_text(name: str) -> str:
+    """The name as text a database holds: bytes of a file name that are not UTF-8 are written as \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
