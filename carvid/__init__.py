@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
-from carvid.frame import Frame, FrameResult, RecurrentStep
+from carvid.evidence import RecurrentStep
+from carvid.frame import Frame
+from carvid.result import FrameResult
 
 if TYPE_CHECKING:
     from carvid.segmenter import VideoSegmenter

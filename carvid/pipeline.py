@@ -1,4 +1,4 @@
-"""The one way from a stream through the segmenter into the sinks."""
+"""The one way from a stream through the session into the sinks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.batch import gather
+from carvid.engines import EngineSession
 from carvid.errors import InputError, OutputError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
 from carvid.interrupt import Abandoned, Interrupt, first_interrupt
+from carvid.result import FrameResult
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
 from carvid.sinks.run_record import RunManifest, identify_source, now, write_manifest
@@ -42,30 +44,7 @@ class Stream(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-class Segmenter(Protocol):
-    """Frames in, their masks out.
-
-    batch: how many frames it likes at a time; it may change.
-    queries: the query set, in the caller's order.
-    seconds: wall-clock seconds spent per stage, growing from frame to frame.
-    totals: what else it counts over frames, as JSON can hold it.
-    """
-
-    @property
-    def queries(self) -> tuple[str, ...]: ...
-    @property
-    def seconds(self) -> Mapping[str, float]: ...
-    @property
-    def totals(self) -> Mapping[str, Any]: ...
-    @property
-    def batch(self) -> int: ...
-    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]: ...
-    def describe(self) -> Mapping[str, Any]:
-        """Models with their hashes, thresholds and other options, as JSON can hold them."""
-        ...
-
-
-class Progress(Protocol):
+class RunProgress(Protocol):
     """Told how far a run is; `advance` is called on the thread that writes."""
 
     def start(self, total: int | None) -> None:
@@ -96,11 +75,11 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """What a run came to.
 
     frames: frames written.
-    seconds: wall-clock seconds: decode (waiting for frames), segment, segment/<stage> for the segmenter's own
+    seconds: wall-clock seconds: decode (waiting for frames), segment, segment/<stage> for the session's own
         stages, wait (for the writer to catch up, at most WAITING frames behind, and to finish), write (on a thread of
         its own, at the same time as the others), and total.
     queries: the query set, in the caller's order.
@@ -143,7 +122,7 @@ class Summary:
 
 def run_job(
     stream: Stream,
-    segmenter: Segmenter,
+    session: EngineSession,
     out: Path,
     *,
     output: OutputOptions = OutputOptions(),
@@ -151,8 +130,8 @@ def run_job(
     total: int | None = None,
     command: Sequence[str] = (),
     stream_options: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
-) -> Summary:
+    progress: RunProgress | None = None,
+) -> RunSummary:
     """Segment every frame of a stream and write what `output` asks for into the folder `out`.
 
     run.json is there, saying incomplete, before the first frame, and is replaced at the end. The first Ctrl-C
@@ -162,7 +141,7 @@ def run_job(
 
     Args:
         stream: read once, to its end. Closing it is the caller's.
-        segmenter: asked for as many frames at a time as it likes.
+        session: asked for as many frames at a time as it likes.
         out: made if missing; see `carvid.sinks.output.check_output` for what is refused.
         every: the stream holds one of so many frames of its source, which sets the overlay's frame rate.
         total: the expected number of frames, for `progress` alone.
@@ -174,7 +153,7 @@ def run_job(
         InputError: no frame, or as the stream raises.
         OutputError: if something cannot be written.
     """
-    queries = tuple(segmenter.queries)
+    queries = tuple(session.queries)
     # Built before the folder is touched: a sink that cannot do what is asked says so here.
     sinks: list[MaskSink | OverlaySink | ResultsSink] = [
         MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries)),
@@ -188,14 +167,14 @@ def run_job(
     manifest = RunManifest(
         command=tuple(command),
         source=_describe_source(stream.info),
-        segmenter=segmenter.describe(),
+        segmenter=session.describe(),
         options={**(stream_options or {}), "every": every, **dataclasses.asdict(output)},
         queries=queries,
         outputs=tuple(path.name for path in outputs.values()),
     )
     prepare_output(out, stream.info.path, overwrite=output.overwrite)
     write_manifest(out / MANIFEST, manifest)
-    tally = _Tally(queries, dict(segmenter.seconds))
+    tally = _Tally(queries, dict(session.seconds))
     with first_interrupt(GRACE_SECONDS) as interrupt:
         try:
             with ExitStack() as stack:
@@ -205,7 +184,7 @@ def run_job(
                     stack.callback(progress.finish)
                     progress.start(total)
                 writer = stack.enter_context(tally.writer(sinks, progress))
-                exhausted = _pump(stream, segmenter, writer, tally, interrupt)
+                exhausted = _pump(stream, session, writer, tally, interrupt)
                 with tally.clock("wait"):
                     writer.flush()
                 if exhausted and tally.frames == 0:
@@ -218,7 +197,7 @@ def run_job(
                 write_manifest(
                     out / MANIFEST,
                     dataclasses.replace(
-                        tally.fill(manifest, stream, segmenter),
+                        tally.fill(manifest, stream, session),
                         interrupted=isinstance(error, KeyboardInterrupt),
                         error=f"{type(error).__name__}: {error}",
                     ),
@@ -227,13 +206,13 @@ def run_job(
         if output.overlay and tally.frames:
             outputs["overlay"] = out / OVERLAY
         manifest = dataclasses.replace(
-            tally.fill(manifest, stream, segmenter),
+            tally.fill(manifest, stream, session),
             outputs=tuple(path.name for path in outputs.values()),
             complete=exhausted,
             interrupted=not exhausted,
         )
         write_manifest(out / MANIFEST, manifest)
-    return Summary(
+    return RunSummary(
         frames=tally.frames,
         seconds=manifest.seconds,
         queries=queries,
@@ -250,7 +229,7 @@ class _Tally:
     """What is counted over the frames; of a length that the video's does not change."""
 
     queries: tuple[str, ...]
-    segmenter_seconds_before: Mapping[str, float]
+    session_seconds_before: Mapping[str, float]
     frames: int = 0
     present: NDArray[np.int64] = field(init=False)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -268,7 +247,7 @@ class _Tally:
             self.seconds[stage] += time.perf_counter() - start
 
     def writer(
-        self, sinks: Sequence[MaskSink | OverlaySink | ResultsSink], progress: Progress | None
+        self, sinks: Sequence[MaskSink | OverlaySink | ResultsSink], progress: RunProgress | None
     ) -> Writer:
         """Writes frames with their results into all sinks, and counts them."""
 
@@ -284,10 +263,10 @@ class _Tally:
 
         return WriteBehind(write, WAITING)
 
-    def fill(self, manifest: RunManifest, stream: Stream, segmenter: Segmenter) -> RunManifest:
+    def fill(self, manifest: RunManifest, stream: Stream, session: EngineSession) -> RunManifest:
         own = {
-            f"segment/{stage}": spent - self.segmenter_seconds_before.get(stage, 0.0)
-            for stage, spent in segmenter.seconds.items()
+            f"segment/{stage}": spent - self.session_seconds_before.get(stage, 0.0)
+            for stage, spent in session.seconds.items()
         }
         seconds = {**self.seconds, **own, "total": time.perf_counter() - self.started}
         return dataclasses.replace(
@@ -296,22 +275,24 @@ class _Tally:
             frames=self.frames,
             present_share=tuple((self.present / max(1, self.frames)).tolist()),
             damage=tuple(dataclasses.asdict(stretch) for stretch in stream.damage),
-            totals=dict(segmenter.totals),
+            totals=dict(session.totals),
             seconds={stage: round(spent, 6) for stage, spent in seconds.items()},
         )
 
 
-def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, interrupt: Interrupt) -> bool:
+def _pump(
+    stream: Stream, session: EngineSession, writer: Writer, tally: _Tally, interrupt: Interrupt
+) -> bool:
     """Take frames until the stream ends (True) or an interrupt is noted (False)."""
     frames = iter(stream)
     while not interrupt.requested:
         try:
             with tally.clock("decode"), interrupt.abandonable():
-                some, error = gather(frames, segmenter.batch, lambda: interrupt.requested)
+                some, error = gather(frames, session.batch, lambda: interrupt.requested)
             # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
             if interrupt.requested:
                 return False
-            results = segmenter.steps(some)
+            results = session.steps(some)
             for frame in some:
                 with tally.clock("segment"), interrupt.abandonable():
                     result = next(results)

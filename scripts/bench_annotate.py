@@ -21,9 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+
 from carvid.annotate.annotate import annotate  # noqa: E402
-from carvid.annotate.model import ModelOptions  # noqa: E402
 from carvid.annotate.supervise import WorkOptions  # noqa: E402
+from carvid.recipe import load_recipe  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402
 
 
@@ -62,8 +63,8 @@ def main() -> None:
             summary = annotate(
                 str(videos),
                 Path(folder, f"dataset-{workers}"),
+                load_recipe(model=options.model, device=options.device),
                 queries=["the red square", "a green circle"],
-                model=ModelOptions(model=options.model, device=options.device),
                 work=WorkOptions(workers=workers),
                 progress=watch,
             )

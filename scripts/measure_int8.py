@@ -21,11 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carvid.clip.load import LoadedClip, load_pair
-from carvid.clip.names import resolve_pair
+from carvid.clip.load import LoadedClip
 from carvid.clip.vision import Block, activate
-from carvid.config import load_settings
-from carvid.segmenter import VideoSegmenter
+from carvid.model import Model
+from carvid.recipe import load_recipe
 from carvid.shapes.scenes import moving_clip
 
 
@@ -90,9 +89,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=20)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
-    f, g = load_pair(*resolve_pair(options.model), device=torch.device("cpu"), dtype=torch.float32)
-    small = (with_int8(f, but_last=True), with_int8(g, but_last=False))
-    settings = load_settings(options.preset)
+    recipe = load_recipe(options.preset, model=options.model, device="cpu", dtype="float32")
+    exact = Model.load(recipe)
+    f, g = exact.proposer, exact.classifier
+    small = Model(recipe, with_int8(f, but_last=True), with_int8(g, but_last=False))
     seconds: dict[str, list[float]] = {"float32": [], "int8": []}
     same_live, ious = 0, []
     for number in range(options.frames):
@@ -100,13 +100,15 @@ def main() -> None:
         image = cv2.resize(scene.image, (width, height), interpolation=cv2.INTER_CUBIC)
         queries = [f"the {thing.name}" for thing in scene.things] + ["the orange car"]
         results = []
-        for name, pair in (("float32", (f, g)), ("int8", small)):
-            segmenter = VideoSegmenter(*pair, queries, settings)
+        for name, model in (("float32", exact), ("int8", small)):
+            session = model.session(queries)
             started = time.perf_counter()
-            results.append(segmenter.step(image))
+            results.append(session.step(image))
             seconds[name].append(time.perf_counter() - started)
         one, other = results
-        same_live += [step.live for step in one.steps] == [step.live for step in other.steps]
+        same_live += [step.live for step in one.evidence.steps] == [
+            step.live for step in other.evidence.steps
+        ]
         for a, b in zip(one.masks, other.masks, strict=True):
             if a.any() or b.any():
                 ious.append((a & b).sum() / (a | b).sum())

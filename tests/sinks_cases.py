@@ -13,7 +13,9 @@ import av
 import numpy as np
 import pytest
 
-from carvid.frame import Frame, FrameResult, RecurrentStep
+from carvid.evidence import Evidence, RecurrentStep
+from carvid.frame import Frame
+from carvid.result import FrameResult, ObjectResult
 from carvid.stream.source import Damage, StreamInfo
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
@@ -41,11 +43,14 @@ def result_for(frame: Frame, masks: Sequence[np.ndarray], scores: Sequence[float
         pts_seconds=frame.pts_seconds,
         name=frame.name,
         label_map=label_map,
-        masks=stacked,
-        read_proposals=lambda: stacked.astype(np.float32),
-        scores=np.array(scores, np.float32),
-        present=stacked.any((1, 2)),
-        steps=(RecurrentStep(tuple(range(len(masks))), tuple(map(float, scores))),),
+        objects=tuple(
+            ObjectResult(i, "", mask, float(np.float32(score)), bool(mask.any()))
+            for i, (mask, score) in enumerate(zip(stacked, scores, strict=True), start=1)
+        ),
+        evidence=Evidence(
+            steps=(RecurrentStep(tuple(range(len(masks))), tuple(map(float, scores))),),
+            read_proposals=lambda: stacked.astype(np.float32),
+        ),
     )
 
 

@@ -12,18 +12,19 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-import carvid
 from carvid.bench import against
-from carvid.bench.against import NaiveFrame, load_twin
+from carvid.bench.against import NaiveFrame
 from carvid.bench.bench import BenchOptions, run_bench
 from carvid.bench.clip import draw_video, query_texts, read_clip
 from carvid.bench.machine import large_square, measure_product, peak_memory
 from carvid.bench.report import BenchReport
 from carvid.bench.stages import Spread
+from carvid.bench.straightforward import Twin
 from carvid.bench.table import report_lines
 from carvid.cli.bench import bench
 from carvid.cli.exits import exits
 from carvid.errors import InputError, UsageError
+from carvid.recipe import load_recipe
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip
 from tests.tiny_sam import make_tiny_sam
@@ -54,8 +55,11 @@ def report(model: Path) -> BenchReport:
 
 
 def measured(model: Path, **options: object) -> BenchReport:
-    chosen = {"queries": (3,), "size": SIZE, "frames": 1, "device": "cpu", **options}
-    return run_bench(BenchOptions(model=str(model), **chosen))
+    chosen = {"queries": (3,), "size": SIZE, "frames": 1, **options}
+    measure = {
+        name: chosen.pop(name) for name in ("queries", "size", "frames", "drop", "against") if name in chosen
+    }
+    return run_bench(BenchOptions(load_recipe(model=model, device="cpu", **chosen), **measure))
 
 
 def command(*arguments: object) -> tuple[int, str, str]:
@@ -114,7 +118,7 @@ def test_the_stages_of_sam_are_timed_apart(model: Path, tmp_path: Path, points: 
 
 def test_sam_is_no_part_of_what_is_compared() -> None:
     with pytest.raises(UsageError, match="exclude each other"):
-        BenchOptions(sam="random:vit-b", against=("naive",))
+        BenchOptions(load_recipe(sam="random:vit-b"), against=("naive",))
 
 
 def test_a_spread_is_the_median_between_the_quartiles() -> None:
@@ -196,12 +200,12 @@ def test_agreement_needs_equal_live_sets_and_masks(live_equal: bool, iou: float,
 
 
 def test_disagreement_is_exit_code_1(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stubborn(load_twin()):  # type: ignore[misc]
+    class Stubborn(Twin):
         def run(self):
             steps, kept, proposals = super().run()
             return steps, kept, 1 - proposals
 
-    monkeypatch.setattr(against, "load_twin", lambda: Stubborn)
+    monkeypatch.setattr(against, "Twin", Stubborn)
     code, out, _ = command(
         "--model",
         model,
@@ -217,14 +221,6 @@ def test_disagreement_is_exit_code_1(model: Path, monkeypatch: pytest.MonkeyPatc
     )
     assert code == 1
     assert "DO NOT AGREE" in out
-
-
-def test_outside_a_checkout_the_twin_is_not_to_be_had(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(carvid, "__file__", str(tmp_path / "carvid" / "__init__.py"))
-    with pytest.raises(UsageError, match="needs a checkout"):
-        run_bench(BenchOptions(against=("naive",)))
 
 
 @pytest.mark.parametrize("preset", ["refcoco", "voc"])

@@ -11,7 +11,7 @@ import torch
 from carvid import UsageError, VideoSegmenter
 from carvid.car.carry import Carry, CarryOptions
 from carvid.car.recurrence import Recurrence
-from carvid.frame import RecurrentStep
+from carvid.evidence import RecurrentStep
 from tests.tiny_clip import make_tiny_clip
 
 QUERIES = ["the red car", "a blue star", "a white fish"]
@@ -67,7 +67,12 @@ def test_where_nothing_is_left_nothing_is_asked() -> None:
     carry.end(carry.start(STILL), left([False, False], [0.1, 0.2]), STILL)
     assert carry.start(STILL) == ()
     found = carry.end((), None, STILL)
-    assert (found.kept, found.present, found.scores, found.steps) == ((), (False, False), (0.1, 0.2), ())
+    assert (found.kept, found.present, found.scores, found.steps) == (
+        (),
+        (False, False),
+        (0.1, 0.2),
+        (),
+    )
     assert found.proposals.shape == (0, 20, 30)
 
 
@@ -89,7 +94,7 @@ def test_carried_to_every_frame_it_is_the_method_as_it_is(model: Path) -> None:
     for one, other in zip(plain.run(noise(3)), carried.run(noise(3)), strict=True):
         assert np.array_equal(one.label_map, other.label_map)
         assert np.array_equal(one.scores, other.scores)
-        assert one.steps == other.steps
+        assert one.evidence.steps == other.evidence.steps
 
 
 @pytest.mark.parametrize("mode", ["refer", "semantic"])
@@ -115,15 +120,15 @@ def test_a_carried_frame_is_the_frame_of_a_run_with_those_queries_alone(model: P
 def test_with_nothing_left_masks_are_empty_until_all_are_asked_again(model: Path) -> None:
     carried = made(model, CarryOptions(every=3, cut=255.0), theta=1.0, preset="default")
     results = list(carried.run(noise(4)))
-    assert [len(result.steps) for result in results] == [1, 0, 0, 1]
+    assert [len(result.evidence.steps) for result in results] == [1, 0, 0, 1]
     assert not any(result.label_map.any() for result in results)
     assert all(result.masks.shape == (3, 40, 56) for result in results)
 
 
 def test_another_video_starts_with_all(model: Path) -> None:
     carried = made(model, CarryOptions(every=9, cut=255.0), theta=1.0, preset="default")
-    assert [len(result.steps) for result in carried.run(noise(2))] == [1, 0]
-    assert [len(result.steps) for result in carried.run(noise(2))] == [1, 0]
+    assert [len(result.evidence.steps) for result in carried.run(noise(2))] == [1, 0]
+    assert [len(result.evidence.steps) for result in carried.run(noise(2))] == [1, 0]
 
 
 def test_what_does_not_go_together_is_refused(model: Path) -> None:

@@ -274,10 +274,11 @@ class TestLatticesAreShared:
     def test_spatial_once_per_size_and_bilateral_once_per_frame(self, built):
         crf = DenseCRF()
         image = torch.from_numpy(drawn_image("texture", 10, 12))
-        for form in (crf.refine_binary, crf.refine_labels, crf.refine_binary):
-            form(image, torch.from_numpy(drawn_proposals(5, 10, 12)))
+        seen = crf.on(image)
+        for form in (seen.refine_binary, seen.refine_labels, seen.refine_binary):
+            form(torch.from_numpy(drawn_proposals(5, 10, 12)))
         assert built == [(120, 2), (120, 5)]
-        crf.refine_binary(image.clone(), torch.from_numpy(drawn_proposals(5, 10, 12)))
+        crf.refine_binary(image, torch.from_numpy(drawn_proposals(5, 10, 12)))
         assert built == [(120, 2), (120, 5), (120, 5)]
 
     def test_nothing_is_built_without_queries_or_steps(self, built):

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from carvid.bench.straightforward import Twin, affinity_matrix
 from carvid.car.affinity import Affinity, box_mask, min_max, refine_cams
 from carvid.car.classifier import FrameClassifier, class_probabilities, classify
+from carvid.car.clip_rnn import frame_planes
 from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
 from carvid.car.proposals import look
 from carvid.car.recurrence import Asked
-from carvid.config import load_settings
+from carvid.frame import Frame
+from carvid.recipe import load_recipe
 from carvid.segmenter import VideoSegmenter
 from carvid.stopwatch import Stopwatch
 from tests.tiny_clip import make_tiny_clip
-from tests.twin import Twin, affinity_matrix
 
 WORDS = [
     f"{colour} {shape}"
@@ -50,7 +52,7 @@ def segmenter(
 
 
 def twin_of(fast: VideoSegmenter, image: np.ndarray = IMAGE) -> Twin:
-    return Twin.of(fast, (fast._proposer_clip, fast._classifier_clip), fast.texts, image)
+    return Twin.of(fast.model, fast.recipe, fast.texts, image)
 
 
 def close(fast: torch.Tensor, slow: torch.Tensor, tolerance: float = 1e-4) -> None:
@@ -113,8 +115,8 @@ def test_a_cam_that_is_all_zero_is_made_again_without_background(folders: dict[s
 def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
     """J^T t of arbitrary texts, several chunks of them, against autograd through the last block."""
     fast = segmenter(folders, QUERIES[1])
-    tower = fast._proposer_clip.tower
-    x, attention = tower.trunk(fast._rnn.planes(torch.from_numpy(IMAGE)[None]))
+    tower = fast.model.proposer.tower
+    x, attention = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], fast.model.proposer))
     texts = torch.randn(9, 24, generator=torch.Generator().manual_seed(0))
     state = run_last_block(tower, x, attention, 4)
     last = tower.blocks[-1]
@@ -130,8 +132,8 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
 def test_a_batch_of_frames_equals_frames_alone(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[3])
     images = [IMAGE, IMAGE[::-1].copy()]
-    planes = fast._rnn.planes(torch.from_numpy(np.stack(images)))
-    together = look(fast._proposer_clip.tower, planes)
+    planes = frame_planes(torch.from_numpy(np.stack(images)), fast.model.proposer)
+    together = look(fast.model.proposer.tower, planes)
     proposers = fast._rnn.proposer.on(together, IMAGE.shape[:2])
     for one, image in zip(proposers, images, strict=True):
         close(one.propose([0, 1, 2]), propose(fast, [0, 1, 2], image))
@@ -147,10 +149,12 @@ def test_frames_in_a_batch_give_what_they_give_alone(folders: dict[str, Path], m
     together = segmenter(folders, QUERIES[3], mode=mode, theta=0.3, batch=batch)
     results = list(together.run(images))
     assert [result.index for result in results] == list(range(7))
-    assert len({step.live for result in results for step in result.steps}) > 1
+    assert len({step.live for result in results for step in result.evidence.steps}) > 1
     for result, expected in zip(results, alone.run(images), strict=True):
-        assert [step.live for step in result.steps] == [step.live for step in expected.steps]
-        assert np.abs(result.proposals - expected.proposals).max() < 1e-4
+        assert [step.live for step in result.evidence.steps] == [
+            step.live for step in expected.evidence.steps
+        ]
+        assert np.abs(result.evidence.proposals - expected.evidence.proposals).max() < 1e-4
         assert np.abs(result.scores - expected.scores).max() < 1e-4
         assert (result.label_map != expected.label_map).mean() < 0.01
 
@@ -171,15 +175,15 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(folders: dict[str, Pat
     fast = segmenter(folders, QUERIES[3], theta=0.3, batch=8)
     images = np.random.default_rng(3).integers(0, 256, (9, 45, 70, 3)).astype(np.uint8)
     expected = [segmenter(folders, QUERIES[3], theta=0.3).step(image) for image in images]
-    see, tried = fast._rnn.see, []
+    see, tried = fast.model.see, []
 
-    def small_memory(batch: torch.Tensor, watch: Stopwatch) -> object:
+    def small_memory(batch: list[Frame], watch: Stopwatch) -> object:
         tried.append(len(batch))
         if len(batch) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return see(batch, watch)
 
-    fast._rnn.see = small_memory  # type: ignore[method-assign,assignment]
+    fast.model.see = small_memory  # type: ignore[method-assign,assignment]
     results = list(fast.run(list(images)))
     assert tried == [8, 4, 2, 2, 2, 2, 1]
     assert fast.batch == 2
@@ -191,10 +195,10 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(folders: dict[str, Pat
 def test_one_frame_that_does_not_fit_is_an_error(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[3], batch=4)
 
-    def no_memory(batch: torch.Tensor, watch: Stopwatch) -> object:
+    def no_memory(batch: list[Frame], watch: Stopwatch) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    fast._rnn.see = no_memory  # type: ignore[method-assign,assignment]
+    fast.model.see = no_memory  # type: ignore[method-assign,assignment]
     with pytest.raises(torch.OutOfMemoryError):
         fast.step(IMAGE)
 
@@ -243,9 +247,9 @@ def test_class_probabilities_equal_a_fresh_encoding_of_each_prompted_image(
     )
     slow, live = twin_of(fast), [0, 1, 2]
     masks = slow.proposals(live)
-    drawn = draw_prompts(torch.from_numpy(IMAGE), masks > fast.settings.eta, prompts)
+    drawn = draw_prompts(torch.from_numpy(IMAGE), masks > fast.recipe.eta, prompts)
     for image, mask in zip(drawn, masks, strict=True):
-        assert np.array_equal(image.numpy(), slow.prompted((mask > fast.settings.eta).numpy()))
+        assert np.array_equal(image.numpy(), slow.prompted((mask > fast.recipe.eta).numpy()))
     expected = slow.probabilities(masks, live)
     close(class_probabilities(fast._rnn.encode(drawn, fast.stopwatch), fast.texts[1], live), expected)
 
@@ -265,10 +269,10 @@ def test_the_sequence_of_live_sets_equals_the_straightforward_loop(
             break
     assert slow.margin > 5e-6
     result = fast.step(IMAGE)
-    assert [step.live for step in result.steps] == [live for live, _ in steps]
-    for step, (_, scores) in zip(result.steps, steps, strict=True):
+    assert [step.live for step in result.evidence.steps] == [live for live, _ in steps]
+    for step, (_, scores) in zip(result.evidence.steps, steps, strict=True):
         assert step.scores == pytest.approx(scores, rel=1e-4)
-    close(torch.from_numpy(result.proposals[kept]), proposals)
+    close(torch.from_numpy(result.evidence.proposals[kept]), proposals)
     assert result.present.tolist() == [
         steps[-1][1][steps[-1][0].index(q)] >= theta if q in kept else False for q in range(count)
     ]
@@ -282,10 +286,10 @@ def test_everything_rejected_keeps_the_best_query_for_the_mask_and_reports_its_s
     for result in (paper, ours):
         best = int(result.scores.argmax())
         assert not result.present.any()
-        assert len(result.steps) == 1
-        assert result.scores.tolist() == pytest.approx(result.steps[0].scores)
-        assert result.proposals[best].max() > 0
-        assert result.proposals[[q for q in range(3) if q != best]].max() == 0
+        assert len(result.evidence.steps) == 1
+        assert result.scores.tolist() == pytest.approx(result.evidence.steps[0].scores)
+        assert result.evidence.proposals[best].max() > 0
+        assert result.evidence.proposals[[q for q in range(3) if q != best]].max() == 0
     assert paper.masks[int(paper.scores.argmax())].any()
     assert not ours.masks.any()
     assert not ours.label_map.any()
@@ -301,7 +305,7 @@ def test_refer_mode_encodes_each_query_once_however_many_steps_follow(folders: d
         return encode(drawn, watch)
 
     fast._rnn.encode = counted  # type: ignore[method-assign]
-    assert len(fast.step(IMAGE).steps) > 1
+    assert len(fast.step(IMAGE).evidence.steps) > 1
     assert encoded == [17]
 
 
@@ -336,4 +340,9 @@ def test_what_a_chunk_holds_does_not_change_the_proposals(
 
 def test_settings_of_a_preset_are_replaced_by_keywords(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[1], eta=0.2, prompts=["gray"])
-    assert fast.settings == replace(load_settings("refcoco"), eta=0.2, prompts=("gray",), crf=False)
+    assert fast.recipe == replace(
+        load_recipe("refcoco", proposer=folders["f"], classifier=folders["g"], device="cpu"),
+        eta=0.2,
+        prompts=("gray",),
+        crf=False,
+    )

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from carvid.car.classifier import ClassifierTexts, FrameClassifier
-from carvid.car.clip_rnn import ClipRnn
+from carvid.car.clip_rnn import ClipRnn, see
 from carvid.car.proposals import ProposalTexts
 from carvid.car.recurrence import Asked
 from carvid.clip.load import LoadedClip
@@ -48,14 +48,14 @@ def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mod
     on_host = segmenter(tmp_path, mode=mode, cam=cam, prompts=prompts, preset="refcoco")
     f_texts, g_texts = on_host.texts
     rnn = ClipRnn(
-        moved(on_host._proposer_clip),
-        moved(on_host._classifier_clip),
+        moved(on_host.model.proposer),
+        moved(on_host.model.classifier),
         ProposalTexts(f_texts.queries.to(META), f_texts.background.to(META), f_texts.logit_scale),
         ClassifierTexts(g_texts.queries.to(META), g_texts.negatives.to(META), g_texts.logit_scale),
-        on_host.settings,
+        on_host.recipe,
     )
     images, watch, live = torch.empty(2, 60, 90, 3, dtype=torch.uint8, device=META), Stopwatch(), (0, 2)
-    proposers = rnn.proposer.on(rnn.see(images, watch), (60, 90))
+    proposers = rnn.proposer.on(see(images, moved(on_host.model.proposer), on_host.recipe, watch), (60, 90))
     for image, proposer in zip(images, proposers, strict=True):
         assert proposer.propose((0, 1, 2)).device == META
         proposals = proposer.propose(live)
@@ -86,6 +86,6 @@ def test_a_result_travels_with_its_proposals(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
     result = segmenter(tmp_path).step(image)
     sent = pickle.loads(pickle.dumps(result))
-    assert np.array_equal(sent.proposals, result.proposals)
+    assert np.array_equal(sent.evidence.proposals, result.evidence.proposals)
     assert np.array_equal(sent.masks, result.masks)
-    assert replace(result, name="other").proposals is result.proposals
+    assert replace(result, name="other").evidence is result.evidence

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carvid.car.prompts import OUTLINE_PROMPTS, REGION_PROMPTS, draw_prompts
-from carvid.config import PROMPTS
+from carvid.recipe.settings import PROMPTS
 
 BLUE = (0, 0, 255)
 RED = (255, 0, 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts, class_probabilities
 from carvid.car.recurrence import Asked, Recurrence, recur_together, scatter
-from carvid.frame import RecurrentStep
+from carvid.evidence import RecurrentStep
 
 
 class Numbers:

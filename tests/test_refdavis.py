@@ -109,7 +109,7 @@ def test_other_settings_refuse_to_mix_with_what_lies_there(
     shutil.copytree(finished, out)
     done = refdavis(tree[0], out, model, "--preset", "refcocog")
     assert done.returncode == 4
-    assert "settings.theta was 0.3, is 0.1" in done.stderr
+    assert "settings.theta: 0.3 before, 0.1 now" in done.stderr
     assert (out / "valid" / "anno_0" / tree[1][0].name / "00000.png").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from carvid.errors import UsageError
-from carvid.frame import SamRecord
+from carvid.evidence import SamRecord
 from carvid.measures.masks import boundary_f, jaccard
 from carvid.media.packed import PackedMasks
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carvid.frame import SamRecord
+from carvid.evidence import SamRecord
 from carvid.media.packed import PackedMasks
 from carvid.sam.matching import ensemble, iom, label_map, match
 
@@ -42,7 +42,7 @@ def test_iom_at_the_threshold_is_no_match() -> None:
     # Seven of ten pixels inside, then eight.
     ioms = iom(packed(CRF), packed("...##########.......", "..##########........"))
     assert ioms.tolist() == [[0.7, 0.8]]
-    assert match(ioms).tolist() == [[False, True]]
+    assert match(ioms, 0.7).tolist() == [[False, True]]
     assert match(ioms, 0.5).tolist() == [[True, True]]
 
 
@@ -74,7 +74,7 @@ def test_iom_at_the_threshold_is_no_match() -> None:
 )  # fmt: skip
 def test_ensemble(segments: list[str], expected: str, record: SamRecord) -> None:
     found = packed(*segments) if segments else packed(EMPTY).select([])
-    refined, records = ensemble(masks(CRF), found)
+    refined, records = ensemble(masks(CRF), found, 0.7, 0.7)
     assert torch.equal(refined, masks(expected))
     assert records == (record,)
 
@@ -82,14 +82,14 @@ def test_ensemble(segments: list[str], expected: str, record: SamRecord) -> None
 def test_queries_are_refined_apart_and_an_empty_mask_stays_empty() -> None:
     before = masks(CRF, EMPTY, "..........##########")
     segments = packed("#########...........", "..........#########.")
-    refined, records = ensemble(before, segments)
+    refined, records = ensemble(before, segments, 0.7, 0.7)
     assert torch.equal(refined, masks("#########...........", EMPTY, "..........#########."))
     assert records == (SamRecord(1, 0.9, True), SamRecord(), SamRecord(1, 0.9, True))
     assert torch.equal(before, masks(CRF, EMPTY, "..........##########"))
 
 
 def test_no_query_is_no_error() -> None:
-    refined, records = ensemble(masks(CRF)[:0], packed(CRF))
+    refined, records = ensemble(masks(CRF)[:0], packed(CRF), 0.7, 0.7)
     assert refined.shape == (0, 1, 20)
     assert records == ()
 

@@ -32,8 +32,8 @@ def test_shapes_types_and_ranges_of_a_result(model: Path, mode: str, crf: bool) 
     result = made(model, mode=mode, crf=crf, theta=0.0).step(IMAGE)
     assert (result.label_map.shape, result.label_map.dtype) == ((48, 64), np.uint8)
     assert (result.masks.shape, result.masks.dtype) == ((3, 48, 64), np.bool_)
-    assert (result.proposals.shape, result.proposals.dtype) == ((3, 48, 64), np.float32)
-    assert 0 <= result.proposals.min() <= result.proposals.max() <= 1
+    assert (result.evidence.proposals.shape, result.evidence.proposals.dtype) == ((3, 48, 64), np.float32)
+    assert 0 <= result.evidence.proposals.min() <= result.evidence.proposals.max() <= 1
     assert (result.scores.shape, result.scores.dtype) == ((3,), np.float32)
     assert result.present.dtype == np.bool_
     assert result.present.all()
@@ -46,8 +46,8 @@ def test_shapes_types_and_ranges_of_a_result(model: Path, mode: str, crf: bool) 
 
 def test_without_the_crf_a_mask_is_the_proposal_cut_at_eta(model: Path) -> None:
     result = made(model, crf=False, theta=0.0, eta=0.4).step(IMAGE)
-    assert np.array_equal(result.masks, result.proposals > 0.4)
-    best = np.where(result.proposals.max(0) > 0.4, result.proposals.argmax(0) + 1, 0)
+    assert np.array_equal(result.masks, result.evidence.proposals > 0.4)
+    best = np.where(result.evidence.proposals.max(0) > 0.4, result.evidence.proposals.argmax(0) + 1, 0)
     assert np.array_equal(result.label_map, best)
 
 
@@ -76,7 +76,7 @@ def test_duplicates_are_embedded_once_and_both_reported(model: Path) -> None:
     assert result.scores.tolist() == [alone.scores[0], alone.scores[1], alone.scores[0]]
     assert np.array_equal(result.masks[0], result.masks[2])
     assert np.array_equal(result.label_map, alone.label_map)
-    assert result.steps[0].live == (0, 1, 2)
+    assert result.evidence.steps[0].live == (0, 1, 2)
 
 
 def test_run_takes_frames_and_bare_images_one_at_a_time(model: Path) -> None:

@@ -14,9 +14,10 @@ import torch
 
 from carvid.clip.load import load_pair
 from carvid.clip.names import SHAPES_FOLDER, resolve_pair
-from carvid.config import BACKGROUND_TEXTS, load_settings
 from carvid.davis.dataset import read_dataset
 from carvid.media.palette import read_label_png
+from carvid.recipe import load_recipe
+from carvid.recipe.settings import BACKGROUND_TEXTS
 from carvid.segmenter import VideoSegmenter
 from carvid.shapes.benchmark import Measured, table
 from carvid.shapes.drawn_tree import FIRST_CLIP_SEED, write_dataset
@@ -116,7 +117,7 @@ def test_the_embedded_model_finds_a_thing_and_misses_one_that_is_not_there() -> 
 
 
 def test_the_preset_shapes_differs_from_the_default_in_what_it_says() -> None:
-    ours, default = load_settings("shapes"), load_settings("default")
+    ours, default = load_recipe("shapes"), load_recipe("default")
     assert ours.prompts == ("contour", "gray")
     assert set(default.background) - set(ours.background) == {"tree", "house"}
     assert (ours.eta, ours.lam, ours.mode) == (default.eta, default.lam, default.mode)

@@ -15,7 +15,8 @@ import pytest
 
 from carvid.annotate.leases import WORK, Presence
 from carvid.errors import InputError, OutputError, UsageError
-from carvid.frame import FrameResult
+from carvid.evidence import Evidence
+from carvid.result import FrameResult, ObjectResult
 from carvid.store.agreement import agree, changed_sources, register, requests_of, settings_of
 from carvid.store.database import FrameRow, Query, open_dataset
 from carvid.store.ledger import Ledger
@@ -55,11 +56,11 @@ def result(index, masks, scores, *, labels=None, proposals=None, theta=0.3):
         pts_seconds=index / 25,
         name=f"{index:05d}",
         label_map=labels,
-        masks=masks,
-        read_proposals=lambda: np.stack(proposals if proposals is not None else masks).astype(np.float32),
-        scores=np.array(scores, np.float32),
-        present=np.array(scores) >= theta,
-        steps=(),
+        objects=tuple(
+            ObjectResult(i, "", mask, float(np.float32(score)), score >= theta)
+            for i, (mask, score) in enumerate(zip(masks, scores, strict=True), start=1)
+        ),
+        evidence=Evidence((), lambda: np.stack(masks if proposals is None else proposals).astype(np.float32)),
     )
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from carvid.annotate.intake import Intake, check_place, read_intake
+from carvid.annotate.label import StreamOptions
 from carvid.annotate.leases import WORK, Presence
-from carvid.annotate.model import ModelOptions, StreamOptions
-from carvid.annotate.supervise import Progress, Supervisor, WorkOptions
+from carvid.annotate.supervise import Supervisor, WorkOptions, WorkProgress
 from carvid.annotate.workforce import LocalWorkforce, Workforce
 from carvid.errors import OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.media.whole_file import output_errors
+from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
 from carvid.store.schema import DONE, database_path
@@ -27,7 +28,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Summary:
+class DatasetSummary:
     """What a dataset came to. seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C."""
 
     status: Status
@@ -51,17 +52,17 @@ class Summary:
 def annotate(
     videos: str,
     dataset: Path,
+    recipe: Recipe,
     *,
     queries: Sequence[str] = (),
     queries_file: Path | None = None,
-    model: ModelOptions | None = None,
     stream: StreamOptions | None = None,
     work: WorkOptions | None = None,
     retry_failed: bool = False,
     overwrite: bool = False,
     ray: str | None = None,
-    progress: Progress | None = None,
-) -> Summary:
+    progress: WorkProgress | None = None,
+) -> DatasetSummary:
     """Label every video of a dataset that is not labelled yet.
 
     What is done stays done, whatever ends the process; running it again goes on. Several processes may run
@@ -70,6 +71,7 @@ def annotate(
 
     Args:
         videos, queries, queries_file: see `carvid.annotate.intake.read_intake`.
+        recipe: what the labels are made with.
         dataset: a folder that is not there, is empty, or holds a dataset.
         retry_failed: label failed videos again.
         ray: a Ray cluster's address, whose actors then are the workers; None for processes on this machine.
@@ -81,9 +83,9 @@ def annotate(
         OutputError: if the dataset cannot be written.
     """
     started = time.monotonic()
-    model, stream, work = model or ModelOptions(), stream or StreamOptions(), work or WorkOptions()
-    # Said before anything is searched or loaded.
-    model.settings()
+    stream, work = stream or StreamOptions(), work or WorkOptions()
+    # One frame at a time: how many fit together changes from run to run, and with it the last digits of sums.
+    recipe = replace(recipe, batch=1)
     intake = read_intake(videos, queries, queries_file)
     _check_dataset(dataset, intake)
     with output_errors(dataset):
@@ -103,11 +105,11 @@ def annotate(
             if retry_failed:
                 ledger.retry_failed()
             with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
-                supervisor = Supervisor(ledger, presence, model, stream, work, workforce, replace=overwrite)
+                supervisor = Supervisor(ledger, presence, recipe, stream, work, workforce, replace=overwrite)
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
-    return Summary(status, time.monotonic() - started, interrupted=not finished)
+    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished)
 
 
 def _workforce(ray: str | None, workers: int) -> Workforce:

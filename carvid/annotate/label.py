@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from carvid.annotate.model import Model, StreamOptions
+from carvid.engines import EngineModel, run_session
 from carvid.sinks.run_record import identify_source
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import open_frames
 
 
+@dataclass(frozen=True)
+class StreamOptions:
+    """How each video is opened; see `carvid.stream.open_frames`."""
+
+    reader: str = "pyav"
+    every: int = 1
+    strict: bool = False
+
+
 def label_video(
     task: Task,
-    model: Model,
+    model: EngineModel,
     stream: StreamOptions,
     staged: Path,
     progress: Callable[[int, int | None], None],
@@ -28,7 +37,7 @@ def label_video(
     """
     identity = identify_source(Path(task.source))
     progress(0, None)
-    segmenter = model.segmenter(task.queries)
+    session = model.session(task.queries)
     with open_frames(
         task.source,
         reader=stream.reader,
@@ -39,8 +48,8 @@ def label_video(
     ) as frames:
         expected = _expected(frames.info.frames_claimed, task, stream.every)
         progress(0, expected)
-        with StagingWriter(staged, task.video_id, task.query_ids, model.settings.eta) as writer:
-            for result in segmenter.run(frames):
+        with StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta) as writer:
+            for result in run_session(session, frames):
                 writer.write(result)
                 progress(writer.frame_count, expected)
         rate = frames.info.frame_rate

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from carvid.annotate.child import Inbox, Message
-from carvid.annotate.worker import Setup, load_model, work
+from carvid.annotate.worker import Setup, describe, load_model, work
 from carvid.annotate.workforce import Worker
 from carvid.errors import CarvidError, UsageError
 from carvid.store.task import Task
@@ -62,7 +62,7 @@ class RayWorkforce:
         self._gpu_each = min(1.0, sum(node.get("GPU", 0.0) for node in nodes) / workers)
 
     def start(self, setup: Setup, inbox: Inbox) -> Worker:
-        device = setup.model.device
+        device = setup.recipe.device
         if device.startswith("cuda") and not self._gpu_each:
             raise UsageError(f"--device is {device}, and the Ray cluster has no GPU")
         gpus = self._gpu_each if device == "auto" or device.startswith("cuda") else 0.0
@@ -110,7 +110,7 @@ class CarvidWorker:
             self._model = load_model(self._setup)
         except CarvidError as error:
             return {"kind": "refused", "error": type(error).__name__, "message": str(error)}
-        description = self._model.describe(self._setup.stream)
+        description = describe(self._model, self._setup.stream)
         return {"kind": "ready", "description": description}
 
     def label(self, values: dict[str, Any]) -> Iterator[Message]:

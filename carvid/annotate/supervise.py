@@ -13,13 +13,15 @@ from typing import Any, Protocol
 
 from carvid import errors
 from carvid.annotate.child import Inbox, Message
+from carvid.annotate.label import StreamOptions
 from carvid.annotate.leases import Presence
-from carvid.annotate.model import ModelOptions, StreamOptions, differences, fingerprint
 from carvid.annotate.worker import Setup
 from carvid.annotate.workforce import Worker, Workforce
 from carvid.errors import OutputError, UsageError, WeightsError
 from carvid.interrupt import Interrupt
-from carvid.store.agreement import agree
+from carvid.recipe import Recipe
+from carvid.recipe.record import differences, fingerprint
+from carvid.store.agreement import agree, settings_of
 from carvid.store.ledger import Ledger
 from carvid.store.schema import WAITING
 from carvid.store.task import Outcome, Task
@@ -52,7 +54,7 @@ class WorkOptions:
             raise UsageError(f"stall_seconds is {self.stall_seconds:g}; expected more than 0")
 
 
-class Progress(Protocol):
+class WorkProgress(Protocol):
     """Told how far the work is."""
 
     def update(self, counts: Mapping[str, int], working: Mapping[str, tuple[int, int | None]]) -> None:
@@ -79,7 +81,7 @@ class Supervisor:
         self,
         ledger: Ledger,
         presence: Presence,
-        model: ModelOptions,
+        recipe: Recipe,
         stream: StreamOptions,
         options: WorkOptions,
         workforce: Workforce,
@@ -88,7 +90,7 @@ class Supervisor:
     ) -> None:
         """workforce: where the workers run. replace: whether labels made with other settings may be thrown away."""
         self._ledger, self._presence = ledger, presence
-        self._model, self._stream, self._options = model, stream, options
+        self._recipe, self._stream, self._options = recipe, stream, options
         self._replace, self._workforce = replace, workforce
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: dict[Worker, _Hired] = {}
@@ -97,7 +99,7 @@ class Supervisor:
         self._agreed = False
         self._renewed = self._looked = time.monotonic()
 
-    def run(self, interrupt: Interrupt, progress: Progress | None = None) -> bool:
+    def run(self, interrupt: Interrupt, progress: WorkProgress | None = None) -> bool:
         """Label until no video waits or is in work anywhere; False if an interrupt ended it before.
 
         The first worker starts alone: what it finds wrong with the model or the settings is said once, and
@@ -141,7 +143,7 @@ class Supervisor:
 
     def _start(self, index: int) -> None:
         threads = max(1, self._workforce.cores // self._options.workers)
-        setup = Setup(self._model, self._stream, index, threads)
+        setup = Setup(self._recipe, self._stream, index, threads)
         worker = self._workforce.start(setup, self._inbox)
         self._workers[worker] = _Hired(worker, index)
 
@@ -207,6 +209,10 @@ class Supervisor:
 
     def _agree(self, description: Mapping[str, Any]) -> None:
         replace = self._replace and not self._agreed
+        before = settings_of(self._ledger)
+        if before is not None and not differences(before, description):
+            self._agreed = True
+            return
         before = agree(self._ledger, description, fingerprint(description), replace=replace)
         if before is not None and not replace:
             raise UsageError(
@@ -252,7 +258,7 @@ class Supervisor:
                 )
                 hired.staged.unlink(missing_ok=True)
 
-    def _renew(self, progress: Progress | None) -> None:
+    def _renew(self, progress: WorkProgress | None) -> None:
         if time.monotonic() - self._renewed >= min(5.0, self._options.lease_seconds / 3):
             self._renewed = time.monotonic()
             frames = {w.task.video_id: w.frames for w in self._busy() if w.task is not None}

@@ -14,14 +14,15 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from carvid.annotate.label import label_video
-from carvid.annotate.model import Model, ModelOptions, StreamOptions
+from carvid.annotate.label import StreamOptions, label_video
+from carvid.engines import EngineModel, load_engine
 from carvid.errors import CarvidError, OutputError
+from carvid.recipe import Recipe
 from carvid.store.task import Task
 
 
@@ -29,7 +30,7 @@ from carvid.store.task import Task
 class Setup:
     """What a worker starts with. index: its number, from 0. threads: the most it may compute with."""
 
-    model: ModelOptions
+    recipe: Recipe
     stream: StreamOptions
     index: int
     threads: int
@@ -40,7 +41,7 @@ class Setup:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Setup:
         return cls(
-            ModelOptions(**values["model"]),
+            Recipe.from_json(values["recipe"]),
             StreamOptions(**values["stream"]),
             values["index"],
             values["threads"],
@@ -57,7 +58,7 @@ def main() -> None:
     except CarvidError as error:
         _say(out, kind="refused", error=type(error).__name__, message=str(error))
         return
-    _say(out, kind="ready", description=model.describe(setup.stream))
+    _say(out, kind="ready", description=describe(model, setup.stream))
     while True:
         message = json.loads(lines.get())
         work(
@@ -65,15 +66,26 @@ def main() -> None:
         )
 
 
-def load_model(setup: Setup) -> Model:
+def load_model(setup: Setup) -> EngineModel:
     """Raises UsageError, WeightsError."""
     import torch
 
     torch.set_num_threads(min(setup.threads, torch.get_num_threads()))
-    return Model(setup.model, worker=setup.index)
+    recipe = setup.recipe
+    # Workers take the GPUs of a machine in turn.
+    if recipe.device == "auto" and torch.cuda.is_available():
+        recipe = replace(recipe, device=f"cuda:{setup.index % torch.cuda.device_count()}")
+    return load_engine(recipe)
 
 
-def work(task: Task, staged: Path, model: Model, stream: StreamOptions, say: Callable[..., None]) -> None:
+def describe(model: EngineModel, stream: StreamOptions) -> dict[str, Any]:
+    """What a record needs to make the same labels again, as plain data."""
+    return {**model.describe(), "stream": asdict(stream)}
+
+
+def work(
+    task: Task, staged: Path, model: EngineModel, stream: StreamOptions, say: Callable[..., None]
+) -> None:
     """Label a video into `staged`; the messages on it are said as keywords."""
 
     def progress(frames: int, expected: int | None) -> None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import carvid
 from carvid.bench.reference_crf import reference_marginals
-from carvid.clip.load import LoadedClip
-from carvid.errors import UsageError
-from carvid.frame import Frame, FrameResult
+from carvid.bench.straightforward import Twin
+from carvid.evidence import Evidence
+from carvid.frame import Frame
+from carvid.model import Model
+from carvid.recipe.settings import Settings
 from carvid.refine.crf import DenseCRF
-from carvid.segmenter import VideoSegmenter
+from carvid.result import FrameResult
+from carvid.session import Session
 from carvid.stopwatch import synchronise
 
 # What the masks of both must reach.
@@ -55,49 +54,30 @@ class CrfFrame:
     labels_equal: float
 
 
-def load_twin() -> Any:
-    """The class of the straightforward method, `tests/twin.py`. Raises UsageError outside a checkout."""
-    path = Path(carvid.__file__).resolve().parents[1] / "tests" / "twin.py"
-    name = "carvid_straightforward_twin"
-    spec = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise UsageError(
-            f"--against naive needs a checkout of carvid: the straightforward method is its tests/twin.py, and "
-            f"there is no {path}"
-        )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module.Twin
-
-
 def against_naive(
-    segmenter: VideoSegmenter,
-    straight: tuple[LoadedClip, LoadedClip],
-    frames: Sequence[Frame],
-    device: torch.device,
+    session: Session, straight: Model, frames: Sequence[Frame], device: torch.device
 ) -> list[NaiveFrame]:
-    """Each frame by the segmenter, which is warm, and by the twin, one right after the other.
+    """Each frame by the session, which is warm, and by the straightforward method, one right after the other.
 
-    straight: f and g in float32 on the CPU, which is what the twin runs on.
+    straight: the model in float32 on the CPU, which is what the straightforward method runs on.
     """
-    twin = load_twin()
-    texts = VideoSegmenter(*straight, segmenter.queries, segmenter.settings).texts
+    queries = session.queries
+    texts = straight.session(queries).texts
     compared = []
     for frame in frames:
         synchronise(device)
         started = time.perf_counter()
-        result = segmenter.step(frame)
+        result = session.step(frame)
         synchronise(device)
         seconds = time.perf_counter() - started
         started = time.perf_counter()
-        live, masks = _straightforward(twin, segmenter, straight, texts, frame)
+        live, masks = _straightforward(straight, session.recipe, texts, len(queries), frame)
         naive_seconds = time.perf_counter() - started
         compared.append(
             NaiveFrame(
                 seconds=seconds,
                 naive_seconds=naive_seconds,
-                live_equal=[step.live for step in result.steps] == live,
+                live_equal=[step.live for step in evidence(result).steps] == live,
                 iou=min(_iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
             )
         )
@@ -109,13 +89,14 @@ def against_pydensecrf(
 ) -> list[CrfFrame]:
     """The CRF alone, on the proposals of `results`, one per frame."""
     compared = []
+    proposals = [evidence(result).proposals for result in results]
     kept = DenseCRF(device=device)
     # The lattice of the frame size, which the first call builds.
-    _refine(kept, frames[0].image, results[0].proposals[:1], binary, device)
-    for frame, result in zip(frames, results, strict=True):
-        q, seconds = _refine(kept, frame.image, result.proposals, binary, device)
-        _, fresh_seconds = _refine(DenseCRF(device=device), frame.image, result.proposals, binary, device)
-        reference = reference_marginals(frame.image, result.proposals, binary=binary)
+    _refine(kept, frames[0].image, proposals[0][:1], binary, device)
+    for frame, proposed in zip(frames, proposals, strict=True):
+        q, seconds = _refine(kept, frame.image, proposed, binary, device)
+        _, fresh_seconds = _refine(DenseCRF(device=device), frame.image, proposed, binary, device)
+        reference = reference_marginals(frame.image, proposed, binary=binary)
         equal = _labels(q, binary) == _labels(reference.q, binary)
         compared.append(
             CrfFrame(
@@ -129,12 +110,17 @@ def against_pydensecrf(
     return compared
 
 
+def evidence(result: FrameResult) -> Evidence:
+    """A result's evidence, which CLIP as RNN always leaves."""
+    assert result.evidence is not None
+    return result.evidence
+
+
 def _straightforward(
-    twin: Any, segmenter: VideoSegmenter, clips: tuple[LoadedClip, LoadedClip], texts: Any, frame: Frame
+    model: Model, settings: Settings, texts: Any, count: int, frame: Frame
 ) -> tuple[list[tuple[int, ...]], NDArray[np.bool_]]:
     """The live sets, and masks (N, H, W): the loop, then pydensecrf with both its kernels for every query."""
-    settings = segmenter.settings
-    slow = twin.of(segmenter, clips, texts, np.array(frame.image))
+    slow = Twin.of(model, settings, texts, np.array(frame.image))
     steps, kept, proposals = slow.run()
     found = proposals.numpy().clip(0, 1)
     if not settings.crf:
@@ -144,7 +130,7 @@ def _straightforward(
         q = reference_marginals(frame.image, found, binary=binary).q
         labels = _labels(q, binary)
         responses = labels if binary else labels == np.arange(1, len(kept) + 1)[:, None, None]
-    masks = np.zeros((len(segmenter.queries), *frame.image.shape[:2]), bool)
+    masks = np.zeros((count, *frame.image.shape[:2]), bool)
     survived = max(steps[-1][1]) >= settings.theta
     if survived or settings.keep_best:
         masks[kept] = responses
@@ -159,7 +145,6 @@ def _refine(
     device: torch.device,
 ) -> tuple[NDArray[np.float32], float]:
     """The queries' marginals (N, H, W) on the host, and the seconds the CRF took on its device."""
-    # New tensors: of a tensor it has seen, the CRF keeps the lattice.
     pixels, values = torch.from_numpy(np.array(image)).to(device), torch.from_numpy(proposals).to(device)
     synchronise(device)
     started = time.perf_counter()

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from carvid.bench import operations
-from carvid.bench.against import against_naive, against_pydensecrf, load_twin
+from carvid.bench.against import against_naive, against_pydensecrf
 from carvid.bench.clip import Clip, draw_video, query_texts, read_clip
 from carvid.bench.machine import (
     Product,
@@ -23,15 +23,10 @@ from carvid.bench.machine import (
 from carvid.bench.reference_crf import load_pydensecrf
 from carvid.bench.report import BenchReport, QueriesReport, Share
 from carvid.bench.stages import Measured, Spread, measure_stages
-from carvid.clip.load import LoadedClip, load_pair
-from carvid.clip.names import resolve_pair
-from carvid.config import Settings, load_settings
 from carvid.errors import UsageError
-from carvid.sam.ensemble import SamOptions
-from carvid.sam.load import LoadedSam, load_sam
-from carvid.sam.names import resolve_sam
-from carvid.segmenter import MOST_QUERIES, VideoSegmenter
-from carvid.weights.device import resolve_device, resolve_dtype
+from carvid.model import Model
+from carvid.recipe import Recipe
+from carvid.session import MOST_QUERIES, Session
 
 AGAINST = ("naive", "pydensecrf")
 DROPS = ("none", "one", "preset")
@@ -44,26 +39,21 @@ _IMAGES = 4
 class BenchOptions:
     """What to measure.
 
-    queries: numbers of queries, one after the other. size: (width, height) in px; None for a video's own, or
+    recipe: what the model is loaded from. queries: numbers of queries, one after the other.
+    size: (width, height) in px; None for a video's own, or
     DRAWN_SIZE. frames: measured, besides one that warms up. video: a file or folder; None for a drawn clip.
-    crf: None for the preset's. sam, sam_points: a SAM that refines the masks, as in run. against: names out of AGAINST.
+    against: names out of AGAINST.
     drop: none sets theta to 0, so that every query stays; one sets it between the lowest and the second lowest
     score of the first measured frame, so that the first step drops one query there; preset takes the preset's.
     """
 
-    model: str = "random:clip"
-    preset: str = "default"
+    recipe: Recipe
     queries: tuple[int, ...] = (1, 4, 16, 64)
     size: tuple[int, int] | None = None
     frames: int = 3
     video: Path | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    crf: bool | None = None
     drop: str = "none"
     against: tuple[str, ...] = ()
-    sam: str | None = None
-    sam_points: str = "full"
 
     def __post_init__(self) -> None:
         for count in self.queries:
@@ -79,7 +69,7 @@ class BenchOptions:
             raise UsageError(f"drop is {self.drop!r}; expected one of {', '.join(DROPS)}")
         if self.drop == "one" and 1 in self.queries:
             raise UsageError("--drop one needs at least 2 queries: of one alone none is dropped")
-        if self.sam is not None and self.against:
+        if self.recipe.sam is not None and self.against:
             raise UsageError("--sam and --against exclude each other: what is compared ends before SAM")
         if unknown := [name for name in self.against if name not in AGAINST]:
             raise UsageError(f"against {unknown[0]!r}; expected some of {', '.join(AGAINST)}")
@@ -90,35 +80,31 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
 
     Raises UsageError for options, WeightsError for weights, InputError for the video.
     """
-    if "naive" in options.against:
-        load_twin()
-    settings = load_settings(options.preset, crf=options.crf)
-    if "pydensecrf" in options.against or ("naive" in options.against and settings.crf):
+    # Where a video has its agreement compared once, a benchmark must not: it would count as the decoder's time.
+    sam_options = replace(options.recipe.sam_options, compared_frames=0)
+    recipe = replace(options.recipe, sam_options=sam_options, batch=1)
+    if "pydensecrf" in options.against or ("naive" in options.against and recipe.crf):
         load_pydensecrf()
-    device = resolve_device(options.device)
-    dtype = resolve_dtype(options.dtype, device)
     with tempfile.TemporaryDirectory(prefix="carvid-bench-") as folder:
         clip = _clip(options, Path(folder))
-        say(f"loading {options.model}")
-        specs = resolve_pair(options.model)
-        sam_spec = None if options.sam is None else resolve_sam(options.sam)
-        sam = None if sam_spec is None else load_sam(sam_spec, device=device, dtype=dtype)
-        clips = load_pair(*specs, device=device, dtype=dtype)
-        straight = clips
+        say(f"loading {recipe.model}")
+        model = Model.load(recipe)
+        straight = model
+        device, dtype = model.proposer.device, model.proposer.dtype
         if "naive" in options.against and (device.type, dtype) != ("cpu", torch.float32):
-            straight = load_pair(*specs, device=torch.device("cpu"), dtype=torch.float32)
+            straight = Model.load(replace(recipe, device="cpu", dtype="float32"))
         say("measuring the machine's matrix products")
-        products = _products(clips, clip, device, dtype)
+        products = _products(model, clip)
         best = max(product.flops for product in products)
         runs = []
         for count in options.queries:
             out = Path(folder, f"queries-{count}")
-            runs.append(_run(options, settings, count, clips, straight, clip, sam, best, out, device, say))
+            runs.append(_run(options, model, count, straight, clip, best, out, say))
     return BenchReport(
         machine=describe_machine(device),
-        models=(clips[0].name, clips[1].name),
-        preset=options.preset,
-        mode=settings.mode,
+        models=(model.proposer.name, model.classifier.name),
+        preset=recipe.preset,
+        mode=recipe.mode,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         clip=clip.name,
@@ -140,35 +126,30 @@ def _clip(options: BenchOptions, folder: Path) -> Clip:
 
 def _run(
     options: BenchOptions,
-    settings: Settings,
+    model: Model,
     count: int,
-    clips: tuple[LoadedClip, LoadedClip],
-    straight: tuple[LoadedClip, LoadedClip],
+    straight: Model,
     clip: Clip,
-    sam: LoadedSam | None,
     best: float,
     out: Path,
-    device: torch.device,
     say: Callable[[str], None],
 ) -> QueriesReport:
-    queries = query_texts(count)
+    queries, device = query_texts(count), model.proposer.device
     reset_peak(device)
     if options.drop != "preset":
-        settings = replace(settings, theta=0.0)
+        model = model.with_settings(theta=0.0)
     if options.drop == "one":
-        settings = replace(settings, theta=_between(VideoSegmenter(*clips, queries, settings), clip))
-    # Where a video has its agreement compared once, a benchmark must not: it would count as the decoder's time.
-    sam_options = SamOptions(points=options.sam_points, compared_frames=0)
-    segmenter = VideoSegmenter(*clips, queries, settings, sam=sam, sam_options=sam_options)
+        model = model.with_settings(theta=_between(model.session(queries), clip))
+    session = model.session(queries)
     say(f"{count} queries: {len(clip.frames) - 1} frames after one to warm up")
-    measured = measure_stages(segmenter, clip.frames, out, device)
+    measured = measure_stages(session, clip.frames, out, device)
     stages = {"decode": clip.decode_seconds, **measured.stages}
     report = QueriesReport(
         queries=count,
-        theta=settings.theta,
+        theta=model.recipe.theta,
         stages={name: Spread.of(seconds) for name, seconds in stages.items()},
         segment=Spread.of(measured.segment),
-        model=_shares(clips, segmenter, clip, measured, best),
+        model=_shares(session, clip, measured, best),
         encoded=measured.encoded,
         dropped=measured.dropped,
         memory=peak_memory(device),
@@ -177,31 +158,27 @@ def _run(
     frames = clip.frames[1:]
     if "naive" in options.against:
         say(f"{count} queries: the straightforward method on the same frames")
-        report = replace(report, naive=tuple(against_naive(segmenter, straight, frames, device)))
+        report = replace(report, naive=tuple(against_naive(session, straight, frames, device)))
     if "pydensecrf" in options.against:
         say(f"{count} queries: pydensecrf on the same frames")
-        binary = settings.mode == "refer"
+        binary = model.recipe.mode == "refer"
         compared = against_pydensecrf(frames, measured.results, binary=binary, device=device)
         report = replace(report, crf=tuple(compared))
     return report
 
 
-def _between(segmenter: VideoSegmenter, clip: Clip) -> float:
+def _between(session: Session, clip: Clip) -> float:
     """A theta between the lowest and the second lowest score of the first measured frame."""
-    lowest, second = sorted(segmenter.step(clip.frames[1]).scores.tolist())[:2]
+    lowest, second = sorted(session.step(clip.frames[1]).scores.tolist())[:2]
     if not lowest < second:
         raise UsageError(f"the two lowest scores are both {lowest:g}: no theta drops exactly one query")
     return float((lowest + second) / 2)
 
 
-def _products(
-    clips: tuple[LoadedClip, LoadedClip], clip: Clip, device: torch.device, dtype: torch.dtype
-) -> list[Product]:
+def _products(model: Model, clip: Clip) -> list[Product]:
     """The first product of f's and of g's MLP, and a large square one."""
-    width, height = clip.size
-    f, g = (one.tower for one in clips)
-    seen = operations.tower_shape(f, height, width)
-    prompted = operations.tower_shape(g, *clips[1].preprocess.size)
+    device, dtype = model.proposer.device, model.proposer.dtype
+    seen, prompted = _shapes(model, clip)
     side = large_square(device)
     sizes = [
         (seen.tokens, seen.width, seen.mlp),
@@ -211,17 +188,16 @@ def _products(
     return [measure_product(*size, device=device, dtype=dtype) for size in sizes]
 
 
-def _shares(
-    clips: tuple[LoadedClip, LoadedClip],
-    segmenter: VideoSegmenter,
-    clip: Clip,
-    measured: Measured,
-    best: float,
-) -> dict[str, Share]:
+def _shapes(model: Model, clip: Clip) -> tuple[operations.TowerShape, operations.TowerShape]:
+    """What f sees of a frame, and g of a prompted image."""
     width, height = clip.size
-    seen = operations.tower_shape(clips[0].tower, height, width)
-    prompted = operations.tower_shape(clips[1].tower, *clips[1].preprocess.size)
-    texts, _ = segmenter.texts
+    f, g = model.proposer, model.classifier
+    return operations.tower_shape(f.tower, height, width), operations.tower_shape(g.tower, *g.preprocess.size)
+
+
+def _shares(session: Session, clip: Clip, measured: Measured, best: float) -> dict[str, Share]:
+    seen, prompted = _shapes(session.model, clip)
+    texts, _ = session.texts
     directions = len(texts.queries) + (1 if len(texts.background) else 0)
     encoded: Sequence[int] = sorted(measured.encoded)
     counts = {

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import UsageError
-from carvid.refine.crf import SMALLEST_PROBABILITY, CrfOptions
+from carvid.recipe.refinement import CrfOptions
+from carvid.refine.crf import SMALLEST_PROBABILITY
 
 
 @dataclass(frozen=True)

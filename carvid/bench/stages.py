@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from carvid.frame import Frame, FrameResult
-from carvid.segmenter import VideoSegmenter
+from carvid.bench.against import evidence
+from carvid.frame import Frame
+from carvid.result import FrameResult
+from carvid.session import Session
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.stopwatch import Stopwatch
 
@@ -45,8 +47,8 @@ class Spread:
 class Measured:
     """Frames timed with one query set.
 
-    stages: seconds per stage, one entry per frame. segment: of the whole of `VideoSegmenter.step`.
-    totals: `VideoSegmenter.totals` after all frames, the one to warm up among them.
+    stages: seconds per stage, one entry per frame. segment: of the whole of `Session.step`.
+    totals: `Session.totals` after all frames, the one to warm up among them.
     encoded: images that g encoded, per frame. dropped: queries dropped in the first step, per frame.
     """
 
@@ -58,12 +60,10 @@ class Measured:
     totals: Mapping[str, Any]
 
 
-def measure_stages(
-    segmenter: VideoSegmenter, frames: Sequence[Frame], out: Path, device: torch.device
-) -> Measured:
+def measure_stages(session: Session, frames: Sequence[Frame], out: Path, device: torch.device) -> Measured:
     """Segment and write every frame; the first warms up and is not counted. Files go to the folder `out`."""
-    watch = segmenter.stopwatch = Stopwatch(device)
-    queries = segmenter.queries
+    watch = session.stopwatch = Stopwatch(device)
+    queries = session.queries
     laps: list[dict[str, float]] = []
     encoded, results = [], []
     with ExitStack() as stack:
@@ -74,7 +74,7 @@ def measure_stages(
         ]
         for frame in frames:
             seconds, items = dict(watch.seconds), dict(watch.items)
-            result = segmenter.step(frame)
+            result = session.step(frame)
             with watch.stage("write"):
                 for sink in sinks:
                     sink.write(frame, result)
@@ -91,13 +91,14 @@ def measure_stages(
         encoded=tuple(encoded[1:]),
         dropped=tuple(_dropped(result) for result in results[1:]),
         results=tuple(results[1:]),
-        totals=segmenter.totals,
+        totals=session.totals,
     )
 
 
 def _dropped(result: FrameResult) -> int:
     """Queries dropped in the first step. Where nothing passes, the best one is kept: N - 1."""
-    first = result.steps[0].live
-    if len(result.steps) > 1:
-        return len(first) - len(result.steps[1].live)
+    steps = evidence(result).steps
+    first = steps[0].live
+    if len(steps) > 1:
+        return len(first) - len(steps[1].live)
     return len(first) - max(1, int(result.present.sum()))

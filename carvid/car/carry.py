@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from carvid.car.recurrence import Recurrence
-from carvid.errors import UsageError
+from carvid.recipe.refinement import CarryOptions
 
 # Frames are compared at this size, where camera shake and small motion are gone.
 THUMBNAIL = (9, 16)
-
-
-@dataclass(frozen=True)
-class CarryOptions:
-    """When queries that were dropped are asked again.
-
-    every: on every K-th frame. cut: also where the picture changes by more than this from one frame to the next, in
-    grey levels of 0..255, the mean over a thumbnail; then a scene was cut.
-    """
-
-    every: int
-    cut: float = 20.0
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise UsageError(f"carry is {self.every}; expected a whole number from 1")
 
 
 class Carry:

@@ -15,15 +15,32 @@ from carvid.car.proposals import (
     MaskProposer,
     ProposalOptions,
     ProposalTexts,
+    look,
 )
 from carvid.car.recurrence import Asked, Recurrence, recur_together
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
-from carvid.config import Settings
+from carvid.recipe.settings import Settings
 from carvid.stopwatch import Stopwatch
 
 # Prompted images that g encodes at a time: what it holds must not grow with queries and frames.
 IMAGES_AT_ONCE = 64
+
+
+def see(images: Tensor, proposer: LoadedClip, settings: Settings, watch: Stopwatch) -> FrameFeatures:
+    """f's one look at each of (B, H, W, 3) uint8 RGB, before any query is known."""
+    with watch.stage("resize"):
+        planes = frame_planes(images, proposer)
+    with watch.stage("trunk"):
+        return look(proposer.tower, planes, affinity=settings.cam == "clip-es")
+
+
+def frame_planes(images: Tensor, proposer: LoadedClip) -> Tensor:
+    """f's input: both sides stretched up to multiples of the patch size, normalised; (B, 3, H', W')."""
+    patch, options = proposer.tower.patch_size_px, proposer.preprocess
+    height, width = (-(-side // patch) * patch for side in images.shape[1:3])
+    stretched = PreprocessOptions((height, width), None, mean=options.mean, std=options.std)
+    return preprocess(images, stretched).to(proposer.dtype)
 
 
 class ClipRnn:
@@ -46,13 +63,6 @@ class ClipRnn:
         """The same with these of the queries alone, in this order."""
         places = list(queries)
         return ClipRnn(self._f, self._g, self.f_texts.only(places), self.g_texts.only(places), self._settings)
-
-    def see(self, images: Tensor, watch: Stopwatch) -> FrameFeatures:
-        """f's one look at each of (B, H, W, 3) uint8 RGB, before any query is known."""
-        with watch.stage("resize"):
-            planes = self.planes(images)
-        with watch.stage("trunk"):
-            return self.proposer.look(planes)
 
     def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
         """The recurrence of each of (B, H, W, 3) uint8 RGB, whose features f has seen."""
@@ -83,13 +93,6 @@ class ClipRnn:
             with watch.stage("classifier", items=len(planes)):
                 parts.append(self._g.tower.embed(planes))
         return torch.cat(parts)
-
-    def planes(self, images: Tensor) -> Tensor:
-        """f's input: both sides stretched up to multiples of the patch size, normalised; (B, 3, H', W')."""
-        patch, look = self._f.tower.patch_size_px, self._f.preprocess
-        height, width = (-(-side // patch) * patch for side in images.shape[1:3])
-        stretched = PreprocessOptions(size=(height, width), shortest_edge=None, mean=look.mean, std=look.std)
-        return preprocess(images, stretched).to(self._f.dtype)
 
 
 @dataclass(frozen=True)

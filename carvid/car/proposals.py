@@ -158,10 +158,6 @@ class MaskProposer:
     def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
         self._tower, self.texts, self._options = tower, texts, options
 
-    def look(self, planes: Tensor) -> FrameFeatures:
-        """f's one look at B frames (B, 3, H', W'), normalised, both sides multiples of the patch size."""
-        return look(self._tower, planes, affinity=self._options.affinity)
-
     def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
         """features: of B frames. size: (H, W) of the masks."""
         state, texts, options = features.state, self.texts, self._options

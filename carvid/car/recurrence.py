@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from carvid.frame import RecurrentStep
+from carvid.evidence import RecurrentStep
 
 
 class Proposer(Protocol):

@@ -13,6 +13,7 @@ import typer
 from carvid import __version__
 from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run
 from carvid.cli.exits import exits
+from carvid.cli.help import GroupedCommand
 
 app = typer.Typer(
     help="Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out.",
@@ -21,15 +22,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("run")(exits(run.run))
-app.command("demo")(exits(demo.demo))
-app.command("annotate")(exits(annotate.annotate))
-app.command("status")(exits(annotate.status))
-app.command("export")(exits(export.export))
-app.command("review")(exits(review.review))
-app.command("refdavis")(exits(refdavis.refdavis))
-app.command("eval")(exits(refdavis.evaluate))
-app.command("bench")(exits(bench.bench))
+app.command("run", cls=GroupedCommand)(exits(run.run))
+app.command("demo", cls=GroupedCommand)(exits(demo.demo))
+app.command("annotate", cls=GroupedCommand)(exits(annotate.annotate))
+app.command("status", cls=GroupedCommand)(exits(annotate.status))
+app.command("export", cls=GroupedCommand)(exits(export.export))
+app.command("review", cls=GroupedCommand)(exits(review.review))
+app.command("refdavis", cls=GroupedCommand)(exits(refdavis.refdavis))
+app.command("eval", cls=GroupedCommand)(exits(refdavis.evaluate))
+app.command("bench", cls=GroupedCommand)(exits(bench.bench))
 app.add_typer(models.app, name="models")
 
 

@@ -11,11 +11,16 @@ import typer
 
 from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
+from carvid.cli.help import OUTPUT, SOURCE
+from carvid.cli.recipe_options import takes_recipe
+from carvid.recipe import Recipe
+from carvid.recipe.recipe import MACHINE
 
 if TYPE_CHECKING:
     from carvid.store.status import Status
 
 
+@takes_recipe(without=("batch",))
 def annotate(
     videos: Annotated[
         str,
@@ -24,55 +29,63 @@ def annotate(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The dataset's folder; an earlier one is gone on with.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The dataset's folder; name an earlier one to go on with it.",
+            rich_help_panel=OUTPUT,
+        ),
     ],
+    recipe: Recipe,
     query: Annotated[
-        list[str] | None, typer.Option("--query", "-q", help="A referring expression; repeat it for several.")
+        list[str] | None,
+        typer.Option(
+            "--query", "-q", help="A referring expression; repeat it for several.", rich_help_panel=SOURCE
+        ),
     ] = None,
     queries_file: Annotated[
-        Path | None, typer.Option("--queries-file", help="A file with one referring expression a line.")
+        Path | None,
+        typer.Option(
+            "--queries-file", help="A file with one referring expression a line.", rich_help_panel=SOURCE
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", help="Processes that label, each with the model loaded.")
+        int,
+        typer.Option(
+            "--workers", help="Processes that label, each with the model loaded.", rich_help_panel=MACHINE
+        ),
     ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
             "--ray",
             help="Workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     stall_seconds: Annotated[
         float,
-        typer.Option("--stall-seconds", help="A worker silent for so long is ended; its video has failed."),
+        typer.Option(
+            "--stall-seconds",
+            help="End a worker that is silent for so long; its video has then failed.",
+            rich_help_panel=MACHINE,
+        ),
     ] = 300.0,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Label failed videos again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Label failed videos again.", rich_help_panel=OUTPUT)
+    ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Throw away labels made with other settings, queries or files."),
+        typer.Option(
+            "--overwrite",
+            help="Throw away labels made with other settings, queries or files.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
-    model: options.Model = None,
-    proposer: options.Proposer = None,
-    classifier: options.Classifier = None,
-    preset: options.Preset = "default",
-    mode: options.Mode = None,
-    eta: options.Eta = None,
-    theta: options.Theta = None,
-    lam: options.Lam = None,
-    cam: options.Cam = None,
-    prompt: options.Prompts = None,
-    templates: options.Templates = None,
-    background: options.Background = None,
-    negatives: options.Negatives = None,
-    crf: options.Crf = None,
-    truncate: options.Truncate = False,
     reader: options.Reader = "pyav",
     every: options.Every = 1,
     strict: options.Strict = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    offline: options.Offline = False,
-    allow_pickle: options.AllowPickle = False,
     as_json: options.Json = False,
 ) -> int:
     """Label every video of a dataset by referring expressions, into one SQLite database.
@@ -80,38 +93,17 @@ def annotate(
     Run it again to go on: after a crash, with new videos, or beside another that runs.
     """
     from carvid.annotate.annotate import annotate as annotate_dataset
-    from carvid.annotate.model import ModelOptions, StreamOptions
+    from carvid.annotate.label import StreamOptions
     from carvid.annotate.supervise import WorkOptions
     from carvid.cli.dataset_progress import DatasetProgress
 
-    model_options = ModelOptions(
-        model=model,
-        proposer=proposer,
-        classifier=classifier,
-        preset=preset,
-        mode=mode,
-        eta=eta,
-        theta=theta,
-        lam=lam,
-        cam=cam,
-        prompts=options.texts(prompt),
-        templates=options.texts(templates),
-        background=options.texts(background),
-        negatives=options.texts(negatives),
-        crf=crf,
-        device=device,
-        dtype=dtype,
-        truncate=truncate,
-        offline=offline,
-        allow_pickle=allow_pickle,
-    )
     with DatasetProgress() as progress:
         summary = annotate_dataset(
             videos,
             out,
+            recipe,
             queries=query or (),
             queries_file=queries_file,
-            model=model_options,
             stream=StreamOptions(reader=reader, every=every, strict=strict),
             work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
             retry_failed=retry_failed,

@@ -10,15 +10,15 @@ import typer
 
 from carvid.cli import options
 from carvid.cli.exits import PART_FAILED
+from carvid.cli.recipe_options import takes_recipe
 from carvid.errors import UsageError
+from carvid.recipe import Recipe
 
 
+# The random weights need no download, and have a real one's architecture and cost.
+@takes_recipe(without=("batch", "carry"), model="random:clip")
 def bench(
-    model: Annotated[
-        str,
-        typer.Option("--model", help="As in run; random:clip and random:clip-b16 need no download."),
-    ] = "random:clip",
-    preset: options.Preset = "default",
+    recipe: Recipe,
     queries: Annotated[
         str | None,
         typer.Option(
@@ -33,9 +33,6 @@ def bench(
     video: Annotated[
         Path | None, typer.Option("--video", help="Frames of this video or folder instead of a drawn clip.")
     ] = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    crf: options.Crf = None,
     drop: Annotated[
         str,
         typer.Option(
@@ -48,14 +45,9 @@ def bench(
         list[str] | None,
         typer.Option(
             "--against",
-            help="naive: the straightforward method (needs a checkout); pydensecrf: the CRF alone. Repeatable.",
+            help="naive: the straightforward method; pydensecrf: the CRF alone. Repeatable.",
         ),
     ] = None,
-    sam: Annotated[
-        str | None,
-        typer.Option("--sam", help="Time a SAM's stages too, as in run; random:vit-b needs no download."),
-    ] = None,
-    sam_points: Annotated[str, typer.Option("--sam-points", help="As in run: full or guided.")] = "full",
     as_json: options.Json = False,
 ) -> int:
     """Time every stage apart, count the operations each model stage must do, and measure the machine's rate.
@@ -71,19 +63,13 @@ def bench(
 
     report = run_bench(
         BenchOptions(
-            model=model,
-            preset=preset,
+            recipe=recipe,
             queries=counts,
             size=None if width_height is None else (width_height[0], width_height[1]),
             frames=frames,
             video=video,
-            device=device,
-            dtype=dtype,
-            crf=crf,
             drop=drop,
             against=tuple(against or ()),
-            sam=sam,
-            sam_points=sam_points,
         ),
         say=lambda line: typer.echo(f"carvid: {line}", err=True),
     )

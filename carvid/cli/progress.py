@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
+from carvid.result import FrameResult
 
 PLAIN_EVERY_SECONDS = 10.0
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carvid.cli import options
+from carvid.cli.help import OUTPUT, SOURCE
 from carvid.cli.progress import FrameProgress
+from carvid.cli.recipe_options import takes_recipe
 from carvid.errors import InputError, UsageError
+from carvid.recipe import Recipe
 
 if TYPE_CHECKING:
     from carvid.davis.scores import Scores
@@ -17,17 +20,33 @@ if TYPE_CHECKING:
 Root = Annotated[
     Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets, and for a run JPEGImages too.")
 ]
-Split = Annotated[str, typer.Option("--split", help="A list of ImageSets/2017.")]
-Videos = Annotated[str | None, typer.Option("--videos", help="Only these videos, separated by commas.")]
-Sets = Annotated[str | None, typer.Option("--sets", help="Only these expression sets, such as 0,1.")]
+Split = Annotated[str, typer.Option("--split", help="A list of ImageSets/2017.", rich_help_panel=SOURCE)]
+Videos = Annotated[
+    str | None,
+    typer.Option("--videos", help="Only these videos, separated by commas.", rich_help_panel=SOURCE),
+]
+Sets = Annotated[
+    str | None,
+    typer.Option("--sets", help="Only these expression sets, such as 0,1.", rich_help_panel=SOURCE),
+]
 Annotations = Annotated[
     Path | None,
-    typer.Option("--annotations", help="The folder of the videos' annotations, if not the usual."),
+    typer.Option(
+        "--annotations",
+        help="The folder of the videos' annotations, if not the usual.",
+        rich_help_panel=SOURCE,
+    ),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Scoring processes; all cores if not given.")
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Scoring processes; all cores if not given.", rich_help_panel="Machine"
+    ),
 ]
-Report = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML page here.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write a self-contained HTML page here.", rich_help_panel=OUTPUT),
+]
 
 
 def evaluate(
@@ -64,25 +83,22 @@ def evaluate(
     return _tell(scores)
 
 
+@takes_recipe(preset="refdavis")
 def refdavis(
     davis_root: Root,
     out: options.Out,
+    recipe: Recipe,
     split: Split = "val",
     videos: Videos = None,
     sets: Sets = None,
     annotations: Annotations = None,
-    model: options.Model = None,
-    proposer: options.Proposer = None,
-    classifier: options.Classifier = None,
-    preset: options.Preset = "refdavis",
-    negatives: options.Negatives = None,
-    crf: options.Crf = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    offline: options.Offline = False,
-    allow_pickle: options.AllowPickle = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove a run of other weights or settings that lies there.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Remove a run of other weights or settings that lies there.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     workers: Workers = None,
     report: Report = None,
@@ -96,22 +112,10 @@ def refdavis(
     )
     from carvid.davis.evaluate import evaluate as score
     from carvid.davis.runner import run_refdavis
-    from carvid.segmenter import VideoSegmenter
+    from carvid.model import Model
 
-    segmenter = VideoSegmenter.from_pretrained(
-        model,
-        queries=dataset.videos[0].expressions[dataset.sets[0]],
-        proposer=proposer,
-        classifier=classifier,
-        preset=preset,
-        negatives=options.texts(negatives),
-        crf=crf,
-        device=device,
-        dtype=dtype,
-        offline=offline,
-        allow_pickle=allow_pickle,
-    )
-    ran = run_refdavis(dataset, segmenter, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
+    model = Model.load(recipe)
+    ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
     typer.echo(
         f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
         err=True,

@@ -11,49 +11,38 @@ import typer
 
 from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
+from carvid.cli.help import OUTPUT
 from carvid.cli.progress import FrameProgress
+from carvid.cli.recipe_options import takes_recipe
+from carvid.recipe import Recipe
 
 if TYPE_CHECKING:
-    from carvid.pipeline import Summary
+    from carvid.pipeline import RunSummary
 
 
+@takes_recipe()
 def run(
     source: Annotated[str, typer.Argument(help="A video file, or a folder of images.")],
     queries: Annotated[list[str], typer.Argument(help="Referring expressions, one argument each.")],
+    recipe: Recipe,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output folder; carvid-<source> here if not given.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Output folder; carvid-<source> here if not given.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    model: options.Model = None,
-    proposer: options.Proposer = None,
-    classifier: options.Classifier = None,
-    preset: options.Preset = "default",
-    mode: options.Mode = None,
-    eta: options.Eta = None,
-    theta: options.Theta = None,
-    lam: options.Lam = None,
-    cam: options.Cam = None,
-    prompt: options.Prompts = None,
-    templates: options.Templates = None,
-    background: options.Background = None,
-    negatives: options.Negatives = None,
-    crf: options.Crf = None,
-    sam: options.Sam = None,
-    sam_points: options.SamPoints = "full",
-    sam_every: options.SamEvery = 1,
-    carry: options.Carry = None,
-    batch: options.Batch = "auto",
-    truncate: options.Truncate = False,
-    separate: Annotated[bool, typer.Option("--separate", help="Write one mask per query and frame.")] = False,
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.")] = True,
+    separate: Annotated[
+        bool,
+        typer.Option("--separate", help="Write one mask per query and frame.", rich_help_panel=OUTPUT),
+    ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.", rich_help_panel=OUTPUT)
+    ] = True,
     reader: options.Reader = "pyav",
     start_frame: options.StartFrame = 0,
     stop_frame: options.StopFrame = None,
     every: options.Every = 1,
     strict: options.Strict = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    offline: options.Offline = False,
-    allow_pickle: options.AllowPickle = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> int:
@@ -62,7 +51,6 @@ def run(
     Writes masks (palette PNG, one a frame), overlay.mp4, results.jsonl and run.json into the output folder.
     """
     from carvid.clip.names import resolve_pair
-    from carvid.config import load_settings
     from carvid.sam.catalog import locate as locate_sam
     from carvid.sam.names import resolve_sam
     from carvid.sinks.output import check_output
@@ -70,8 +58,8 @@ def run(
     from carvid.weights.hub import locate
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
-    # The cheap refusals first: the source, the output folder and weights that are not to be had, before torch
-    # is imported, which takes seconds.
+    # The cheap refusals first: the source, the output folder and weights that cannot be found, before torch is
+    # imported, which takes seconds.
     with open_frames(
         source,
         reader=reader,
@@ -81,44 +69,16 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
-        for spec in resolve_pair(model or load_settings(preset).model, proposer, classifier):
-            locate(spec, offline=offline, allow_pickle=allow_pickle)
-        if sam is not None:
-            locate_sam(resolve_sam(sam), offline=offline, allow_pickle=allow_pickle)
-        from carvid.car.carry import CarryOptions
+        for spec in resolve_pair(recipe.model, recipe.proposer, recipe.classifier):
+            locate(spec, offline=recipe.offline, allow_pickle=recipe.allow_pickle)
+        if recipe.sam is not None:
+            locate_sam(resolve_sam(recipe.sam), offline=recipe.offline, allow_pickle=recipe.allow_pickle)
+        from carvid.engines import load_engine
         from carvid.pipeline import OutputOptions, run_job
-        from carvid.sam.ensemble import SamOptions
-        from carvid.segmenter import VideoSegmenter
 
-        segmenter = VideoSegmenter.from_pretrained(
-            model,
-            queries=queries,
-            proposer=proposer,
-            classifier=classifier,
-            preset=preset,
-            mode=mode,
-            eta=eta,
-            theta=theta,
-            lam=lam,
-            cam=cam,
-            prompts=options.texts(prompt),
-            templates=options.texts(templates),
-            background=options.texts(background),
-            negatives=options.texts(negatives),
-            crf=crf,
-            sam=sam,
-            sam_options=SamOptions(points=sam_points, every=sam_every),
-            carry=None if carry is None else CarryOptions(every=carry),
-            batch=options.batch(batch),
-            device=device,
-            dtype=dtype,
-            truncate=truncate,
-            offline=offline,
-            allow_pickle=allow_pickle,
-        )
         summary = run_job(
             frames,
-            segmenter,
+            load_engine(recipe).session(queries),
             folder,
             output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
             every=every,
@@ -146,7 +106,7 @@ def _expected(claimed: int | None, start: int, stop: int | None, every: int) -> 
     return max(0, -(-(last - start) // every))
 
 
-def _report(summary: Summary, as_json: bool) -> None:
+def _report(summary: RunSummary, as_json: bool) -> None:
     for stretch in summary.damage:
         last = stretch["last_frame"]
         where = f"frame {stretch['first_frame']}"

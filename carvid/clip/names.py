@@ -45,13 +45,14 @@ class ClipSpec:
 class NamedModel:
     """A pair of CLIPs with a name of its own.
 
-    note: one line for `carvid models`.
+    note: one line for `carvid models`. preset: the settings it needs, taken where no preset is named.
     """
 
     name: str
     note: str
     proposer: ClipSpec
     classifier: ClipSpec
+    preset: str | None = None
 
     def role(self, role: Role) -> ClipSpec:
         """The CLIP that plays `role` in this pair."""
@@ -78,7 +79,13 @@ NAMED_MODELS: dict[str, NamedModel] = {
     for model in (
         NamedModel("clip", "OpenAI CLIP: ViT-B/16 proposes, ViT-L/14 classifies", _B16, _L14),
         NamedModel("clip-b16", "OpenAI CLIP: ViT-B/16 for both", _B16, _B16),
-        NamedModel("shapes", "embedded, knows drawn shapes only", _shapes("proposer"), _shapes("classifier")),
+        NamedModel(
+            "shapes",
+            "embedded, knows drawn shapes only",
+            _shapes("proposer"),
+            _shapes("classifier"),
+            "shapes",
+        ),
         NamedModel("random:clip", "clip's architectures, random weights", _RANDOM_B16, _RANDOM_L14),
         NamedModel("random:clip-b16", "clip-b16's architecture, random weights", _RANDOM_B16, _RANDOM_B16),
     )

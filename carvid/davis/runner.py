@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from carvid.davis.dataset import ReferringDataset, ReferringVideo
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
 from carvid.errors import OutputError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors, write_whole
-from carvid.segmenter import VideoSegmenter
+from carvid.model import Model
+from carvid.recipe.record import differences
+from carvid.result import FrameResult
 from carvid.stream.image_file import read_image
 
 RUN_FILE = "refdavis.json"
@@ -46,7 +48,7 @@ class Ran:
 
 def run_refdavis(
     dataset: ReferringDataset,
-    segmenter: VideoSegmenter,
+    model: Model,
     out: Path,
     *,
     overwrite: bool = False,
@@ -54,11 +56,10 @@ def run_refdavis(
 ) -> Ran:
     """Write `out/valid/anno_<set>/<video>/<frame>.png`, label = object id, for every set of the dataset.
 
-    segmenter: its weights and settings are used, its queries are not; each set brings its own.
     The trunk's features and the CRF's lattice of a frame serve all sets. Raises OutputError when `out` holds
     a run of other weights or settings, unless `overwrite`, which removes that run first.
     """
-    _claim(out, _fingerprint(segmenter), overwrite)
+    _claim(out, model.describe(), overwrite)
     todo = [(video, _sets_to_do(dataset, video, out)) for video in dataset.videos]
     open_videos = [(video, sets) for video, sets in todo if sets]
     if progress is not None:
@@ -68,7 +69,7 @@ def run_refdavis(
         for number, (video, sets) in enumerate(open_videos, start=1):
             if progress is not None:
                 progress.begin(video.name, number, len(open_videos))
-            _run_video(video, sets, segmenter, out, progress)
+            _run_video(video, sets, model, out, progress)
             frames += len(video.frame_paths)
     finally:
         if progress is not None:
@@ -99,11 +100,11 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
 def _run_video(
     video: ReferringVideo,
     sets: Sequence[int],
-    segmenter: VideoSegmenter,
+    model: Model,
     out: Path,
     progress: Progress | None,
 ) -> None:
-    by_set = {i: segmenter.with_queries(video.expressions[i]) for i in sets}
+    by_set = {i: model.session(video.expressions[i]) for i in sets}
     folders = {i: out / SETS_FOLDER / set_folder_name(i) / video.name for i in sets}
     for folder in folders.values():
         with output_errors(folder):
@@ -112,7 +113,7 @@ def _run_video(
     present = {i: [0] * len(video.expressions[i]) for i in sets}
     for number, path in enumerate(video.frame_paths):
         frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
-        seen = segmenter.see(frame)
+        seen = model.see([frame])
         for i, one in by_set.items():
             result = one.segment(seen)
             write_label_png(folders[i] / f"{frame.name}.png", result.label_map)
@@ -135,16 +136,7 @@ def _run_video(
         write_whole(path, json.dumps(record, indent=1).encode())
 
 
-def _fingerprint(segmenter: VideoSegmenter) -> dict[str, Any]:
-    """All that decides the masks besides the expressions and the frames."""
-    told = segmenter.describe()
-    hashes = {role: model["sha256"] for role, model in told["models"].items()}
-    settings = asdict(segmenter.settings)
-    # As JSON gives it back, so that it can be compared with what was written.
-    return dict(json.loads(json.dumps({"models": hashes, "dtype": told["dtype"], "settings": settings})))
-
-
-def _claim(out: Path, fingerprint: Mapping[str, Any], overwrite: bool) -> None:
+def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
     """Make `out` a run of these weights and settings, or refuse to mix them with those it holds."""
     path = out / RUN_FILE
     if path.exists():
@@ -152,7 +144,7 @@ def _claim(out: Path, fingerprint: Mapping[str, Any], overwrite: bool) -> None:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(f"{path} cannot be read ({error}); choose another output folder") from error
-        changed = _differences(before, fingerprint)
+        changed = differences(before, description)
         if not changed:
             return
         if not overwrite:
@@ -169,20 +161,4 @@ def _claim(out: Path, fingerprint: Mapping[str, Any], overwrite: bool) -> None:
         )
     with output_errors(path):
         out.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(fingerprint, indent=1).encode())
-
-
-def _differences(before: Any, now: Any, where: str = "") -> list[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        keys = sorted({*before, *now})
-        return [
-            told
-            for key in keys
-            for told in _differences(before.get(key), now.get(key), f"{where}.{key}" if where else key)
-        ]
-    return [] if before == now else [f"{where} was {_short(before)}, is {_short(now)}"]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    write_whole(path, json.dumps(description, indent=1).encode())

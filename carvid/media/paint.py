@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from carvid.media.palette import voc_palette
 
+ALPHA = 0.5
+"""The palette colour's share within a mask."""
+
 
 def paint_labels(
-    image: NDArray[np.uint8], label_map: NDArray[np.uint8], *, alpha: float
+    image: NDArray[np.uint8], label_map: NDArray[np.uint8], *, alpha: float = ALPHA
 ) -> NDArray[np.uint8]:
     """Blend each label's palette colour over its pixels, and draw its outline in the full colour.
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from carvid.errors import UsageError
 from carvid.media.packed import PackedMasks
+from carvid.recipe.refinement import AutomaticMaskOptions
 from carvid.sam.grid import Crop, crops, layer_grids, points_in
 from carvid.sam.regions import clean
 from carvid.sam.suppression import cut_off, mask_boxes, suppress
@@ -27,52 +27,6 @@ MASK_THRESHOLD = 0.0
 
 # Pixels of the model's square input brought to full size at a time: 16 masks at 1024 px, 64 MB.
 _UPSCALED_PX = 1 << 24
-
-
-@dataclass(frozen=True)
-class AutomaticMaskOptions:
-    """SamAutomaticMaskGenerator's options, under its names and with its defaults."""
-
-    #: Points along a side of the image's grid.
-    points_per_side: int = 32
-    #: Points decoded at a time.
-    points_per_batch: int = 64
-    #: A mask stays if its predicted IoU is above; 0 keeps all.
-    pred_iou_thresh: float = 0.88
-    #: A mask stays if the IoU of itself cut higher and lower is at least this; 0 keeps all.
-    stability_score_thresh: float = 0.95
-    #: How much higher and lower, in logits.
-    stability_score_offset: float = 1.0
-    #: Box IoU above which the mask with the lower predicted IoU is a duplicate.
-    box_nms_thresh: float = 0.7
-    #: Layers of crops looked at besides the image; layer i has 4^i.
-    crop_n_layers: int = 0
-    #: Box IoU above which the mask from the larger crop is a duplicate.
-    crop_nms_thresh: float = 0.7
-    #: Overlap of the crops of layer 1, as a share of the image's shorter side.
-    crop_overlap_ratio: float = 512 / 1500
-    #: Layer i has points_per_side / this^i points along a side of each crop.
-    crop_n_points_downscale_factor: int = 1
-    #: Holes and islands below this are filled and removed, in px; 0 leaves masks as they are.
-    min_mask_region_area: int = 0
-
-    def __post_init__(self) -> None:
-        lowest = {
-            "points_per_side": 1, "points_per_batch": 1, "crop_n_layers": 0,
-            "crop_n_points_downscale_factor": 1, "min_mask_region_area": 0,
-        }  # fmt: skip
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise UsageError(f"{name} is {value!r}; expected a whole number from {low}")
-        for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise UsageError(f"{name} is {value!r}; expected a number from 0 to 1")
-        if self.stability_score_offset < 0:
-            raise UsageError(f"stability_score_offset is {self.stability_score_offset}; expected at least 0")
-        if not 0 <= self.crop_overlap_ratio < 1:
-            raise UsageError(f"crop_overlap_ratio is {self.crop_overlap_ratio}; expected from 0 to below 1")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from carvid.errors import UsageError
-from carvid.frame import SamRecord
-from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMaskOptions, AutomaticMasks
+from carvid.evidence import SamRecord
+from carvid.recipe.refinement import SamOptions
+from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMasks
 from carvid.sam.grid import grow
 from carvid.sam.load import LoadedSam
-from carvid.sam.matching import PHI_IOM, PHI_IOU, ensemble, iou
+from carvid.sam.matching import ensemble, iou
 from carvid.sam.tower import sam_tower
 from carvid.stopwatch import Stopwatch
-
-POINTS = ("full", "guided")
-
-
-@dataclass(frozen=True)
-class SamOptions:
-    """How the ensemble asks SAM, and when it believes it."""
-
-    #: full: every point of the grid; guided: only those in some mask or near it.
-    points: str = "full"
-    #: How near, for guided, as a share of the frame's longer side.
-    margin: float = 0.05
-    #: Run on every K-th frame only; the frames between keep the CRF's masks.
-    every: int = 1
-    #: Guided: on how many of the first frames the full grid is decoded too and the agreement reported.
-    compared_frames: int = 1
-    phi_iom: float = PHI_IOM
-    phi_iou: float = PHI_IOU
-    automatic: AutomaticMaskOptions = field(default_factory=AutomaticMaskOptions)
-
-    def __post_init__(self) -> None:
-        if self.points not in POINTS:
-            raise UsageError(f"sam_points is {self.points!r}; expected one of {', '.join(POINTS)}")
-        if not isinstance(self.every, int) or self.every < 1:
-            raise UsageError(f"sam_every is {self.every!r}; expected a whole number from 1")
-        for name in ("margin", "phi_iom", "phi_iou"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise UsageError(f"{name} is {value!r}; expected a number from 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from carvid.frame import SamRecord
+from carvid.evidence import SamRecord
 from carvid.media.packed import PackedMasks, intersections
-
-PHI_IOM = 0.7
-PHI_IOU = 0.7
 
 
 def iom(masks: PackedMasks, segments: PackedMasks) -> Tensor:
@@ -19,7 +16,7 @@ def iom(masks: PackedMasks, segments: PackedMasks) -> Tensor:
     return torch.where(smaller > 0, overlap / smaller.clamp_min(1), 0.0)
 
 
-def match(ioms: Tensor, phi_iom: float = PHI_IOM) -> Tensor:
+def match(ioms: Tensor, phi_iom: float) -> Tensor:
     """Which segments belong to which mask: (N, M) bool, IoM strictly above `phi_iom`."""
     return ioms > phi_iom
 
@@ -31,7 +28,7 @@ def iou(mask: Tensor, union: Tensor) -> float:
 
 
 def ensemble(
-    masks: Tensor, segments: PackedMasks, phi_iom: float = PHI_IOM, phi_iou: float = PHI_IOU
+    masks: Tensor, segments: PackedMasks, phi_iom: float, phi_iou: float
 ) -> tuple[Tensor, tuple[SamRecord, ...]]:
     """Replace each mask by the union of its segments where that is nearly the same mask.
 

@@ -8,32 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from carvid.car.carry import CarryOptions
-from carvid.clip.load import load_pair
-from carvid.clip.names import resolve_pair
-from carvid.config import load_settings
 from carvid.davis.evaluate import evaluate
 from carvid.media.palette import read_label_png, write_label_png
-from carvid.pipeline import OutputOptions, Progress, run_job
-from carvid.segmenter import VideoSegmenter
+from carvid.model import Model
+from carvid.pipeline import OutputOptions, RunProgress, run_job
+from carvid.recipe import load_recipe
+from carvid.session import Session
 from carvid.shapes.drawn_tree import Clip
 from carvid.sinks.results import read_results
 from carvid.stream import open_frames
-from carvid.weights.device import resolve_device
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The pipeline with something left out. theta 0 drops no query, so the recurrence ends at once.
-
-    carry: the query set carried from frame to frame, which is no part of the method.
-    """
+    """The pipeline with something changed. theta 0 drops no query, so the recurrence ends at once."""
 
     name: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    carry: CarryOptions | None = None
 
 
 WHOLE = Variant("whole")
@@ -44,7 +36,7 @@ VARIANTS = (
     Variant("without negatives", {"negatives": ()}),
     Variant("with the affinity step", {"cam": "clip-es"}),
     Variant("without the CRF", {"crf": False}),
-    Variant("with --carry 4", carry=CarryOptions(every=4)),
+    Variant("with --carry 4", {"carry": 4}),
 )
 
 
@@ -73,22 +65,20 @@ def measure(
     model: str = "shapes",
     device: str = "cpu",
     overlay: bool = False,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
 ) -> Measured:
     """Run the preset `shapes`, changed by `variant`, on each clip of the tree `root`, and score what it wrote.
 
     Each clip is asked for the things in it and for the absent ones together. Writes out/runs/<clip> as
     `carvid run` does, and out/predictions/<clip>, the same masks without the absent things' labels.
     """
-    place = resolve_device(device)
-    settings = load_settings("shapes", **variant.overrides)
-    pair = load_pair(*resolve_pair(model), device=place, dtype=torch.float32)
+    recipe = load_recipe("shapes", model=model, device=device, dtype="float32", **variant.overrides)
+    loaded = Model.load(recipe)
     called_present, called_absent = [], []
     for clip in clips:
         run = out / "runs" / clip.name
         queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
-        segmenter = VideoSegmenter(*pair, queries, settings, carry=variant.carry)
-        _run(root / "JPEGImages" / "480p" / clip.name, run, segmenter, overlay, progress)
+        _run(root / "JPEGImages" / "480p" / clip.name, run, loaded.session(queries), overlay, progress)
         predictions = out / "predictions" / clip.name
         predictions.mkdir(parents=True, exist_ok=True)
         for i, line in enumerate(read_results(run / "results.jsonl")):
@@ -116,13 +106,13 @@ def measure(
 def _run(
     source: Path,
     out: Path,
-    segmenter: VideoSegmenter,
+    session: Session,
     overlay: bool,
-    progress: Progress | None,
+    progress: RunProgress | None,
 ) -> None:
     with open_frames(source) as frames:
         output = OutputOptions(overlay=overlay, overwrite=True)
-        run_job(frames, segmenter, out, output=output, total=frames.info.frames_claimed, progress=progress)
+        run_job(frames, session, out, output=output, total=frames.info.frames_claimed, progress=progress)
 
 
 def table(rows: Sequence[Measured]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.frame import FrameResult
 from carvid.media.lettering import elide, line_height_px, text_coverage
 from carvid.media.palette import voc_palette
+from carvid.result import FrameResult
 
 _MARGIN_PX = 4
 _BACKDROP = 0.35

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, OutputError, UsageError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors
+from carvid.result import FrameResult
 
 MAX_LABELS = 255
 """Labels an 8-bit label map can hold beside the background."""

@@ -8,17 +8,15 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.errors import UsageError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
 from carvid.media.paint import fit, paint_labels
 from carvid.media.video_writer import VideoWriter
+from carvid.result import FrameResult
 from carvid.sinks.legend import Legend
 from carvid.sinks.masks import MAX_LABELS
 
 DEFAULT_FRAME_RATE = Fraction(24)
 """Frames per second where the source has no rate, as a folder of images has none; DAVIS's own rate."""
-
-ALPHA = 0.5
-"""The palette colour's share within a mask."""
 
 
 class OverlaySink:
@@ -74,6 +72,6 @@ class OverlaySink:
         if self._legend is None:
             self._height, self._width = frame.image.shape[:2]
             self._legend = Legend(self.queries, self._height, self._width)
-        canvas = fit(paint_labels(frame.image, result.label_map, alpha=ALPHA), self._height, self._width)
+        canvas = fit(paint_labels(frame.image, result.label_map), self._height, self._width)
         self._legend.draw(canvas, result)
         self._video.write(canvas)

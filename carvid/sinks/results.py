@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from carvid.errors import InputError
-from carvid.frame import Frame, FrameResult
+from carvid.frame import Frame
 from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
 from carvid.media.whole_file import output_errors
+from carvid.result import FrameResult
 
 SCORE_DIGITS = 6
 """Decimals a score is rounded to; scores are float32, whose own precision near 1 is about 6e-8."""
@@ -39,13 +40,13 @@ def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> d
                 queries, result.scores, result.present, result.masks, strict=True
             )
         ],
-        "steps": [
-            {"live": [int(i) for i in step.live], "scores": [_score(score) for score in step.scores]}
-            for step in result.steps
-        ],
     }
-    if result.sam is not None:
-        for query, done in zip(record["queries"], result.sam, strict=True):
+    if result.evidence is not None:
+        record["steps"] = [
+            {"live": [int(i) for i in step.live], "scores": [_score(score) for score in step.scores]}
+            for step in result.evidence.steps
+        ]
+        for query, done in zip(record["queries"], result.evidence.sam or (), strict=False):
             query["sam"] = done.as_json()
     return record
 

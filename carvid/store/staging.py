@@ -10,8 +10,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.frame import FrameResult
 from carvid.media.rle import bounding_box_xywh, encode_rle
+from carvid.result import FrameResult
 from carvid.store.schema import LABEL_TABLES, database_errors, uri
 from carvid.store.task import as_text
 
@@ -95,7 +95,7 @@ class StagingWriter:
             int(np.count_nonzero(mask)),
             float(result.scores[i]),
             int(result.present[i]),
-            _iou(result.proposals[i] > self._eta, mask),
+            None if result.evidence is None else _iou(result.evidence.proposals[i] > self._eta, mask),
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTokenizer
 
-from carvid.config import BACKGROUND_TEXTS
+from carvid.recipe.settings import BACKGROUND_TEXTS
 from carvid.shapes.scenes import COLOURS, SHAPES
 
 # A scene may hold a tree or a house, so for this model these two are things, never background.

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from carvid.config import BACKGROUND_TEXTS, Settings, configs_folder, load_settings, preset_names
 from carvid.errors import UsageError
+from carvid.recipe import Recipe, load_recipe, preset_names
+from carvid.recipe.presets import configs_folder
+from carvid.recipe.settings import BACKGROUND_TEXTS, Settings
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from carvid.errors import UsageError
 def test_the_papers_presets(
     preset: str, eta: float, theta: float, lam: float, prompts: tuple[str, ...], model: str, mode: str
 ) -> None:
-    settings = load_settings(preset)
+    settings = load_recipe(preset)
     found = (settings.eta, settings.theta, settings.lam, settings.prompts, settings.model, settings.mode)
     assert found == (eta, theta, lam, prompts, model, mode)
     assert settings.negatives == ()
@@ -34,8 +36,8 @@ def test_the_papers_presets(
 
 
 def test_default_is_refcoco_with_the_background_texts_as_negatives() -> None:
-    settings = load_settings()
-    assert settings == Settings()
+    settings = load_recipe()
+    assert settings == Recipe()
     assert settings.negative_texts(["a cat"]) == BACKGROUND_TEXTS
     assert (settings.eta, settings.theta, settings.lam) == (0.5, 0.3, 0.5)
     assert not settings.keep_best
@@ -53,7 +55,7 @@ def test_a_query_equal_to_a_background_text_removes_it() -> None:
 
 
 def test_things_and_stuff_are_each_others_background() -> None:
-    settings = load_settings("context")
+    settings = load_recipe("context")
     assert "sky" in settings.background_texts(["car"])
     assert "dog" not in settings.background_texts(["car"])
     assert "car" in settings.background_texts(["sky"])
@@ -63,15 +65,15 @@ def test_things_and_stuff_are_each_others_background() -> None:
 
 
 def test_keywords_override_a_preset_and_none_does_not() -> None:
-    assert load_settings("voc", eta=0.9, theta=None).eta == 0.9
-    assert load_settings("voc", theta=None).theta == 0.6
-    assert load_settings("voc", background=[]).background == ()
+    assert load_recipe("voc", eta=0.9, theta=None).eta == 0.9
+    assert load_recipe("voc", theta=None).theta == 0.6
+    assert load_recipe("voc", background=[]).background == ()
 
 
 def test_a_preset_may_be_a_file_based_on_another(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("base: voc\neta: 0.7\n")
-    settings = load_settings(str(path))
+    settings = load_recipe(str(path))
     assert (settings.eta, settings.theta, settings.mode) == (0.7, 0.6, "semantic")
 
 
@@ -83,6 +85,20 @@ def test_a_preset_may_be_a_file_based_on_another(tmp_path: Path) -> None:
         ({"eta": 1.5}, "eta is 1.5; expected a number from 0 to 1"),
         ({"theta": -0.1}, "theta is -0.1"),
         ({"lam": "half"}, "lam is 'half'"),
+        ({"eta": True}, "eta is True; expected a number from 0 to 1"),
+        ({"eta": float("nan")}, "eta is nan"),
+        ({"crf": "maybe"}, "crf is 'maybe'; expected true or false"),
+        ({"prompts": "blur"}, "prompts is 'blur'; expected a list of texts"),
+        ({"background": [3]}, r"background is \(3,\); expected a list of texts"),
+        ({"background_groups": ["sky"]}, "expected a list of lists of texts"),
+        ({"device": 3}, "device is 3; expected a text"),
+        ({"carry": 0}, "carry is 0; expected a whole number from 1"),
+        ({"batch": 0}, "batch is 0; expected a whole number from 1"),
+        ({"batch": "few"}, "batch is 'few'; expected auto or a whole number from 1"),
+        ({"sam_every": 0}, "sam_every is 0; expected a whole number from 1"),
+        ({"sam_points": "all"}, "sam_points is 'all'; expected one of full, guided"),
+        ({"crf_steps": -1}, "steps is -1; expected 0 or more"),
+        ({"tehta": 0.2}, "unknown tehta; expected some of"),
         ({"prompts": ["arrow"]}, "unknown visual prompt 'arrow'"),
         ({"prompts": []}, "no visual prompt"),
         ({"templates": ["a photo"]}, "has no place for the query"),
@@ -93,7 +109,7 @@ def test_a_preset_may_be_a_file_based_on_another(tmp_path: Path) -> None:
 )
 def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load_settings(**values)
+        load_recipe(**values)
 
 
 @pytest.mark.parametrize(
@@ -103,28 +119,44 @@ def test_values_out_of_range_are_refused(values: dict[str, object], message: str
         ("- a\n- b", "holds a list"),
         ("eta: [", "is not YAML"),
         ("base: nowhere", "no preset 'nowhere'"),
+        ("eta: yes", "eta is True; expected a number"),
+        ("1: 2", "names an option 1; expected a word"),
+        ("a: " + "[" * 5000, "is not YAML"),
     ],
 )
 def test_a_bad_preset_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(content)
     with pytest.raises(UsageError, match=message):
-        load_settings(str(path))
+        load_recipe(str(path))
 
 
 def test_presets_based_on_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f"base: {path}")
     with pytest.raises(UsageError, match="circle"):
-        load_settings(str(path))
+        load_recipe(str(path))
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
     with pytest.raises(UsageError, match="expected one of coco, context, default, refcoco"):
-        load_settings("imagenet")
+        load_recipe("imagenet")
 
 
 def test_every_preset_file_loads() -> None:
     assert configs_folder().is_dir()
     for name in preset_names():
-        assert load_settings(name).preset == name
+        assert load_recipe(name).preset == name
+
+
+def test_the_embedded_model_brings_its_own_preset() -> None:
+    assert load_recipe(model="shapes").preset == "shapes"
+    assert load_recipe(model="shapes", otherwise="refdavis").preset == "shapes"
+    assert load_recipe("refcoco", model="shapes").preset == "refcoco"
+    assert load_recipe(model="clip", otherwise="refdavis").preset == "refdavis"
+    assert load_recipe().preset == "default"
+
+
+def test_auto_stands_for_no_number_of_frames() -> None:
+    assert load_recipe(batch="auto").batch is None
+    assert load_recipe(batch="4").batch == load_recipe(batch=4).batch == 4

@@ -4,7 +4,7 @@ matrices. Slow and short on purpose; it shares no code with the fast one beyond 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -12,9 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carvid.car.classifier import ClassifierTexts
+from carvid.car.proposals import ProposalTexts
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
-from carvid.segmenter import VideoSegmenter
+from carvid.model import Model
+from carvid.recipe.settings import Settings
+
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass
@@ -23,7 +28,7 @@ class Twin:
 
     f: LoadedClip
     g: LoadedClip
-    image: np.ndarray
+    image: Pixels
     f_queries: Tensor
     f_background: Tensor
     g_queries: Tensor  # (templates, N, d)
@@ -39,13 +44,13 @@ class Twin:
 
     @classmethod
     def of(
-        cls, segmenter: VideoSegmenter, clips: tuple[LoadedClip, LoadedClip], texts: Any, image: np.ndarray
+        cls, model: Model, settings: Settings, texts: tuple[ProposalTexts, ClassifierTexts], image: Pixels
     ) -> Twin:
-        """What the segmenter does to an image (H, W, 3) uint8 RGB, with these f and g and the texts they embedded."""
-        settings, (f, g) = segmenter.settings, texts
+        """What the method does to an image (H, W, 3) uint8 RGB, with a model's f and g and the texts they embedded."""
+        f, g = texts
         return cls(
-            f=clips[0],
-            g=clips[1],
+            f=model.proposer,
+            g=model.classifier,
             image=image,
             f_queries=f.queries,
             f_background=f.background,
@@ -105,7 +110,7 @@ class Twin:
         cam = (a[0, 1:].detach() @ gradient[0, 1:].mean(0)).relu()
         return cam, torch.stack(attentions[-8:]).mean(0).detach(), grid
 
-    def prompted(self, mask: np.ndarray) -> np.ndarray:
+    def prompted(self, mask: Pixels) -> Pixels:
         """cv2's own filters and outlines, one query at a time."""
         outside = self.image
         for name in self.prompts:

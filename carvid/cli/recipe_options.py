@@ -1,0 +1,99 @@
+"""The fields of a recipe as options of a command: each written once, in the recipe, with its help and its heading."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from carvid.recipe import Recipe, load_recipe, preset_names
+from carvid.recipe.option import About, about, bare
+from carvid.recipe.recipe import MODELS, PARTS
+
+# The word that stands for an empty list of texts.
+NONE = "none"
+
+
+def takes_recipe(
+    *, preset: str = "default", without: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace a command's parameter `recipe` by an option for each field of `Recipe` that has a help text.
+
+    preset: where neither the user nor the model names one. without: fields that are no option of this command; they
+    keep their defaults. defaults: values of fields that the user does not give.
+    """
+
+    def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(command, eval_str=True)
+        options = {name: one for name, one in _options(preset).items() if name not in without}
+
+        @functools.wraps(command)
+        def wrapped(**given: Any) -> Any:
+            chosen = {name: _given(given.pop(name)) for name in options}
+            for name, value in defaults.items():
+                chosen[name] = value if chosen.get(name) is None else chosen[name]
+            return command(recipe=load_recipe(otherwise=preset, **chosen), **given)
+
+        kept = [one for name, one in own.parameters.items() if name != "recipe"]
+        ordered = sorted(
+            [*kept, *options.values()], key=lambda one: one.default is not inspect.Parameter.empty
+        )
+        by_keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in ordered]
+        signature = own.replace(parameters=by_keyword)
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {one.name: one.annotation for one in by_keyword}
+        del wrapped.__wrapped__
+        return wrapped
+
+    return wrap
+
+
+def _options(preset: str) -> dict[str, inspect.Parameter]:
+    """A keyword parameter for typer, by the name that `load_recipe` gives the field."""
+    found = {
+        "preset": _parameter(
+            "preset",
+            str,
+            About(
+                group=MODELS,
+                help=f"The settings to start from: {', '.join(preset_names())}, or a .yaml file. "
+                f"If not given: the model's own, or else {preset}.",
+            ),
+        )
+    }
+    for prefix, kind in (
+        ("", Recipe),
+        *((name.removesuffix("options"), kind) for name, kind in PARTS.items()),
+    ):
+        hints = get_type_hints(kind)
+        for entry in fields(kind):
+            if about(entry).help:
+                name = prefix + entry.name
+                found[name] = _parameter(name, hints[entry.name], about(entry))
+    return found
+
+
+def _parameter(name: str, hint: Any, known: About) -> inspect.Parameter:
+    kind, flag = bare(hint), known.flag or "--" + name.replace("_", "-")
+    if get_origin(kind) is tuple:
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
+    elif known.parse is not None:
+        kind = int if name == "carry" else str
+    if kind is bool:
+        # A switch that is off unless it is given needs no way to turn it off.
+        off = f"/--no-{flag.removeprefix('--')}" if Recipe.__dataclass_fields__[name].default else ""
+        flag += off
+    option = typer.Option(flag, help=known.help, rich_help_panel=known.group)
+    annotation: Any = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _given(value: Any) -> Any:
+    """The value of an option: the one word `none` stands for no text; a list that was not given for no answer."""
+    if isinstance(value, list):
+        return [] if value == [NONE] else value or None
+    return value

@@ -1,0 +1,153 @@
+"""Model: a recipe loaded. Weights and what depends on them alone; no video and no query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from carvid.car.classifier import ClassifierTexts
+from carvid.car.clip_rnn import ClipRnn, see
+from carvid.car.proposals import FrameFeatures, ProposalTexts
+from carvid.clip.load import LoadedClip, load_pair
+from carvid.clip.names import resolve_pair
+from carvid.frame import Frame
+from carvid.recipe import Recipe
+from carvid.refine.crf import DenseCRF, FrameCrf
+from carvid.sam.ensemble import SamEnsemble
+from carvid.sam.load import LoadedSam, load_sam
+from carvid.sam.names import resolve_sam
+from carvid.stopwatch import Stopwatch
+from carvid.weights.device import resolve_device, resolve_dtype
+from carvid.wording import fill
+
+if TYPE_CHECKING:
+    from carvid.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """A frame on the device. image: (H, W, 3) uint8 RGB. crf: of this image; None where none is asked for."""
+
+    frame: Frame
+    image: Tensor
+    crf: FrameCrf | None
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrames:
+    """B frames of one size, with what f sees of them before any query is known; sessions of one model may share them.
+
+    images: (B, H, W, 3) uint8 RGB on the device.
+    """
+
+    each: tuple[SeenFrame, ...]
+    images: Tensor
+    features: FrameFeatures
+
+
+class Model:
+    """Both CLIPs of CLIP as RNN, the dense CRF and, where the recipe names one, a SAM.
+
+    It holds no frame; threads may share it, each with a session of its own.
+    """
+
+    def __init__(
+        self, recipe: Recipe, proposer: LoadedClip, classifier: LoadedClip, sam: LoadedSam | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.proposer, self.classifier, self.sam = proposer, classifier, sam
+        self.crf = DenseCRF(recipe.crf_options, device=proposer.device) if recipe.crf else None
+
+    @classmethod
+    def load(cls, recipe: Recipe) -> Model:
+        """Load the weights. Raises UsageError for names and the device, WeightsError for weights."""
+        specs = resolve_pair(recipe.model, recipe.proposer, recipe.classifier)
+        sam_spec = None if recipe.sam is None else resolve_sam(recipe.sam)
+        place = resolve_device(recipe.device)
+        options: dict[str, Any] = {
+            "device": place,
+            "dtype": resolve_dtype(recipe.dtype, place),
+            "offline": recipe.offline,
+            "allow_pickle": recipe.allow_pickle,
+        }
+        # SAM first: if it cannot be found, nobody waits for the larger download of CLIP.
+        sam = None if sam_spec is None else load_sam(sam_spec, **options)
+        return cls(recipe, *load_pair(*specs, **options), sam)
+
+    def session(self, queries: Sequence[str]) -> Session:
+        """A session for one video. Raises UsageError for queries that cannot be used."""
+        # Imported here: a session needs its model's class.
+        from carvid.session import Session
+
+        return Session(self, queries)
+
+    def with_settings(self, **changes: Any) -> Model:
+        """The same weights under other settings, named as fields of `Recipe`."""
+        return Model(replace(self.recipe, **changes), self.proposer, self.classifier, self.sam)
+
+    @torch.inference_mode()
+    def see(self, frames: Sequence[Frame], watch: Stopwatch | None = None) -> SeenFrames:
+        """f's one look at frames of one size."""
+        watch = watch or Stopwatch()
+        with watch.stage("resize"):
+            pixels = np.stack([frame.image for frame in frames])
+            images = torch.from_numpy(pixels).to(self.proposer.device)
+        features = see(images, self.proposer, self.recipe, watch)
+        each = (
+            SeenFrame(frame, image, None if self.crf is None else self.crf.on(image))
+            for frame, image in zip(frames, images, strict=True)
+        )
+        return SeenFrames(tuple(each), images, features)
+
+    def ensemble(self) -> SamEnsemble | None:
+        """A SAM ensemble of its own for one video; None where the recipe names no SAM."""
+        return None if self.sam is None else SamEnsemble.from_loaded(self.sam, self.recipe.sam_options)
+
+    def texts(self, queries: Sequence[str]) -> tuple[ProposalTexts, ClassifierTexts]:
+        """The embedded texts of f and of g for distinct queries. Raises UsageError for a text that cannot be used."""
+        recipe = self.recipe
+
+        def worded(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
+            return clip.texts.embed([fill(template, text) for text in texts], truncate=recipe.truncate)
+
+        f, g = self.proposer, self.classifier
+        background, negatives = recipe.background_texts(queries), recipe.negative_texts(queries)
+        f_texts = ProposalTexts(
+            queries=worded(f, recipe.proposer_template, queries),
+            background=worded(f, recipe.background_template, background),
+            logit_scale=f.logit_scale,
+        )
+        g_texts = ClassifierTexts(
+            queries=torch.stack([worded(g, each, queries) for each in recipe.templates]),
+            negatives=torch.stack([worded(g, each, negatives) for each in recipe.templates]),
+            logit_scale=g.logit_scale,
+        )
+        return f_texts, g_texts
+
+    def rnn(self, queries: Sequence[str]) -> ClipRnn:
+        """The method on distinct queries. Raises as `texts`."""
+        return ClipRnn(self.proposer, self.classifier, *self.texts(queries), self.recipe)
+
+    def describe(self) -> dict[str, Any]:
+        """Weights with their hashes, and all that the recipe decides: what a record needs to make the same masks again.
+
+        Two models that differ in what `carvid.recipe.record.deciding` takes from it may give different masks.
+        """
+        clips = {"proposer": self.proposer, "classifier": self.classifier}
+        options = self.recipe.sam_options
+        return {
+            "models": {role: _named(clip) for role, clip in clips.items()},
+            "device": str(self.proposer.device),
+            "dtype": str(self.proposer.dtype).removeprefix("torch."),
+            **self.recipe.describe(),
+            "sam": None if self.sam is None else {**_named(self.sam), "options": asdict(options)},
+        }
+
+
+def _named(weights: LoadedClip | LoadedSam) -> dict[str, str]:
+    return {"name": weights.name, "sha256": weights.sha256, "source": weights.source}

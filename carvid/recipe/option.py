@@ -1,0 +1,126 @@
+"""One field of a recipe: its default, its check, and what the command line says of it, written once."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from carvid.errors import UsageError
+
+_ABOUT = "about"
+
+_KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "a text"),
+    type(None): (type(None), "nothing"),
+}
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a field besides its type and default.
+
+    help: one line for `--help`; a field without it is no option of the command line.
+    group: the heading it stands under there.
+    flag: the option, if not the field's name with dashes.
+    choices: the texts there are to choose from.
+    low, high: the range of a number, both included; None for no limit.
+    decides: whether two recipes that differ in it may give different masks.
+    parse: makes the value of what a preset, a keyword or the command line gives.
+    """
+
+    help: str = ""
+    group: str = ""
+    flag: str = ""
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    decides: bool = True
+    parse: Callable[[Any], Any] | None = None
+
+
+def option(default: Any, **about: Any) -> Any:
+    """A field of a frozen dataclass with a default and an `About`."""
+    return field(default=default, metadata={_ABOUT: About(**about)})
+
+
+def about(entry: Any) -> About:
+    """The `About` of a dataclass's field; an empty one where it was given none."""
+    found: About = entry.metadata.get(_ABOUT, About())
+    return found
+
+
+def check_fields(options: Any, *, prefix: str = "") -> None:
+    """Raise UsageError for the first field of a dataclass whose value is not of its type, range or choices.
+
+    prefix: goes before a field's name in the message.
+    """
+    hints = get_type_hints(type(options))
+    for entry in fields(options):
+        known, value, name = about(entry), getattr(options, entry.name), prefix + entry.name
+        if value is None and type(None) in get_args(hints[entry.name]):
+            continue
+        if known.choices and not isinstance(value, tuple) and value not in known.choices:
+            raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known.choices)}")
+        words = expected(hints[entry.name], known)
+        if not _fits(value, hints[entry.name]) or not _within(value, known):
+            raise UsageError(f"{name} is {value!r}; expected {words}")
+
+
+def expected(hint: Any, known: About) -> str:
+    """What a field takes, in words."""
+    hint = bare(hint)
+    if get_origin(hint) is tuple:
+        return "a list of texts" if get_args(hint)[0] is str else "a list of lists of texts"
+    words = _KINDS[hint][1] if hint in _KINDS else f"{hint.__name__}"
+    if known.low is not None and known.high is not None:
+        return f"{words} from {known.low:g} to {known.high:g}"
+    return words if known.low is None else f"{words} from {known.low:g}"
+
+
+def bare(hint: Any) -> Any:
+    """The type of a value that is not None: int of `int | None`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (each for each in get_args(hint) if each is not type(None))
+    return hint
+
+
+def frozen(value: Any) -> Any:
+    """Lists as tuples, at any depth."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def parsed(name: str, value: Any, hint: Any, known: About) -> Any:
+    """The value of a field from what was given for it, in the types YAML and JSON have.
+
+    Raises UsageError for a text where a list of texts is expected, and as `About.parse` does.
+    """
+    kind = bare(hint)
+    if get_origin(kind) is tuple:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise UsageError(f"{name} is {value!r}; expected {expected(hint, known)}")
+        return frozen(value)
+    if known.parse is not None and not (isinstance(kind, type) and type(value) is kind):
+        return known.parse(value)
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind = bare(hint)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(kind)[0]) for item in value)
+    if kind in _KINDS:
+        # To Python True is 1; in a preset `yes` for a number is a mistake.
+        return isinstance(value, _KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))
+    return isinstance(value, kind)
+
+
+def _within(value: Any, known: About) -> bool:
+    if not isinstance(value, int | float):
+        return True
+    low, high = known.low, known.high
+    return (low is None or value >= low) and (high is None or value <= high)

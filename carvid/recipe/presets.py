@@ -1,0 +1,104 @@
+"""Presets: `configs/*.yaml`, each holding only what differs from the defaults or from the preset it is based on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from carvid.errors import UsageError
+from carvid.recipe.option import about, frozen, parsed
+from carvid.recipe.recipe import PARTS, Recipe
+from carvid.recipe.refinement import AutomaticMaskOptions
+
+
+def configs_folder() -> Path:
+    """Where the presets lie: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def preset_names() -> tuple[str, ...]:
+    """The names of the presets that come with carvid."""
+    return tuple(sorted(path.stem for path in configs_folder().glob("*.yaml")))
+
+
+def load_recipe(preset: str | None = None, *, otherwise: str = "default", **overrides: Any) -> Recipe:
+    """The recipe of a preset, by name or as the path of a YAML file, with overrides that are not None.
+
+    preset: None for the one that the model named in `overrides` brings along, or else `otherwise`.
+    overrides: fields of `Recipe`; options of its parts by their prefix, such as `sam_points` and `crf_steps`. Lists
+    stand for tuples. Background texts that are given replace the preset's groups too.
+    Raises UsageError for a preset that is not there, a file that is no preset, and values that cannot be used.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    chosen = preset or own_preset(given.get("model")) or otherwise
+    if "background" in given:
+        given.setdefault("background_groups", ())
+    return build({**_read_preset(chosen, ()), "preset": chosen, **given}, f"preset {chosen}")
+
+
+def own_preset(model: object) -> str | None:
+    """The preset that a named model brings along; None where it has none."""
+    from carvid.clip.names import NAMED_MODELS
+
+    named = NAMED_MODELS.get(str(model))
+    return None if named is None else named.preset
+
+
+def build(values: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe with these values, named as `load_recipe` names them. Raises UsageError that names `where`."""
+    values = dict(values)
+    parts = {name: _part(name, kind, values) for name, kind in PARTS.items()}
+    hints = get_type_hints(Recipe)
+    known = {entry.name: about(entry) for entry in fields(Recipe)}
+    if unknown := sorted(set(values) - set(known)):
+        raise UsageError(
+            f"{where}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+        )
+    made: dict[str, Any] = {
+        name: None if value is None else parsed(name, value, hints[name], known[name])
+        for name, value in values.items()
+    }
+    return replace(Recipe(), **made, **parts)
+
+
+def _part(name: str, kind: Any, values: dict[str, Any]) -> Any:
+    """A part such as `sam_options`, out of its own mapping and of the values with its prefix, taken from `values`."""
+    part = values.pop(name, None)
+    own = dict(part) if isinstance(part, Mapping) else {}
+    prefix = name.removesuffix("options")
+    for entry in fields(kind):
+        if prefix + entry.name in values:
+            own[entry.name] = values.pop(prefix + entry.name)
+    if isinstance(own.get("automatic"), Mapping):
+        own["automatic"] = AutomaticMaskOptions(**own["automatic"])
+    base = part if isinstance(part, kind) else kind()
+    if unknown := sorted(set(own) - {entry.name for entry in fields(kind)}):
+        raise UsageError(f"{name}: unknown {', '.join(unknown)}")
+    return replace(base, **{key: frozen(value) for key, value in own.items()})
+
+
+def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = Path(preset) if preset.endswith((".yaml", ".yml")) else configs_folder() / f"{preset}.yaml"
+    if preset in seen:
+        raise UsageError(f"the presets {' -> '.join((*seen, preset))} are based on each other in a circle")
+    if not path.is_file() or (path.parent == configs_folder() and path.stem != Path(preset).stem):
+        raise UsageError(
+            f"no preset {preset!r}; expected one of {', '.join(preset_names())}, or a .yaml file"
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
+        raise UsageError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds a {type(values).__name__}; expected names with values")
+    if wrong := [name for name in values if not isinstance(name, str)]:
+        raise UsageError(f"{path} names an option {wrong[0]!r}; expected a word")
+    base = values.pop("base", None)
+    inherited = _read_preset(str(base), (*seen, preset)) if base is not None else {}
+    return {**inherited, **values}

@@ -1,0 +1,128 @@
+"""What comes out of a segmenter for one frame: its objects, and which pixel belongs to which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.evidence import Evidence
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from carvid.media.rle import Rle
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectResult:
+    """One object in one frame.
+
+    id: of the object in its video, from 1; its label in the label map.
+    query: the expression it answers.
+    mask: (H, W) bool; it may overlap another object's, and is empty where the object is absent.
+    score: how sure the engine is that the query is there, in [0, 1].
+    present: whether it is there.
+    """
+
+    id: int
+    query: str
+    mask: NDArray[np.bool_]
+    score: float
+    present: bool
+
+    @property
+    def area_px(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def box_xywh(self) -> tuple[int, int, int, int] | None:
+        """x, y, width and height of the mask in px, from the top left corner; None for an empty mask."""
+        from carvid.media.rle import bounding_box_xywh
+
+        box = bounding_box_xywh(self.mask)
+        return None if box is None else (box[0], box[1], box[2], box[3])
+
+    @property
+    def rle(self) -> Rle:
+        """The mask in COCO's compressed run-length code."""
+        from carvid.media.rle import encode_rle
+
+        return encode_rle(self.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """The objects of one frame.
+
+    index, pts_seconds, name: the frame's, as in `Frame`.
+    label_map: (H, W) uint8, 0 background, an object's id where it responds most.
+    objects: by ascending id. An engine without instances gives one object per query, in the order of the queries.
+    evidence: how the masks came about, where the engine is CLIP as RNN.
+    """
+
+    index: int
+    pts_seconds: float | None
+    name: str
+    label_map: NDArray[np.uint8]
+    objects: tuple[ObjectResult, ...]
+    evidence: Evidence | None = None
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W) bool, the objects' masks in their order."""
+        empty = np.zeros((0, *self.label_map.shape), np.bool_)
+        return np.stack([one.mask for one in self.objects]) if self.objects else empty
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """(N,) float32 in [0, 1], the objects' scores in their order."""
+        return np.array([one.score for one in self.objects], np.float32)
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """(N,) bool, which objects are there."""
+        return np.array([one.present for one in self.objects], np.bool_)
+
+    @property
+    def masks_by_query(self) -> Mapping[str, NDArray[np.bool_]]:
+        """(H, W) bool of each query: the union of its objects' masks."""
+        merged: dict[str, NDArray[np.bool_]] = {}
+        for one in self.objects:
+            before = merged.get(one.query)
+            merged[one.query] = one.mask if before is None else before | one.mask
+        return merged
+
+    def to_supervision(self) -> Any:
+        """The present objects with a mask as `supervision.Detections`; tracker_id is the object's id.
+
+        class_id counts the distinct queries from 0; data["class_name"] holds their texts. Needs supervision, a package.
+        """
+        import supervision
+
+        there = [one for one in self.objects if one.present and one.box_xywh is not None]
+        if not there:
+            return supervision.Detections.empty()
+        names = list(dict.fromkeys(one.query for one in self.objects))
+        masks = np.stack([one.mask for one in there])
+        return supervision.Detections(
+            xyxy=supervision.mask_to_xyxy(masks).astype(np.float32),
+            mask=masks,
+            confidence=np.array([one.score for one in there], np.float32),
+            class_id=np.array([names.index(one.query) for one in there]),
+            tracker_id=np.array([one.id for one in there]),
+            data={"class_name": np.array([one.query for one in there])},
+        )
+
+    def plot(self, image: NDArray[np.uint8]) -> PIL.Image.Image:
+        """The masks in colour over the frame's image (H, W, 3) uint8 RGB, as the overlay paints them."""
+        from PIL import Image
+
+        from carvid.media.paint import paint_labels
+
+        return Image.fromarray(paint_labels(image, self.label_map))

@@ -1,0 +1,94 @@
+"""A field of the recipe is an option of every command that makes masks, and is written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from carvid.cli import app
+from carvid.cli.help import HEADINGS, GroupedCommand
+from carvid.cli.recipe_options import takes_recipe
+from carvid.recipe import Recipe, preset_names
+from carvid.recipe import recipe as recipe_module
+
+
+def shown(command: str) -> str:
+    # One space for every run of space and every break of a line.
+    return " ".join(CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output.split())
+
+
+@pytest.mark.parametrize("command", ["run", "annotate", "refdavis", "bench"])
+def test_every_command_has_every_option(command: str) -> None:
+    text = shown(command)
+    for flag in ("--theta", "--lambda", "--sam", "--sam-points", "--truncate", "--device", "--engine"):
+        assert f"{flag} " in text
+    assert ", ".join(preset_names()) in text
+
+
+def test_options_stand_under_headings_in_the_order_of_the_work() -> None:
+    lines = CliRunner().invoke(app, ["run", "--help"]).output.splitlines()
+    found = [line.rstrip(":") for line in lines if line and not line.startswith((" ", "Usage"))]
+    assert found == ["Arguments", *HEADINGS]
+
+
+def called(arguments: list[str], **options: object) -> tuple[Result, list[Recipe]]:
+    seen: list[Recipe] = []
+    small = typer.Typer()
+
+    @small.command(cls=GroupedCommand)
+    @takes_recipe(**options)
+    def command(source: str, recipe: Recipe, name: str = "x") -> None:
+        seen.append(recipe)
+
+    return CliRunner().invoke(small, arguments), seen
+
+
+def test_what_is_given_reaches_the_recipe() -> None:
+    words = ["a.mp4", "--preset", "voc", "--theta", "0.2", "--no-crf", "--prompt", "gray", "--prompt", "blur"]
+    words += ["--background", "none", "--carry", "3", "--sam-every", "4", "--batch", "auto", "--truncate"]
+    done, (recipe,) = called(words)
+    assert done.exit_code == 0
+    assert (recipe.preset, recipe.theta, recipe.crf, recipe.prompts) == ("voc", 0.2, False, ("gray", "blur"))
+    assert (recipe.background, recipe.negatives) == ((), ())
+    assert (recipe.carry.every, recipe.sam_options.every, recipe.batch, recipe.truncate) == (3, 4, None, True)
+
+
+def test_a_command_may_have_defaults_of_its_own_and_leave_options_out() -> None:
+    _, (recipe,) = called(["a.mp4"], preset="refdavis", model="random:clip", without=("batch",))
+    assert (recipe.preset, recipe.model) == ("refdavis", "random:clip")
+    _, (recipe,) = called(["a.mp4", "--model", "shapes"], preset="refdavis", model="random:clip")
+    assert (recipe.preset, recipe.model) == ("shapes", "shapes")
+    done, seen = called(["a.mp4", "--batch", "2"], without=("batch",))
+    assert (done.exit_code, seen) == (2, [])
+
+
+def test_an_option_added_to_the_recipe_is_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Longer(Recipe):
+        sharpness: float = recipe_module.option(0.5, low=0, high=1, group="Method", help="How sharp.")
+
+    for module in ("carvid.recipe.presets", "carvid.cli.recipe_options", "carvid.recipe.recipe"):
+        monkeypatch.setattr(f"{module}.Recipe", Longer)
+    done, (recipe,) = called(["a.mp4", "--sharpness", "0.75"])
+    assert done.exit_code == 0
+    assert recipe.sharpness == 0.75
+    assert recipe.describe()["sharpness"] == 0.75
+
+
+def test_shapes_alone_finds_the_things_it_knows(tmp_path: Path) -> None:
+    from carvid.shapes.scenes import moving_clip
+    from carvid.sinks import read_results
+    from tests.media import write_folder
+
+    scenes = list(moving_clip(3_000_001, 2))
+    write_folder(tmp_path / "frames", [scene.image for scene in scenes])
+    query = f"the {scenes[0].things[0].name}"
+    words = ["run", str(tmp_path / "frames"), query, "--model", "shapes", "--device", "cpu", "--no-overlay"]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert any(line["queries"][0]["present"] for line in read_results(tmp_path / "out" / "results.jsonl"))
