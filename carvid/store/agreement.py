@@ -12,7 +12,8 @@ from typing import Any
 from carvid.errors import UsageError
 from carvid.store.database import source_text, source_value
 from carvid.store.ledger import Ledger
-from carvid.store.schema import DONE, RUNNING, WAITING, database_errors
+from carvid.store.opening import database_errors
+from carvid.store.schema import DONE, HAND, RUNNING, WAITING
 from carvid.store.task import VideoRequest
 
 
@@ -142,7 +143,11 @@ def _add_queries(connection: sqlite3.Connection, video_id: int, queries: Sequenc
 
 
 def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> None:
-    """Throw away what is known of the videos that `where` selects and let them wait."""
+    """Throw away the model's labels of the videos that `where` selects and let them wait.
+
+    Corrections by hand stay. They are read again once the video is labelled: where it still has a frame with
+    that index and size, and an object with that id for the same query.
+    """
     if connection.execute(
         f"SELECT 1 FROM videos WHERE ({where}) AND status = ? AND lease_expires >= ?",
         (*values, RUNNING, time.time()),
@@ -150,10 +155,10 @@ def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...
         raise UsageError(
             "another process is labelling this dataset; end it before changing what the labels are made with"
         )
-    for table in ("frames", "annotations"):
-        connection.execute(
-            f"DELETE FROM {table} WHERE video_id IN (SELECT id FROM videos WHERE {where})", values
-        )
+    selected = f"video_id IN (SELECT id FROM videos WHERE {where})"
+    connection.execute(f"DELETE FROM frames WHERE {selected}", values)
+    connection.execute(f"DELETE FROM objects WHERE {selected}", values)
+    connection.execute(f"DELETE FROM annotations WHERE {selected} AND source != ?", (*values, HAND))
     connection.execute(
         "UPDATE videos SET status = ?, error = NULL, sha256 = NULL, size_bytes = NULL, width = NULL,"
         " height = NULL, frame_rate = NULL, frame_count = NULL, damage = '[]', lease_owner = NULL,"

@@ -11,17 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.store.database import source_text
-from carvid.store.schema import (
-    DONE,
-    FAILED,
-    RUNNING,
-    WAITING,
-    check_schema,
-    create_tables,
-    database_errors,
-    database_path,
-    uri,
-)
+from carvid.store.opening import database_errors, open_writable, transaction, uri
+from carvid.store.schema import DONE, FAILED, LABELS, RUNNING, WAITING, database_path
 from carvid.store.task import Outcome, Task
 
 
@@ -35,41 +26,17 @@ class Ledger:
         """Open the database, making it if it is not there; the folder is.
 
         owner: names this process among those that share the dataset.
-        Raises InputError for a database of another schema version.
+        Raises InputError as `carvid.store.opening.open_writable` does.
         """
         self.path = database_path(dataset)
         self.owner = owner
-        with database_errors(self.path):
-            self.connection = sqlite3.connect(
-                uri(self.path, "mode=rwc"), uri=True, isolation_level=None, timeout=30.0
-            )
-        try:
-            # What is not ours is refused before anything in it is changed.
-            with database_errors(self.path):
-                if not _is_empty(self.connection):
-                    check_schema(self.connection, self.path)
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.execute("PRAGMA synchronous = NORMAL")
-            with self.transaction() as connection:
-                if _is_empty(connection):
-                    create_tables(connection)
-        except BaseException:
-            self.connection.close()
-            raise
+        self.connection = open_writable(self.path, make=True)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything the body does through the connection happens whole or not at all."""
-        with database_errors(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                # On a full disk SQLite may have rolled back already.
-                with suppress(sqlite3.Error):
-                    self.connection.execute("ROLLBACK")
-                raise
+        with transaction(self.connection, self.path):
+            yield self.connection
 
     def retry_failed(self) -> int:
         """Let the failed videos wait again; returns how many there were."""
@@ -149,7 +116,7 @@ class Ledger:
                     ),
                 ).rowcount
                 if changed:
-                    for table in ("frames", "annotations"):
+                    for table in LABELS:
                         connection.execute(f"INSERT INTO main.{table} SELECT * FROM staged.{table}")
         finally:
             with suppress(sqlite3.Error):
@@ -205,13 +172,3 @@ class Ledger:
                     (status, error, video_id, RUNNING, self.owner),
                 ).rowcount
             )
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether there is no table yet; what is no database at all is not empty."""
-    try:
-        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        return False
