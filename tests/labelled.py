@@ -43,7 +43,7 @@ class Labelled:
 
 def label_masks(masks: Masks) -> Masks:
     """(N, H, W): what of each mask no later mask holds."""
-    return np.stack([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)])
+    return np.array([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)], np.bool_)
 
 
 def write_dataset(folder: Path, videos: Sequence[Labelled]) -> Path:

@@ -198,7 +198,7 @@ def test_more_queries_than_a_label_map_holds_are_refused(tmp_path: Path) -> None
     queries = tuple(f"q{i}" for i in range(256))
     dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", tmp_path / "a.mp4", queries, masks)])
     for name, most in (("ytvos", 255), ("davis", 254)):
-        with pytest.raises(UsageError, match=f"256 queries.*hold {most}"):
+        with pytest.raises(UsageError, match=f"256 objects.*hold {most}"):
             export_dataset(dataset, name, tmp_path / name, PLAIN)
     assert export_dataset(dataset, "coco", tmp_path / "coco", PLAIN).masks == 1
 

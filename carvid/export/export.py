@@ -100,8 +100,13 @@ def export_dataset(
                 with tree.text(INDEX) as file:
                     write_json(file.write, _index(exporter, job))
                     file.write("\n")
+            corrected = sum(opened.corrected(video.id) for video in videos)
         except sqlite3.Error as error:
             raise InputError(f"cannot read the dataset {dataset}: {error}") from error
+    if corrected:
+        tally.note(
+            f"{corrected} masks of these videos were corrected by hand; the corrected ones are exported"
+        )
     loss = tally.iou_loss_sum
     return ExportSummary(
         format=exporter.name,
@@ -129,7 +134,7 @@ def _skipped(video: Video) -> str:
 
 
 def _index(exporter: Exporter, job: Job) -> dict[str, Any]:
-    """Which folder is which video and which object which query: the ids in the paths, resolved."""
+    """What the ids in the paths stand for: which folder is which video, which object is which query's."""
     return {MARK: INDEX_VERSION, "format": exporter.name, "videos": _index_videos(job)}
 
 
@@ -144,7 +149,7 @@ def _index_videos(job: Job) -> Iterator[dict[str, Any]]:
             "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
             "frames": video.frame_count,
             "queries": [
-                {"object": object_name(position), "query_id": query.id, "text": query.text}
-                for position, query in enumerate(job.queries(video))
+                {"object": object_name(each.id), "query_id": each.query.id, "text": each.query.text}
+                for each in job.objects(video)
             ],
         }

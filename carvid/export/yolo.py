@@ -20,7 +20,7 @@ readers that round them (supervision) come back to the pixel."""
 class YoloSegExporter:
     """`images/train/<video>_<frame>.jpg`, `labels/train/<video>_<frame>.txt` and `data.yaml`.
 
-    A class is a query, counted from 0 by id. A query's mask in a frame is one polygon, see
+    A class is a query, counted from 0 by id. An object's mask in a frame is one polygon, see
     `carvid.export.polygons`; a frame that shows nothing has an empty file. What is lost is measured by
     filling each polygon at the frame's size.
     """

@@ -205,11 +205,7 @@ class Dataset:
         """
         one = "" if frame_index is None else " AND f.frame_index = ?"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM frames AS f LEFT JOIN annotations AS a"
-            # A correction counts while it is of the same query and of a frame of the same size.
-            " ON a.video_id = f.video_id AND a.frame_index = f.frame_index"
-            " AND a.width = f.width AND a.height = f.height AND EXISTS (SELECT 1 FROM objects AS o"
-            " WHERE o.video_id = a.video_id AND o.object_id = a.object_id AND o.query_id = a.query_id)"
+            f"SELECT {_COLUMNS} FROM {_LABELLED}"
             f" WHERE f.video_id = ?{one} ORDER BY f.frame_index, a.object_id, a.revision",
             (video_id,) if frame_index is None else (video_id, frame_index),
         )
@@ -219,6 +215,15 @@ class Dataset:
             newest = {row[_FRAME_COLUMNS]: row[_FRAME_COLUMNS:] for row in group}
             newest.pop(None, None)
             yield frame, _settled(tuple(_annotation(row, frame) for row in newest.values()))
+
+    def corrected(self, video_id: int) -> int:
+        """How many of the annotations of a video are corrections by hand."""
+        (count,) = self._connection.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {_LABELLED} WHERE f.video_id = ? AND a.source = ?"
+            " GROUP BY f.frame_index, a.object_id)",
+            (video_id, HAND),
+        ).fetchone()
+        return int(count)
 
     def close(self) -> None:
         self._connection.close()
@@ -264,6 +269,12 @@ def source_text(value: str | bytes) -> str:
     return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
+# A correction counts while its object belongs to the same query and its frame has the same size.
+_LABELLED = (
+    "frames AS f LEFT JOIN annotations AS a ON a.video_id = f.video_id AND a.frame_index = f.frame_index"
+    " AND a.width = f.width AND a.height = f.height AND EXISTS (SELECT 1 FROM objects AS o"
+    " WHERE o.video_id = a.video_id AND o.object_id = a.object_id AND o.query_id = a.query_id)"
+)
 _FRAME_COLUMNS = len(fields(FrameRow))
 _COLUMNS = ", ".join(
     [
