@@ -19,6 +19,7 @@ from carvid.cli.export import export
 from carvid.cli.review import review
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.export import FORMATS, ExportOptions, export_dataset
+from carvid.export.formats import find_format
 from carvid.export.tree import OutputTree
 from carvid.store.schema import DATABASE
 from tests.export_cases import case, videos
@@ -61,7 +62,7 @@ def test_memory_does_not_grow_with_the_video(name: str, tmp_path: Path) -> None:
         missing = tmp_path / "missing.mp4"
         one = Labelled("a.mp4", missing, ("a", "b", "c"), scene(count, 24, 70))
         dataset = write_dataset(tmp_path / f"{count}", [one])
-        options = None if FORMATS[name].pictures == "unused" else PLAIN
+        options = None if find_format(name).pictures == "unused" else PLAIN
         tracemalloc.start()
         export_dataset(dataset, name, tmp_path / f"out{count}", options)
         found = tracemalloc.get_traced_memory()[1]

@@ -26,7 +26,7 @@ class CocoExporter:
     """
 
     name = "coco"
-    summary = "COCO instances, video as images, masks as run-length codes"
+    summary = "COCO instances, each frame an image; masks as compressed RLE, lossless"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

@@ -24,7 +24,7 @@ class CvatExporter:
     """
 
     name = "cvat"
-    summary = "CVAT for video 1.1 XML, masks as run-length codes"
+    summary = "CVAT for video 1.1 XML; masks as RLE, lossless"
     pictures: Pictures = "unused"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

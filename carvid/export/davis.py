@@ -44,7 +44,7 @@ class DavisExporter:
     """
 
     name = "davis"
-    summary = "DAVIS 2017 tree of palette PNGs with Ref-DAVIS expressions"
+    summary = "DAVIS 2017 and Ref-DAVIS tree of palette PNGs; lossless but for overlaps"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

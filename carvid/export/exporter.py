@@ -106,14 +106,21 @@ class Tally:
 
 
 class Exporter(Protocol):
-    """A format. `write` streams: it keeps nothing from frame to frame that grows with the video."""
+    """A format: a class without arguments, listed in `carvid.export.formats`.
+
+    name: as `--to` takes it and index.json states it. summary: a phrase for the documentation.
+    pictures: whether it holds the frames' pictures.
+    """
 
     name: str
     summary: str
     pictures: Pictures
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
-        """Write the export into `tree`. The same database gives the same bytes.
+        """Write the videos of `job` into `tree`, and count in `tally`.
 
-        Raises InputError, UsageError where the format cannot hold the dataset, and OutputError.
+        It streams: nothing that it keeps grows with a video's length. The same database gives the same bytes,
+        wherever it lies. Pictures are written if `job.pictures`. index.json is not its to write.
+
+        Raises UsageError where the format cannot hold the dataset, InputError, OutputError.
         """

@@ -32,7 +32,7 @@ class LabelStudioExporter:
     """
 
     name = "labelstudio"
-    summary = "Label Studio image tasks (brush masks) and video tasks (boxes)"
+    summary = "Label Studio image tasks (brush masks, lossless) and video tasks (boxes)"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

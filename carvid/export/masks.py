@@ -17,7 +17,7 @@ class MasksExporter:
     """
 
     name = "masks"
-    summary = "a grey PNG per frame and object"
+    summary = "a grey PNG per frame and object; lossless"
     pictures: Pictures = "unused"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

@@ -16,7 +16,7 @@ class RgbaExporter:
     """
 
     name = "rgba"
-    summary = "RGBA PNG cut-outs per frame and object"
+    summary = "a cut-out per frame and object as RGBA PNG; lossless"
     pictures: Pictures = "needed"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

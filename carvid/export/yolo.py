@@ -26,7 +26,7 @@ class YoloSegExporter:
     """
 
     name = "yolo-seg"
-    summary = "YOLO segmentation, masks as polygons (some of the outline is lost)"
+    summary = "YOLO segmentation; masks as polygons, what they lose is printed"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:

@@ -26,7 +26,7 @@ class YouTubeVosExporter:
     """
 
     name = "ytvos"
-    summary = "YouTube-VOS and Ref-YouTube-VOS tree with meta_expressions.json"
+    summary = "YouTube-VOS and Ref-YouTube-VOS tree of palette PNGs; lossless but for overlaps"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
