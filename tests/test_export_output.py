@@ -94,10 +94,10 @@ def test_what_is_no_export_is_never_overwritten(dataset: Path, tmp_path: Path) -
     (tmp_path / "photos" / "me.jpg").write_bytes(b"precious")
     (tmp_path / "file").write_text("precious")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    with pytest.raises(OutputError, match="no earlier export"):
+    with pytest.raises(OutputError, match="not an earlier export"):
         export_dataset(dataset, "masks", tmp_path / "photos", overwrite)
     for name in ("file", "link"):
-        with pytest.raises(OutputError, match="is no folder"):
+        with pytest.raises(OutputError, match="is not a folder"):
             export_dataset(dataset, "masks", tmp_path / name, overwrite)
     for out in (dataset, dataset.parent):
         with pytest.raises(OutputError, match="lies in the output folder"):

@@ -24,7 +24,7 @@ def annotate(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The dataset's folder; an earlier one is gone on with.")
+        Path, typer.Option("--out", "-o", help="The dataset's folder; an existing dataset is continued.")
     ],
     query: Annotated[
         list[str] | None, typer.Option("--query", "-q", help="A referring expression; repeat it for several.")

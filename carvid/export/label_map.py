@@ -1,6 +1,6 @@
-"""One label per pixel, for the formats that hold label maps: the one place where overlaps are settled.
+"""One label per pixel, for the formats that hold label maps.
 
-The part of each mask that its object has to itself is `Annotation.label_rle`.
+The dataset settles overlaps: the pixels of an object in a label map are those of `Annotation.label_rle`.
 """
 
 from __future__ import annotations

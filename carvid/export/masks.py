@@ -12,8 +12,7 @@ from carvid.export.tree import OutputTree
 class MasksExporter:
     """`<video>/<object>/<frame>.png`: 8-bit grey, 255 inside and 0 outside.
 
-    Masks are the queries' own and may overlap. Every
-    frame has a file for every object, black where it is absent.
+    Masks are the objects' own and may overlap. Every frame has a file for every object, black where it is absent.
     """
 
     name = "masks"

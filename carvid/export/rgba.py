@@ -1,4 +1,4 @@
-"""Cut-outs: each object's pixels on a transparent ground."""
+"""Cut-outs: each object's pixels on a transparent background."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carvid.export.tree import OutputTree
 class RgbaExporter:
     """`<video>/<object>/<frame>.png`: RGBA of the frame's size, opaque inside the mask, all zeros outside.
 
-    A frame that does not show it has no file.
+    There is no file where the object is absent.
     """
 
     name = "rgba"

@@ -13,8 +13,8 @@ from carvid.store.database import FrameRow, Video
 
 SPLIT = "train"
 _INTO_PIXEL = 0.25
-"""Where in its pixel a vertex is written: both readers that cut coordinates to whole pixels (Ultralytics) and
-readers that round them (supervision) come back to the pixel."""
+"""Where in its pixel a vertex lies: readers that truncate coordinates (Ultralytics) and readers that round them
+(supervision) then find the same pixel."""
 
 
 class YoloSegExporter:
@@ -41,7 +41,7 @@ class YoloSegExporter:
                     path = f"images/{SPLIT}/{namer.folder}_{namer.stem(frame.row)}.jpg"
                     tree.write(path, encode_jpeg(frame.image))
         data = {
-            # Trainers ask for both; which videos to hold back is the reader's choice.
+            # Trainers ask for both; which videos to hold out is the reader's choice.
             "train": f"images/{SPLIT}",
             "val": f"images/{SPLIT}",
             "names": {number: query.text for number, query in enumerate(queries)},

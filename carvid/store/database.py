@@ -34,8 +34,7 @@ class Video:
     sha256, size_bytes: of the source, as `carvid.sinks.run_record.identify_source`; None before it is labelled.
     status: waiting, running, done or failed. error: why it failed.
     width, height: of the first frame in px. frame_rate: frames per second of the source; None for a folder.
-    frame_count: frames labelled; those so far while it is running. These four and damage are known when it is
-        done.
+    frame_count: frames labelled, so far if it is running. These four and damage are known when it is done.
     damage: runs of frames that could not be decoded.
     """
 
@@ -143,7 +142,7 @@ class Dataset:
     def settings(self) -> Mapping[str, Any]:
         """Models with hashes, thresholds (under "settings": eta, theta, lam, ...) and stream options.
 
-        Empty before the first model was loaded.
+        Empty until a model has been loaded.
         """
         row = self._connection.execute("SELECT json FROM settings").fetchone()
         return json.loads(row[0]) if row else {}

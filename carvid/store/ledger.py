@@ -17,7 +17,7 @@ from carvid.store.task import Outcome, Task
 
 
 class Ledger:
-    """One process's hold on a dataset's database. What a method does, it does whole or not at all.
+    """One process's access to a dataset's database. Each method takes effect as a whole or not at all.
 
     Raises OutputError where the database cannot be written.
     """
@@ -46,7 +46,7 @@ class Ledger:
             ).rowcount
 
     def recover(self, dead_owners: Sequence[str] = ()) -> int:
-        """Let the videos wait again whose lease ran out or has a dead owner; returns how many."""
+        """Let videos wait again whose lease has run out or whose owner is dead; returns how many."""
         marks = ", ".join("?" * len(dead_owners))
         with self.transaction() as connection:
             return connection.execute(
@@ -56,7 +56,7 @@ class Ledger:
             ).rowcount
 
     def claim(self, lease_seconds: float) -> Task | None:
-        """Take the lease of the first video that waits; None if none does."""
+        """Take the lease of the first video that waits; None if there is none."""
         with self.transaction() as connection:
             row = connection.execute(
                 "SELECT id, path, source, start_frame, stop_frame FROM videos WHERE status = ?"
@@ -79,7 +79,7 @@ class Ledger:
         return Task(video_id, path, source_text(source), start, stop, ids, texts)
 
     def renew(self, lease_seconds: float, frames: Mapping[int, int]) -> None:
-        """Put off the end of leases this process holds. frames: labelled so far, by the video's id."""
+        """Extend the leases this process holds. frames: labelled so far, by the video's id."""
         with self.transaction() as connection:
             connection.executemany(
                 "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"

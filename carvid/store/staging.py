@@ -1,4 +1,4 @@
-"""The rows of one video on their way into the dataset: a file a worker writes frame by frame."""
+"""The labels of one video on their way into the dataset: a file that a worker writes frame by frame."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StagingWriter:
         self.frame_count += 1
 
     def close(self) -> None:
-        """Make the file whole. Raises OutputError if that fails; then there is no file."""
+        """Complete the file. Raises OutputError if that fails; the file is then removed."""
         with database_errors(self._path):
             try:
                 self._connection.execute("COMMIT")
