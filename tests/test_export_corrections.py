@@ -25,7 +25,7 @@ from tests.media import moving_square, write_video
 
 HEIGHT, WIDTH = 48, 64
 LEFT, MIDDLE, RIGHT = (disk(HEIGHT, WIDTH, 24, x, 10) for x in (14, 30, 50))
-NOTE = "1 masks of these videos were corrected by hand; the corrected ones are exported"
+NOTE = "masks corrected by hand: 1; they are exported as corrected"
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def test_what_cannot_be_written_is_told_how_to_be_read(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         version_1(disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(InputError, match=r"has schema version 1 .*copy the dataset's folder"):
+        with pytest.raises(InputError, match=r"has schema version 1 .* cannot be written: .*or copy it"):
             open_dataset(disk)
 
 

@@ -104,9 +104,7 @@ def export_dataset(
         except sqlite3.Error as error:
             raise InputError(f"cannot read the dataset {dataset}: {error}") from error
     if corrected:
-        tally.note(
-            f"{corrected} masks of these videos were corrected by hand; the corrected ones are exported"
-        )
+        tally.note(f"masks corrected by hand: {corrected}; they are exported as corrected")
     loss = tally.iou_loss_sum
     return ExportSummary(
         format=exporter.name,

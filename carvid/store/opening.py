@@ -92,9 +92,13 @@ def open_readable(path: Path) -> sqlite3.Connection:
     try:
         open_writable(path).close()
     except OutputError as error:
+        cause = error.__cause__
+        advice = _busy(cause) or (
+            "free some space and make the folder writable, or copy it to a place where it is, and give the copy"
+        )
         raise InputError(
-            f"{path} has schema version {version} and must be upgraded to {SCHEMA_VERSION} to be read: {error}; "
-            "or copy the dataset's folder to a place where you may write, and give the copy"
+            f"{path} has schema version {version} and must be upgraded to {SCHEMA_VERSION} to be read, but it "
+            f"cannot be written: {cause}; {advice}"
         ) from error
     return _snapshot(path)[0]
 
@@ -177,7 +181,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
         return False
 
 
-def _busy(error: sqlite3.Error) -> str | None:
+def _busy(error: BaseException | None) -> str | None:
     """What to do if another process is in the way; None if none is."""
     if "locked" not in str(error):
         return None
