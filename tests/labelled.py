@@ -24,7 +24,8 @@ THETA = 0.3
 class Labelled:
     """A video and its masks, (T, N, H, W) bool; scores (T, N) and proposal_ious (T, N) as lists.
 
-    Where masks overlap, the label map gives a pixel to the last query that holds it.
+    Where masks overlap, the label map gives a pixel to the last object that holds it.
+    objects: the place of each object's query, from 0; each query has one object by default.
     """
 
     path: str
@@ -37,11 +38,12 @@ class Labelled:
     stop: int | None = None
     frame_rate: Fraction | None = Fraction(25)
     status: str = "done"
+    objects: tuple[int, ...] | None = None
 
 
 def label_masks(masks: Masks) -> Masks:
     """(N, H, W): what of each mask no later mask holds."""
-    return np.stack([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)])
+    return np.array([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)], np.bool_)
 
 
 def write_dataset(folder: Path, videos: Sequence[Labelled]) -> Path:
@@ -89,6 +91,11 @@ def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, i
     )
     if not done:
         return
+    places = range(len(ids)) if video.objects is None else video.objects
+    queries = [ids[place] for place in places]
+    connection.executemany(
+        "INSERT INTO objects VALUES (?, ?, ?)", [(number, *each) for each in enumerate(queries, 1)]
+    )
     for t, masks in enumerate(video.masks):
         index = video.first + t
         seconds = None if video.frame_rate is None else float(index / video.frame_rate)
@@ -104,13 +111,17 @@ def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, i
             score = video.scores[t][i] if video.scores else default_score
             proposal_iou = video.proposal_ious[t][i] if video.proposal_ious else (1.0 if mask.any() else None)
             connection.execute(
-                "INSERT INTO annotations (video_id, frame_index, query_id, rle, label_rle, box_x, box_y,"
-                " box_w, box_h, area_px, score, present, proposal_iou)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO annotations VALUES ({', '.join('?' * 19)})",
                 (
                     number,
                     index,
-                    ids[i],
+                    i + 1,
+                    0,
+                    "model",
+                    None,
+                    queries[i],
+                    width,
+                    height,
                     counts,
                     None if part == counts else part,
                     *box,

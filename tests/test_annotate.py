@@ -68,7 +68,7 @@ def states(dataset):
         return {}
 
 
-def test_a_dataset_is_labelled_gone_on_with_and_guarded(tmp_path, model):
+def test_a_dataset_is_labelled_continued_and_guarded(tmp_path, model):
     videos, out = tmp_path / "in", tmp_path / "out"
     write_video(videos_path(videos, "a/same é.mp4"), moving_square(4))
     write_video(videos_path(videos, "b/same é.mp4"), moving_square(3))
@@ -206,7 +206,7 @@ def test_what_cannot_be_begun_is_refused_at_once(tmp_path, model, clip):
     assert (ran.returncode, "holds no annotations.sqlite" in ran.stderr) == (3, True)
 
 
-def test_weights_that_are_not_to_be_had(tmp_path, clip):
+def test_weights_that_are_missing(tmp_path, clip):
     ran = run_annotate(clip, tmp_path / "out", tmp_path / "no model", *QUERIES)
     assert ran.returncode == 3
     assert "no model" in ran.stderr

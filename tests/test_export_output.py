@@ -19,6 +19,7 @@ from carvid.cli.export import export
 from carvid.cli.review import review
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.export import FORMATS, ExportOptions, export_dataset
+from carvid.export.formats import find_format
 from carvid.export.tree import OutputTree
 from carvid.store.schema import DATABASE
 from tests.export_cases import case, videos
@@ -61,7 +62,7 @@ def test_memory_does_not_grow_with_the_video(name: str, tmp_path: Path) -> None:
         missing = tmp_path / "missing.mp4"
         one = Labelled("a.mp4", missing, ("a", "b", "c"), scene(count, 24, 70))
         dataset = write_dataset(tmp_path / f"{count}", [one])
-        options = None if FORMATS[name].pictures == "unused" else PLAIN
+        options = None if find_format(name).pictures == "unused" else PLAIN
         tracemalloc.start()
         export_dataset(dataset, name, tmp_path / f"out{count}", options)
         found = tracemalloc.get_traced_memory()[1]
@@ -93,10 +94,10 @@ def test_what_is_no_export_is_never_overwritten(dataset: Path, tmp_path: Path) -
     (tmp_path / "photos" / "me.jpg").write_bytes(b"precious")
     (tmp_path / "file").write_text("precious")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    with pytest.raises(OutputError, match="no earlier export"):
+    with pytest.raises(OutputError, match="not an earlier export"):
         export_dataset(dataset, "masks", tmp_path / "photos", overwrite)
     for name in ("file", "link"):
-        with pytest.raises(OutputError, match="is no folder"):
+        with pytest.raises(OutputError, match="is not a folder"):
             export_dataset(dataset, "masks", tmp_path / name, overwrite)
     for out in (dataset, dataset.parent):
         with pytest.raises(OutputError, match="lies in the output folder"):
@@ -198,7 +199,7 @@ def test_more_queries_than_a_label_map_holds_are_refused(tmp_path: Path) -> None
     queries = tuple(f"q{i}" for i in range(256))
     dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", tmp_path / "a.mp4", queries, masks)])
     for name, most in (("ytvos", 255), ("davis", 254)):
-        with pytest.raises(UsageError, match=f"256 queries.*hold {most}"):
+        with pytest.raises(UsageError, match=f"256 objects.*hold {most}"):
             export_dataset(dataset, name, tmp_path / name, PLAIN)
     assert export_dataset(dataset, "coco", tmp_path / "coco", PLAIN).masks == 1
 

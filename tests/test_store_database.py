@@ -18,7 +18,7 @@ from carvid.errors import InputError, OutputError, UsageError
 from carvid.evidence import Evidence
 from carvid.result import FrameResult, ObjectResult
 from carvid.store.agreement import agree, changed_sources, register, requests_of, settings_of
-from carvid.store.database import FrameRow, Query, open_dataset
+from carvid.store.database import FrameRow, Query, VideoObject, open_dataset
 from carvid.store.ledger import Ledger
 from carvid.store.schema import DATABASE
 from carvid.store.staging import StagingWriter
@@ -103,12 +103,20 @@ def test_what_is_written_is_read_back_in_order(tmp_path, ledger):
         assert list(dataset.queries(2)) == [Query(2, "a dog")]
         assert list(dataset.queries()) == [Query(1, "the red car"), Query(2, "a dog")]
         assert dataset.settings() == {"settings": {"eta": 0.5}}
-        assert dataset.meta()["schema_version"] == "1"
-        assert list(dataset.annotations(2)) == []
+        assert dataset.meta()["schema_version"] == "2"
+        assert list(dataset.objects(1)) == [
+            VideoObject(1, Query(1, "the red car")),
+            VideoObject(2, Query(2, "a dog")),
+        ]
+        assert list(dataset.objects(2)) == list(dataset.annotations(2)) == []
         (start, (car, dog)), (end, (no_car, no_dog)) = dataset.annotations(1)
         assert [start, end] == list(dataset.frames(1))
         assert start == FrameRow(1, 0, "00000", 0.0, 4, 3)
         assert (end.frame_index, end.pts_seconds) == (4, 0.16)
+        assert [(each.object_id, each.query_id) for each in (car, dog)] == [(1, 1), (2, 2)]
+        assert (car.revision, car.source, car.created) == (0, "model", None)
+        assert list(dataset.annotations(1, frame_index=4)) == [(end, (no_car, no_dog))]
+        assert list(dataset.annotations(1, frame_index=3)) == []
         np.testing.assert_array_equal(car.mask(), CAR)
         np.testing.assert_array_equal(dog.mask(), DOG)
         np.testing.assert_array_equal(car.label_mask(), CAR)
@@ -129,6 +137,7 @@ def test_queries_come_in_the_order_of_the_video_whatever_their_ids(tmp_path):
         assert [query.text for query in dataset.queries(2)] == ["b", "a"]
         ((_, (first, second)),) = dataset.annotations(2)
         assert (first.query_id, first.score, second.query_id, second.score) == (2, 0.5, 1, 0.25)
+        assert [(each.id, each.query.text) for each in dataset.objects(2)] == [(1, "b"), (2, "a")]
 
 
 def test_a_reader_sees_the_dataset_as_it_was_when_opened_and_cannot_write(tmp_path, ledger):
@@ -258,7 +267,7 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
     path = tmp_path / DATABASE
     path.write_bytes(b"something else" * 100)
     for opening in (lambda: open_dataset(tmp_path), lambda: Ledger(tmp_path, "me")):
-        with pytest.raises(InputError, match="no database of carvid"):
+        with pytest.raises(InputError, match="is not a database of carvid annotate"):
             opening()
     assert path.read_bytes() == b"something else" * 100
     path.unlink()
@@ -266,14 +275,16 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
         connection.execute("UPDATE meta SET value = '7' WHERE key = 'schema_version'")
     connection.close()
     for opening in (lambda: open_dataset(tmp_path), lambda: Ledger(tmp_path, "me")):
-        with pytest.raises(InputError, match="schema version 7; this carvid reads version 1"):
+        with pytest.raises(
+            InputError, match="schema version 7, of a newer carvid; this one reads up to version 2"
+        ):
             opening()
 
 
 def test_the_database_says_what_it_is(tmp_path, ledger):
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("2",)
     connection.close()
 
 

@@ -33,7 +33,7 @@ def annotate(
         typer.Option(
             "--out",
             "-o",
-            help="The dataset's folder; name an earlier one to go on with it.",
+            help="The dataset's folder; an existing dataset is continued.",
             rich_help_panel=OUTPUT,
         ),
     ],

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from carvid.cli import options
+from carvid.export.formats import FORMATS
 
 
 def export(
     dataset: Annotated[Path, typer.Argument(help="The folder that `carvid annotate` wrote.")],
     to: Annotated[
         str,
-        typer.Option("--to", help="coco, ytvos, davis, yolo-seg, cvat, labelstudio, masks or rgba."),
+        typer.Option("--to", help=f"{', '.join(FORMATS)}; or MODULE:CLASS, a format of your own."),
     ],
     out: options.Out,
     images: Annotated[

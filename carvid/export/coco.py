@@ -10,6 +10,7 @@ from carvid.export.json_stream import write_json
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.store.database import FrameRow, Video
+from carvid.store.schema import HAND
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
@@ -19,12 +20,13 @@ class CocoExporter:
     """`annotations.json` and `images/<video>/<frame>.jpg`.
 
     Beside COCO's own keys an image has `video_id` and `frame_index`, an annotation `video_id`, `score` and
-    `instance_id` (the query's place in its video, from 1, the same in all frames), and `videos` lists the
-    videos. Only masks that are not empty are annotations.
+    `instance_id` (the object's id in its video, the same in all frames), and `videos` lists the videos. A mask
+    that was corrected by hand has `"source": "hand"` in place of `score`. Only masks that are not empty are
+    annotations.
     """
 
     name = "coco"
-    summary = "COCO instances, video as images, masks as run-length codes"
+    summary = "COCO instances, each frame an image; masks as compressed RLE, lossless"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -85,7 +87,7 @@ def _annotations(job: Job, tally: Tally) -> Iterator[dict[str, Any]]:
         for _, labelled in job.annotations(video):
             image += 1
             tally.frames += 1
-            for position, annotation in enumerate(labelled):
+            for annotation in labelled:
                 if not annotation.area_px:
                     continue
                 tally.masks += 1
@@ -97,7 +99,7 @@ def _annotations(job: Job, tally: Tally) -> Iterator[dict[str, Any]]:
                     "area": annotation.area_px,
                     "bbox": annotation.box_xywh,
                     "iscrowd": 0,
-                    "score": annotation.score,
+                    **({"source": HAND} if annotation.is_corrected else {"score": annotation.score}),
                     "video_id": video.id,
-                    "instance_id": position + 1,
+                    "instance_id": annotation.object_id,
                 }

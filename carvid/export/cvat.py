@@ -24,7 +24,7 @@ class CvatExporter:
     """
 
     name = "cvat"
-    summary = "CVAT for video 1.1 XML, masks as run-length codes"
+    summary = "CVAT for video 1.1 XML; masks as RLE, lossless"
     pictures: Pictures = "unused"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -95,7 +95,8 @@ def _track(number: int, label: str, frame: FrameRow, annotation: Annotation, fra
             f'left="{x}" top="{y}" width="{width}" height="{height}" z_order="0"></mask>\n'
         )
 
-    head = f'<track id="{number}" label={xml_attribute(label)} source="auto">\n'
+    source = "manual" if annotation.is_corrected else "auto"
+    head = f'<track id="{number}" label={xml_attribute(label)} source="{source}">\n'
     # The object leaves the view with the next frame, if there is one.
     end = mask(frame.frame_index + 1, 1) if frame.frame_index + 1 < frames else ""
     return head + mask(frame.frame_index, 0) + end + "</track>\n"

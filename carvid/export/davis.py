@@ -11,25 +11,25 @@ from carvid.davis.expressions import EXPRESSION_SETS
 from carvid.davis.labels import VOID
 from carvid.export.exporter import Job, Pictures, Tally, folder_name
 from carvid.export.json_stream import Members, write_json
-from carvid.export.label_map import check_fits, has_label_pixels, label_map
+from carvid.export.label_map import check_fits, has_label_pixels, label_map, note_unseen
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.media.palette import encode_label_png
-from carvid.store.database import FrameRow, Query, Video
+from carvid.store.database import FrameRow, Video, VideoObject
 
 SPLIT = "val"
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """first: index of the first frame written. labels: query id -> label."""
+    """first: index of the first frame written. objects: in the order of their labels, from 1."""
 
     first: int
-    objects: tuple[Query, ...]
+    objects: tuple[VideoObject, ...]
 
     @property
     def labels(self) -> dict[int, int]:
-        return {query.id: place for place, query in enumerate(self.objects, 1)}
+        return {each.id: label for label, each in enumerate(self.objects, 1)}
 
 
 class DavisExporter:
@@ -37,14 +37,14 @@ class DavisExporter:
     and `meta_expressions/valid/meta_expressions.json`.
 
     DAVIS counts a video's objects by the highest label of its first annotation. So a video begins with the
-    first frame that shows an object, a query that no label map shows is no object, and labels follow the
-    queries' order except that, where the last object is not in that frame, the last one that is comes last.
+    first frame that shows an object, an object that no label map shows is left out, and labels follow the
+    objects' order except that, where the last object is not in that frame, the last one that is comes last.
     Every object has its expression once in each of the four sets. 480p is the folder's name, whatever the
     size.
     """
 
     name = "davis"
-    summary = "DAVIS 2017 tree of palette PNGs with Ref-DAVIS expressions"
+    summary = "DAVIS 2017 and Ref-DAVIS tree of palette PNGs; lossless but for overlaps"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -68,11 +68,11 @@ class DavisExporter:
 
 
 def _plan(job: Job, video: Video, tally: Tally) -> _Plan | None:
-    queries = job.queries(video)
-    check_fits(video, queries, VOID - 1)
+    labelled_objects = job.objects(video)
+    check_fits(video, labelled_objects, VOID - 1)
     first, in_first, seen, skipped = None, set[int](), set[int](), 0
     for frame, labelled in job.annotations(video):
-        visible = {annotation.query_id for annotation in labelled if has_label_pixels(annotation)}
+        visible = {annotation.object_id for annotation in labelled if has_label_pixels(annotation)}
         if first is None and visible:
             first, in_first = frame.frame_index, visible
         skipped += first is None
@@ -82,11 +82,9 @@ def _plan(job: Job, video: Video, tally: Tally) -> _Plan | None:
         return None
     if skipped:
         tally.note(f"video {video.id} begins with frame {first}: {skipped} frames before it show no object")
-    objects = [query for query in queries if query.id in seen]
-    for query in queries:
-        if query.id not in seen:
-            tally.note(f"video {video.id}: no frame shows {query.text!r}; it is no object of the export")
-    last = max(place for place, query in enumerate(objects) if query.id in in_first)
+    note_unseen(video, labelled_objects, seen, tally)
+    objects = [each for each in labelled_objects if each.id in seen]
+    last = max(place for place, each in enumerate(objects) if each.id in in_first)
     objects.append(objects.pop(last))
     return _Plan(first, tuple(objects))
 
@@ -115,11 +113,11 @@ def _write_pictures(job: Job, video: Video, plan: _Plan, tree: OutputTree) -> No
 
 def _expressions(job: Job, video: Video, plan: _Plan) -> dict[str, Any]:
     namer = job.namer(video)
-    per_set = [(label, query) for label, query in enumerate(plan.objects, 1) for _ in range(EXPRESSION_SETS)]
+    per_set = [(label, each) for label, each in enumerate(plan.objects, 1) for _ in range(EXPRESSION_SETS)]
     return {
         "expressions": {
-            str(place): {"exp": query.text, "obj_id": str(label)}
-            for place, (label, query) in enumerate(per_set)
+            str(place): {"exp": each.query.text, "obj_id": str(label)}
+            for place, (label, each) in enumerate(per_set)
         },
         "frames": (namer.stem(frame) for frame in _frames(job, video, plan)),
     }

@@ -23,7 +23,7 @@ TOLERANCE_PX = 0.5
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """pictures: write the frames' pictures; None is what the format does by itself (it does where it can).
+    """pictures: write the frames' pictures; None: if the format can hold them.
     tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; for yolo-seg alone.
     overwrite: replace an earlier export.
     """
@@ -67,15 +67,15 @@ def export_dataset(
 ) -> ExportSummary:
     """Export the videos of a dataset that are done.
 
-    The dataset is read as it stands at the start; others may write to it meanwhile. `out` appears when all of
-    it is written. The same database gives the same bytes (with the same versions of Pillow and, for pictures,
+    The dataset is read as it stands at the start; others may write to it meanwhile. `out` appears when it is
+    complete. The same database gives the same bytes (with the same versions of Pillow and, for pictures,
     of the decoder).
 
     Raises:
-        UsageError: for a format there is not, options it does not have, or more queries than it can hold.
+        UsageError: for an unknown format, options it does not have, or more objects than it can hold.
         InputError: if there is no dataset, no video in it is done, or a source whose pictures are needed is
-            not there or has changed.
-        OutputError: if `out` is there already (unless an export is to be overwritten) or cannot be written.
+            missing or has changed.
+        OutputError: if `out` exists (unless an export is to be overwritten) or cannot be written.
     """
     options = options or ExportOptions()
     exporter = find_format(format_name)
@@ -100,8 +100,11 @@ def export_dataset(
                 with tree.text(INDEX) as file:
                     write_json(file.write, _index(exporter, job))
                     file.write("\n")
+            corrected = sum(opened.corrected(video.id) for video in videos)
         except sqlite3.Error as error:
             raise InputError(f"cannot read the dataset {dataset}: {error}") from error
+    if corrected:
+        tally.note(f"masks corrected by hand: {corrected}; they are exported as corrected")
     loss = tally.iou_loss_sum
     return ExportSummary(
         format=exporter.name,
@@ -117,9 +120,9 @@ def export_dataset(
 
 def _pictures(exporter: Exporter, asked: bool | None) -> bool:
     if exporter.pictures == "needed" and asked is False:
-        raise UsageError(f"{exporter.name} is made of pictures; leave --no-images out")
+        raise UsageError(f"{exporter.name} is made of pictures; leave out --no-images")
     if exporter.pictures == "unused" and asked:
-        raise UsageError(f"{exporter.name} holds no pictures; leave --images out")
+        raise UsageError(f"{exporter.name} holds no pictures; leave out --images")
     return exporter.pictures != "unused" if asked is None else asked
 
 
@@ -129,7 +132,7 @@ def _skipped(video: Video) -> str:
 
 
 def _index(exporter: Exporter, job: Job) -> dict[str, Any]:
-    """Which folder is which video and which object which query: the ids in the paths, resolved."""
+    """What the ids in the paths stand for: which folder is which video, which object is which query's."""
     return {MARK: INDEX_VERSION, "format": exporter.name, "videos": _index_videos(job)}
 
 
@@ -144,7 +147,7 @@ def _index_videos(job: Job) -> Iterator[dict[str, Any]]:
             "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
             "frames": video.frame_count,
             "queries": [
-                {"object": object_name(position), "query_id": query.id, "text": query.text}
-                for position, query in enumerate(job.queries(video))
+                {"object": object_name(each.id), "query_id": each.query.id, "text": each.query.text}
+                for each in job.objects(video)
             ],
         }

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from carvid.export.pictures import LabelledFrame, labelled_frames
 from carvid.export.tree import OutputTree
-from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video
+from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, VideoObject
 
 Pictures: TypeAlias = Literal["needed", "optional", "unused"]
 """Whether a format holds the frames' pictures: always, unless told otherwise, or never."""
@@ -28,8 +28,12 @@ class Job:
     tolerance_px: float
 
     def queries(self, video: Video) -> tuple[Query, ...]:
-        """The queries of a video in the order given; object k of the video is the k-th, from 1."""
+        """The queries of a video in the order given."""
         return tuple(self.dataset.queries(video.id))
+
+    def objects(self, video: Video) -> tuple[VideoObject, ...]:
+        """The objects of a video, by id."""
+        return tuple(self.dataset.objects(video.id))
 
     def used_queries(self) -> tuple[Query, ...]:
         """The queries of the exported videos, by id: a format's categories."""
@@ -41,11 +45,11 @@ class Job:
         return self.dataset.frames(video.id)
 
     def annotations(self, video: Video) -> Iterator[tuple[FrameRow, tuple[Annotation, ...]]]:
-        """The labelled frames of a video, by index, each with one annotation per query, in their order."""
+        """The labelled frames of a video, by index, each with one annotation per object, by its id."""
         return self.dataset.annotations(video.id)
 
     def pictured(self, video: Video) -> Iterator[LabelledFrame]:
-        """As `annotations`, each with its picture. Raises InputError where the source gives it no more."""
+        """As `annotations`, each with its picture. Raises InputError where the source no longer gives it."""
         return labelled_frames(self.dataset, video)
 
     def namer(self, video: Video) -> Namer:
@@ -78,16 +82,16 @@ def folder_name(video: Video) -> str:
     return f"{video.id:06d}"
 
 
-def object_name(position: int) -> str:
-    """The folder of the query at `position` (from 0): 001 for the first."""
-    return f"{position + 1:03d}"
+def object_name(object_id: int) -> str:
+    """An object's folder: its id in three digits."""
+    return f"{object_id:03d}"
 
 
 @dataclass
 class Tally:
     """What an exporter counts while it writes.
 
-    frames, masks: written; a mask is one query in one frame, not empty.
+    frames, masks: written; a mask is one object in one frame, not empty.
     iou_loss_sum: the sum over masks of 1 - IoU of what was written with the mask; None where nothing is lost.
     notes: what a reader of the export should know, one sentence each.
     """
@@ -102,14 +106,21 @@ class Tally:
 
 
 class Exporter(Protocol):
-    """A format. `write` streams: it keeps nothing from frame to frame that grows with the video."""
+    """A format: a class without arguments, listed in `carvid.export.formats`.
+
+    name: as `--to` takes it and index.json states it. summary: a phrase for the documentation.
+    pictures: whether it holds the frames' pictures.
+    """
 
     name: str
     summary: str
     pictures: Pictures
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
-        """Write the export into `tree`. The same database gives the same bytes.
+        """Write the videos of `job` into `tree`, and count in `tally`.
 
-        Raises InputError, UsageError where the format cannot hold the dataset, and OutputError.
+        It streams: nothing that it keeps grows with a video's length. The same database gives the same bytes,
+        wherever it lies. Pictures are written if `job.pictures`. index.json is not its to write.
+
+        Raises UsageError where the format cannot hold the dataset, InputError, OutputError.
         """

@@ -1,35 +1,39 @@
-"""The formats by name."""
+"""The formats by name.
+
+A format is a class with what `carvid.export.exporter.Exporter` asks for, in a file of its own, and a line here.
+One that is not to be part of carvid needs no line: `find_format` takes its `module:Class` as a name.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from carvid.errors import UsageError
-from carvid.export.coco import CocoExporter
-from carvid.export.cvat import CvatExporter
-from carvid.export.davis import DavisExporter
-from carvid.export.exporter import Exporter
-from carvid.export.labelstudio import LabelStudioExporter
-from carvid.export.masks import MasksExporter
-from carvid.export.rgba import RgbaExporter
-from carvid.export.yolo import YoloSegExporter
-from carvid.export.ytvos import YouTubeVosExporter
 
-_EXPORTERS: tuple[Exporter, ...] = (
-    CocoExporter(),
-    YouTubeVosExporter(),
-    DavisExporter(),
-    YoloSegExporter(),
-    CvatExporter(),
-    LabelStudioExporter(),
-    MasksExporter(),
-    RgbaExporter(),
-)
+if TYPE_CHECKING:
+    from carvid.export.exporter import Exporter
 
-FORMATS: dict[str, Exporter] = {exporter.name: exporter for exporter in _EXPORTERS}
-"""Name -> exporter, in the order of the documentation."""
+FORMATS = {
+    "coco": "carvid.export.coco:CocoExporter",
+    "ytvos": "carvid.export.ytvos:YouTubeVosExporter",
+    "davis": "carvid.export.davis:DavisExporter",
+    "yolo-seg": "carvid.export.yolo:YoloSegExporter",
+    "cvat": "carvid.export.cvat:CvatExporter",
+    "labelstudio": "carvid.export.labelstudio:LabelStudioExporter",
+    "masks": "carvid.export.masks:MasksExporter",
+    "rgba": "carvid.export.rgba:RgbaExporter",
+}
+"""Name -> `module:Class`, in the order of the documentation; not imported before a format is used."""
 
 
 def find_format(name: str) -> Exporter:
-    """The exporter of that name. Raises UsageError, naming those there are."""
-    if name not in FORMATS:
+    """The exporter of that name, or of that `module:Class`. Raises UsageError if there is none."""
+    module, _, class_name = FORMATS.get(name, name).partition(":")
+    if not module or not class_name:
         raise UsageError(f"there is no format {name!r}; choose one of {', '.join(FORMATS)}")
-    return FORMATS[name]
+    try:
+        found: type[Exporter] = getattr(import_module(module), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the format {name!r} cannot be loaded: {error}") from error
+    return found()

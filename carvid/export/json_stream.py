@@ -1,4 +1,4 @@
-"""JSON written as it is made: arrays and objects may be iterators, one item of which is in memory at once."""
+"""JSON written item by item: arrays and objects may be iterators, of which one item at a time is in memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Members:
 def write_json(write: Callable[[str], None], value: Any) -> None:
     """Write `value` as JSON in ASCII through `write`.
 
-    value: what `json.dumps` takes; besides, an iterator is an array and `Members` an object. Their items
-        stand on a line each. Iterators are found in iterators, `Members` and dicts, not in lists.
+    value: what `json.dumps` takes, and also iterators, written as arrays, and `Members`, written as objects,
+        one item per line. They may be nested in iterators, `Members` and dicts, but not in lists.
     """
     if isinstance(value, Members):
         _write_items(write, "{}", ((_named(name), item) for name, item in value.items))

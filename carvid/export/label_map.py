@@ -1,18 +1,18 @@
-"""One label per pixel, for the formats that hold label maps: the one place where overlaps are settled.
+"""One label per pixel, for the formats that hold label maps.
 
-A pixel that several queries claim goes to the one that responds most there, as in `FrameResult.label_map`;
-the dataset keeps that part of each mask as `Annotation.label_rle`.
+The dataset settles overlaps: the pixels of an object in a label map are those of `Annotation.label_rle`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import UsageError
-from carvid.store.database import Annotation, FrameRow, Query, Video
+from carvid.export.exporter import Tally
+from carvid.store.database import Annotation, FrameRow, Video, VideoObject
 
 
 def label_map(
@@ -20,28 +20,35 @@ def label_map(
 ) -> NDArray[np.uint8]:
     """The label map of a frame.
 
-    labels: query id -> label in [1, 255]; queries without one leave no trace.
+    labels: object id -> label in [1, 255]; objects without one are left out.
     Returns (H, W) uint8, 0 for background.
     Raises InputError if a run-length code is damaged.
     """
     found = np.zeros((frame.height, frame.width), np.uint8)
     for annotation in annotations:
-        if annotation.area_px and annotation.query_id in labels:
-            found[annotation.label_mask()] = labels[annotation.query_id]
+        if annotation.area_px and annotation.object_id in labels:
+            found[annotation.label_mask()] = labels[annotation.object_id]
     return found
 
 
 def has_label_pixels(annotation: Annotation) -> bool:
-    """Whether any pixel of the mask is left to the query in a label map."""
+    """Whether the object has any pixel in a label map."""
     if annotation.label_rle is annotation.rle:
         return annotation.area_px > 0
     return annotation.area_px > 0 and bool(annotation.label_mask().any())
 
 
-def check_fits(video: Video, queries: Sequence[Query], most: int) -> None:
-    """Raise UsageError if a video has more queries than the format's label maps tell apart."""
-    if len(queries) > most:
+def check_fits(video: Video, objects: Sequence[VideoObject], most: int) -> None:
+    """Raise UsageError if a video has more objects than the format's label maps tell apart."""
+    if len(objects) > most:
         raise UsageError(
-            f"video {video.id} has {len(queries)} queries; the format's 8-bit label maps hold {most}: choose "
+            f"video {video.id} has {len(objects)} objects; the format's 8-bit label maps hold {most}: choose "
             "a format that keeps masks apart (coco, masks)"
         )
+
+
+def note_unseen(video: Video, objects: Sequence[VideoObject], seen: Set[int], tally: Tally) -> None:
+    """Note the objects that no label map of the video shows. seen: the ids of the others."""
+    for each in objects:
+        if each.id not in seen:
+            tally.note(f"video {video.id}: no frame shows {each.query.text!r}; it is no object of the export")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from carvid.export.json_stream import write_json
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.export.xml_text import xml_attribute, xml_safe
-from carvid.store.database import Annotation, FrameRow, Query, Video
+from carvid.store.database import Annotation, FrameRow, Query, Video, VideoObject
 
 LOCAL_FILES = "/data/local-files/?d="
 """The address under which Label Studio serves files of its local storage."""
@@ -25,13 +26,13 @@ class LabelStudioExporter:
     `video_tasks/<video>.json` with `video_config.xml`.
 
     An image task is a frame, a mask a brush region. Label Studio has no masks over time, so a video task
-    holds each query's box, frame by frame, as a VideoRectangle; a folder of images gets none. Pictures and
+    holds each object's box, frame by frame, as a VideoRectangle; a folder of images gets none. Pictures and
     videos are addressed in Label Studio's local storage: `images/...` as here, a video by its path below the
     input's root. A label is the query's text; what XML cannot hold becomes U+FFFD.
     """
 
     name = "labelstudio"
-    summary = "Label Studio image tasks (brush masks) and video tasks (boxes)"
+    summary = "Label Studio image tasks (brush masks, lossless) and video tasks (boxes)"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -55,26 +56,46 @@ class LabelStudioExporter:
 
 
 def _image_tasks(job: Job, video: Video, tally: Tally) -> Iterator[dict[str, Any]]:
+    names = _region_names(job, video)
     texts = {query.id: query.text for query in job.queries(video)}
     namer = job.namer(video)
     for frame, labelled in job.annotations(video):
-        regions = [
-            _brush_region(video, frame, annotation, texts[annotation.query_id])
-            for annotation in labelled
-            if annotation.area_px
-        ]
+        shown = [annotation for annotation in labelled if annotation.area_px]
         tally.frames += 1
-        tally.masks += len(regions)
+        tally.masks += len(shown)
         yield {
             "data": _image_data(video, namer, frame),
             "predictions": [
                 {
                     "model_version": MODEL_VERSION,
-                    "score": min((region["score"] for region in regions), default=0.0),
-                    "result": regions,
+                    "score": min(map(_score, shown), default=0.0),
+                    "result": [
+                        _brush_region(
+                            f"v{video.id}f{frame.frame_index}{names[annotation.object_id]}",
+                            frame,
+                            annotation,
+                            texts[annotation.query_id],
+                        )
+                        for annotation in shown
+                    ],
                 }
             ],
         }
+
+
+def _score(annotation: Annotation) -> float:
+    # A mask that was corrected by hand has no score of the model's: it is as sure as can be.
+    return 1.0 if annotation.score is None else annotation.score
+
+
+def _region_names(job: Job, video: Video) -> dict[int, str]:
+    """Object id -> what tells its regions from those of the others: its query, and itself if that has several."""
+    objects = job.objects(video)
+    several = Counter(each.query.id for each in objects)
+    return {
+        each.id: f"q{each.query.id}" + (f"o{each.id}" if several[each.query.id] > 1 else "")
+        for each in objects
+    }
 
 
 def _image_data(video: Video, namer: Namer, frame: FrameRow) -> dict[str, Any]:
@@ -86,16 +107,16 @@ def _image_data(video: Video, namer: Namer, frame: FrameRow) -> dict[str, Any]:
     }
 
 
-def _brush_region(video: Video, frame: FrameRow, annotation: Annotation, text: str) -> dict[str, Any]:
+def _brush_region(name: str, frame: FrameRow, annotation: Annotation, text: str) -> dict[str, Any]:
     return {
-        "id": f"v{video.id}f{frame.frame_index}q{annotation.query_id}",
+        "id": name,
         "type": "brushlabels",
         "from_name": "mask",
         "to_name": "image",
         "original_width": frame.width,
         "original_height": frame.height,
         "image_rotation": 0,
-        "score": annotation.score,
+        "score": _score(annotation),
         "value": {
             "format": "rle",
             "rle": encode_brush_rle(annotation.mask()),
@@ -115,28 +136,29 @@ def _video_task(job: Job, video: Video) -> dict[str, Any]:
 def _box_regions(job: Job, video: Video) -> Iterator[dict[str, Any]]:
     assert video.frame_rate is not None
     frames = 1 + max((frame.frame_index for frame in job.frames(video)), default=-1)
-    for query in job.queries(video):
-        if any(_sequence(job, video, query)):
+    names = _region_names(job, video)
+    for each in job.objects(video):
+        if any(_sequence(job, video, each)):
             yield {
-                "id": f"v{video.id}q{query.id}",
+                "id": f"v{video.id}{names[each.id]}",
                 "type": "videorectangle",
                 "from_name": "box",
                 "to_name": "video",
                 "value": {
                     "framesCount": frames,
                     "duration": float(frames / video.frame_rate),
-                    "labels": [xml_safe(query.text)],
-                    "sequence": _sequence(job, video, query),
+                    "labels": [xml_safe(each.query.text)],
+                    "sequence": _sequence(job, video, each),
                 },
             }
 
 
-def _sequence(job: Job, video: Video, query: Query) -> Iterator[dict[str, Any]]:
-    """A query's boxes: per cent of the frame, frames from 1; `enabled` says that the object stays in view."""
+def _sequence(job: Job, video: Video, shown: VideoObject) -> Iterator[dict[str, Any]]:
+    """An object's boxes: per cent of the frame, frames from 1; `enabled` says that it stays in view."""
     assert video.frame_rate is not None
     held: dict[str, Any] | None = None
     for frame, labelled in job.annotations(video):
-        box = next(a.box_xywh for a in labelled if a.query_id == query.id)
+        box = next(a.box_xywh for a in labelled if a.object_id == shown.id)
         if held is not None:
             # Between two keyframes Label Studio fills in what lies between, unless the first ends the span.
             yield {**held, "enabled": box is not None and held["frame"] == frame.frame_index}

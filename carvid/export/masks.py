@@ -12,12 +12,11 @@ from carvid.export.tree import OutputTree
 class MasksExporter:
     """`<video>/<object>/<frame>.png`: 8-bit grey, 255 inside and 0 outside.
 
-    An object is the query's place in its video, from 001. Masks are the queries' own and may overlap. Every
-    frame has a file for every object, black where it is absent.
+    Masks are the objects' own and may overlap. Every frame has a file for every object, black where it is absent.
     """
 
     name = "masks"
-    summary = "a grey PNG per frame and object"
+    summary = "a grey PNG per frame and object; lossless"
     pictures: Pictures = "unused"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -25,8 +24,8 @@ class MasksExporter:
             namer = job.namer(video)
             for frame, labelled in job.annotations(video):
                 tally.frames += 1
-                for position, annotation in enumerate(labelled):
+                for annotation in labelled:
                     picture = annotation.mask() * np.uint8(255)
-                    path = f"{namer.folder}/{object_name(position)}/{namer.stem(frame)}.png"
+                    path = f"{namer.folder}/{object_name(annotation.object_id)}/{namer.stem(frame)}.png"
                     tree.write(path, encode_png(picture))
                     tally.masks += annotation.area_px > 0

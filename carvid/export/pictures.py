@@ -21,7 +21,7 @@ JPEG_QUALITY = 95
 
 @dataclass(frozen=True, eq=False)
 class LabelledFrame:
-    """A frame, its annotations in the queries' order, and its picture: (H, W, 3) uint8 RGB."""
+    """A frame, its annotations by object id, and its picture: (H, W, 3) uint8 RGB."""
 
     row: FrameRow
     annotations: tuple[Annotation, ...]
@@ -31,11 +31,11 @@ class LabelledFrame:
 def labelled_frames(dataset: Dataset, video: Video) -> Iterator[LabelledFrame]:
     """The labelled frames of a video, by index, each with its picture.
 
-    Raises InputError if the source is not to be had, is not the one that was labelled (by its SHA-256), or
-    does not give a frame that was labelled.
+    Raises InputError if the source is missing, is not the one that was labelled (by its SHA-256), or does not
+    give a frame that was labelled.
     """
     _check_source(video)
-    # What lies between two labelled frames is decoded and passed over: its number is counted by decoding.
+    # Frames between two labelled ones are decoded too: only by decoding is a frame's index known.
     with open_frames(
         video.source,
         reader=dataset.settings()["stream"]["reader"],

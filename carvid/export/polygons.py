@@ -1,10 +1,10 @@
-"""Masks as one closed polygon each, for formats that hold one per object, and what is lost by it.
+"""Masks as one closed polygon each, for formats that hold one polygon per object.
 
 Vertices are the centres of the outline's pixels. A hole is reached by a horizontal bridge from its leftmost
 outline pixel, through the object, to the next outline on its left, and a further part of the object by a
-bridge from its nearest vertex; a bridge is gone there and back, so it has no area. Readers fill a polygon by
-the even-odd rule and draw its edges. Without simplification one part with its holes is thus met pixel by
-pixel; what is lost of several parts is the bridges between them, one pixel wide.
+bridge from its nearest vertex; the polygon follows a bridge there and back, so it has no area. Readers fill a
+polygon by the even-odd rule and draw its edges. Without simplification, one part with its holes is thus exact to
+the pixel; several parts differ by the bridges between them, one pixel wide.
 """
 
 from __future__ import annotations

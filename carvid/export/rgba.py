@@ -1,4 +1,4 @@
-"""Cut-outs: each object's pixels on a transparent ground."""
+"""Cut-outs: each object's pixels on a transparent background."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from carvid.export.tree import OutputTree
 class RgbaExporter:
     """`<video>/<object>/<frame>.png`: RGBA of the frame's size, opaque inside the mask, all zeros outside.
 
-    An object is the query's place in its video, from 001. A frame that does not show it has no file.
+    There is no file where the object is absent.
     """
 
     name = "rgba"
-    summary = "RGBA PNG cut-outs per frame and object"
+    summary = "a cut-out per frame and object as RGBA PNG; lossless"
     pictures: Pictures = "needed"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -25,10 +25,10 @@ class RgbaExporter:
             for frame in job.pictured(video):
                 tally.frames += 1
                 opaque = np.dstack([frame.image, np.full(frame.image.shape[:2], 255, np.uint8)])
-                for position, annotation in enumerate(frame.annotations):
+                for annotation in frame.annotations:
                     if not annotation.area_px:
                         continue
                     picture = opaque * annotation.mask()[..., None]
-                    path = f"{namer.folder}/{object_name(position)}/{namer.stem(frame.row)}.png"
+                    path = f"{namer.folder}/{object_name(annotation.object_id)}/{namer.stem(frame.row)}.png"
                     tree.write(path, encode_png(picture))
                     tally.masks += 1

@@ -16,10 +16,10 @@ from carvid.errors import OutputError
 from carvid.media.whole_file import output_errors
 
 INDEX = "index.json"
-"""The file that shows that a folder is an export of carvid's, in every format."""
+"""The file by which an export of carvid's is recognised, in every format."""
 
 MARK = "carvid_export"
-"""The key of `INDEX` that holds the version of its form."""
+"""The key of `INDEX` that holds the version of its layout."""
 
 
 class TextFile:
@@ -34,13 +34,13 @@ class TextFile:
 
 
 class OutputTree:
-    """A new folder that takes the place of `out` when its block ends well, and is removed otherwise.
+    """A new folder that takes the place of `out` if its block ends without an error, and is removed otherwise.
 
-    With `overwrite`, an earlier export of carvid's (known by its index.json) is replaced, and stands until
-    the new one is whole. Nothing else is ever replaced.
+    With `overwrite`, an earlier export of carvid's (recognised by its index.json) is replaced once the new one is
+    complete. Nothing else is ever replaced.
 
     Raises:
-        OutputError: if `out` is there and may not be replaced, holds `dataset`, or cannot be written.
+        OutputError: if `out` exists and may not be replaced, holds `dataset`, or cannot be written.
     """
 
     def __init__(self, out: Path, dataset: Path, *, overwrite: bool) -> None:
@@ -64,7 +64,7 @@ class OutputTree:
             if kind is None:
                 self._publish()
         finally:
-            # Where a failure is on its way up, it is worth more than what a failing clean-up would say.
+            # A failure on its way up matters more than one of this clean-up.
             shutil.rmtree(self._parts, ignore_errors=True)
 
     def write(self, relative: str, data: bytes) -> None:
@@ -101,7 +101,7 @@ class OutputTree:
                 f"the dataset {self._dataset} lies in the output folder {self.out}; choose another folder"
             )
         if self.out.is_symlink() or (self.out.exists() and not self.out.is_dir()):
-            raise OutputError(f"{self.out} is there and is no folder; choose another output folder")
+            raise OutputError(f"{self.out} exists and is not a folder; choose another output folder")
         if not self.out.exists():
             return
         with output_errors(self.out):
@@ -115,7 +115,7 @@ class OutputTree:
             )
         if not _is_export(self.out):
             raise OutputError(
-                f"{self.out} holds no {INDEX} of carvid's, so it is no earlier export and is not "
+                f"{self.out} holds no {INDEX} of carvid's, so it is not an earlier export and is not "
                 "overwritten; move it away or choose another output folder"
             )
 

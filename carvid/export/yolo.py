@@ -13,20 +13,20 @@ from carvid.store.database import FrameRow, Video
 
 SPLIT = "train"
 _INTO_PIXEL = 0.25
-"""Where in its pixel a vertex is written: both readers that cut coordinates to whole pixels (Ultralytics) and
-readers that round them (supervision) come back to the pixel."""
+"""Where in its pixel a vertex lies: readers that truncate coordinates (Ultralytics) and readers that round them
+(supervision) then find the same pixel."""
 
 
 class YoloSegExporter:
     """`images/train/<video>_<frame>.jpg`, `labels/train/<video>_<frame>.txt` and `data.yaml`.
 
-    A class is a query, counted from 0 by id. A query's mask in a frame is one polygon, see
+    A class is a query, counted from 0 by id. An object's mask in a frame is one polygon, see
     `carvid.export.polygons`; a frame that shows nothing has an empty file. What is lost is measured by
     filling each polygon at the frame's size.
     """
 
     name = "yolo-seg"
-    summary = "YOLO segmentation, masks as polygons (some of the outline is lost)"
+    summary = "YOLO segmentation; masks as polygons, what they lose is printed"
     pictures: Pictures = "optional"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -41,7 +41,7 @@ class YoloSegExporter:
                     path = f"images/{SPLIT}/{namer.folder}_{namer.stem(frame.row)}.jpg"
                     tree.write(path, encode_jpeg(frame.image))
         data = {
-            # Trainers ask for both; which videos to hold back is the reader's choice.
+            # Trainers ask for both; which videos to hold out is the reader's choice.
             "train": f"images/{SPLIT}",
             "val": f"images/{SPLIT}",
             "names": {number: query.text for number, query in enumerate(queries)},

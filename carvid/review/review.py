@@ -13,7 +13,7 @@ from typing import Any
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.whole_file import Replacement, output_errors
 from carvid.review.suspicion import Components, Look, components
-from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, open_dataset
+from carvid.store.database import Annotation, Dataset, FrameRow, Video, VideoObject, open_dataset
 
 REVIEW = "review.csv"
 """The file's name in the dataset folder."""
@@ -51,7 +51,7 @@ class ReviewSummary:
 
 @dataclass(frozen=True)
 class _Frame:
-    """A labelled frame of the window; looks: one per query, in their order."""
+    """A labelled frame of the window; looks: one per object, in their order."""
 
     row: FrameRow
     looks: tuple[Look, ...]
@@ -62,11 +62,12 @@ def review_dataset(
 ) -> ReviewSummary:
     """Rank the frames of the videos that are done and write them to a CSV file, the most doubtful first.
 
-    A frame counts as its most doubtful query does, and its row tells that query's values; of equal frames the
-    one of the lower video id, then of the lower index, comes first. The same database gives the same bytes.
+    A frame ranks as its most doubtful object does, and its row holds that object's values; of equal frames
+    the one with the lower video id, then with the lower index, comes first. A frame of a video without objects
+    is not ranked. The same database gives the same bytes.
 
     out: the file; `review.csv` in the dataset folder by default. An earlier one is replaced, whole or not at
-        all. top: write only so many frames.
+        all. top: write only this many frames.
 
     Raises UsageError for `top`, InputError if there is no dataset or no video in it is done, OutputError if
     the file cannot be written.
@@ -124,9 +125,10 @@ def _rows(dataset: Dataset, video: Video) -> Iterator[tuple[float, int, int, str
     """Total, video id, frame index, and the row's text from the second cell on."""
     try:
         theta = float(dataset.settings()["settings"]["theta"])
-        queries = tuple(dataset.queries(video.id))
+        objects = tuple(dataset.objects(video.id))
         for before, this, after in _windows(dataset, video):
-            yield _row(video, theta, queries, before, this, after)
+            if objects:
+                yield _row(video, theta, objects, before, this, after)
     except sqlite3.Error as error:
         raise InputError(f"cannot read the dataset {dataset.folder}: {error}") from error
 
@@ -134,7 +136,7 @@ def _rows(dataset: Dataset, video: Video) -> Iterator[tuple[float, int, int, str
 def _row(
     video: Video,
     theta: float,
-    queries: Sequence[Query],
+    objects: Sequence[VideoObject],
     before: _Frame | None,
     this: _Frame,
     after: _Frame | None,
@@ -148,7 +150,7 @@ def _row(
         )
         for i, look in enumerate(this.looks)
     ]
-    # Of queries that the file would show as equal the first: max keeps it.
+    # Of objects that the file would show as equal, max keeps the first.
     totals = [round(one.total, DIGITS) for one in found]
     worst = max(range(len(found)), key=totals.__getitem__)
     look, row = this.looks[worst], this.row
@@ -160,8 +162,8 @@ def _row(
         row.frame_index,
         row.name,
         "" if row.pts_seconds is None else _decimals(row.pts_seconds),
-        queries[worst].text,
-        _decimals(look.score),
+        objects[worst].query.text,
+        "" if look.score is None else _decimals(look.score),
         int(look.present),
         look.area_px,
     ]

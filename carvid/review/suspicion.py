@@ -1,4 +1,4 @@
-"""How much one query in one frame deserves a look: four components in [0, 1] and their mean."""
+"""How much one object in one frame deserves a look: four components in [0, 1] and their mean."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ NEAR_BAND = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What is looked at: one query in one frame. mask: (H, W) bool."""
+    """What is looked at: one object in one frame.
 
-    score: float
+    score, proposal_iou: None where the mask was corrected by hand. mask: (H, W) bool.
+    """
+
+    score: float | None
     present: bool
     proposal_iou: float | None
     area_px: int
@@ -24,14 +27,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Components:
-    """near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent.
+    """near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent. 0
+        without a score.
     area_change: 1 - min(a, b) / max(a, b), for the areas a and b of the frame and the one before; 0 where
         both are empty, 1 where one is.
     flicker: how much better the frames before and after agree with each other than with this one:
         IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. The IoU of two empty
         masks is 1. 0 in the first and the last frame, and where sizes differ.
-    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the query is absent, as its mask
-        is then empty whatever the proposal.
+    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the object is absent, as its mask
+        is then empty whatever the proposal, and for a correction.
     """
 
     near_theta: float
@@ -47,9 +51,9 @@ class Components:
 
 
 def components(theta: float, before: Look | None, this: Look, after: Look | None) -> Components:
-    """The components of `this`; before, after: the same query in the labelled frames next to it, if any."""
+    """The components of `this`; before, after: the same object in the labelled frames next to it, if any."""
     return Components(
-        near_theta=max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
+        near_theta=0.0 if this.score is None else max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
         area_change=0.0 if before is None else _area_change(before.area_px, this.area_px),
         flicker=0.0 if before is None or after is None else _flicker(before.mask, this.mask, after.mask),
         disagreement=1 - this.proposal_iou if this.present and this.proposal_iou is not None else 0.0,

@@ -1,1 +1,1 @@
-"""The database of a labelled data set: its schema, its one writer, and how it is read."""
+"""The database of a labelled dataset: its schema, its one writer, and how it is read."""

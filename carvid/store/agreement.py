@@ -1,4 +1,4 @@
-"""What a dataset is to hold and to be made with: recorded once, and changed only where that is wanted."""
+"""What a dataset holds and what its labels are made with: recorded once, and changed only on request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from carvid.errors import UsageError
 from carvid.store.database import source_text, source_value
 from carvid.store.ledger import Ledger
-from carvid.store.schema import DONE, RUNNING, WAITING, database_errors
+from carvid.store.opening import database_errors
+from carvid.store.schema import DONE, HAND, RUNNING, WAITING
 from carvid.store.task import VideoRequest
 
 
@@ -40,7 +41,7 @@ def register(
     """Add the videos that are new, in order. `requests` has no key twice.
 
     Returns the videos whose queries differ from before, as they were and as they are asked for now. With
-    `replace` these wait anew, without their labels; without it nothing is changed if there is one.
+    `replace`, their labels are thrown away and they wait again; without it, nothing is changed if there are any.
     """
     with ledger.transaction() as connection:
         known = requests_of(ledger)
@@ -74,16 +75,17 @@ def register(
 
 
 def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
-    """The labelled files whose size has changed, as paths with sizes. With `replace` they wait anew.
+    """The labelled files whose size has changed, as paths with sizes.
 
-    A file that has gone keeps its labels, and so does a folder of images.
+    With `replace`, their labels are thrown away and they wait again. A file that is gone keeps its labels, and
+    so does a folder of images.
     """
     with database_errors(ledger.path):
         rows = ledger.connection.execute(
             "SELECT id, path, source, size_bytes FROM videos WHERE status = ? ORDER BY id", (DONE,)
         ).fetchall()
     changed = []
-    # Outside of a transaction: asking for thousands of files may take long, and others wait for its end.
+    # Outside a transaction: looking at thousands of files may take long, and other processes would have to wait.
     for video_id, path, source, size in rows:
         file = Path(source_text(source))
         if file.is_file() and (now := file.stat().st_size) != size:
@@ -96,7 +98,7 @@ def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
 
 
 def settings_of(ledger: Ledger) -> dict[str, Any] | None:
-    """What the labels are made with; None before the first model was loaded."""
+    """What the labels are made with; None until a model has been loaded."""
     with database_errors(ledger.path):
         row = ledger.connection.execute("SELECT json FROM settings").fetchone()
     found: dict[str, Any] | None = json.loads(row[0]) if row else None
@@ -106,10 +108,10 @@ def settings_of(ledger: Ledger) -> dict[str, Any] | None:
 def agree(
     ledger: Ledger, settings: Mapping[str, Any], sha256: str, *, replace: bool = False
 ) -> dict[str, Any] | None:
-    """Record what labels are made with from now on. sha256: of what in it decides the masks.
+    """Record what labels are made with from now on. sha256: of those settings that decide the masks.
 
-    Returns the settings before if their hash differs. With `replace` every label then goes and every
-    video waits anew; without it nothing is changed.
+    Returns the earlier settings if their hash differs. With `replace`, the labels of all videos are then thrown
+    away and all wait again; without it, nothing is changed.
     """
     with ledger.transaction() as connection:
         row = connection.execute("SELECT json, sha256 FROM settings").fetchone()
@@ -142,7 +144,11 @@ def _add_queries(connection: sqlite3.Connection, video_id: int, queries: Sequenc
 
 
 def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> None:
-    """Throw away what is known of the videos that `where` selects and let them wait."""
+    """Throw away the model's labels of the videos that `where` selects and let them wait.
+
+    Corrections by hand stay. They are read again once the video is labelled: where it still has a frame with
+    that index and size, and an object with that id for the same query.
+    """
     if connection.execute(
         f"SELECT 1 FROM videos WHERE ({where}) AND status = ? AND lease_expires >= ?",
         (*values, RUNNING, time.time()),
@@ -150,10 +156,10 @@ def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...
         raise UsageError(
             "another process is labelling this dataset; end it before changing what the labels are made with"
         )
-    for table in ("frames", "annotations"):
-        connection.execute(
-            f"DELETE FROM {table} WHERE video_id IN (SELECT id FROM videos WHERE {where})", values
-        )
+    selected = f"video_id IN (SELECT id FROM videos WHERE {where})"
+    connection.execute(f"DELETE FROM frames WHERE {selected}", values)
+    connection.execute(f"DELETE FROM objects WHERE {selected}", values)
+    connection.execute(f"DELETE FROM annotations WHERE {selected} AND source != ?", (*values, HAND))
     connection.execute(
         "UPDATE videos SET status = ?, error = NULL, sha256 = NULL, size_bytes = NULL, width = NULL,"
         " height = NULL, frame_rate = NULL, frame_count = NULL, damage = '[]', lease_owner = NULL,"

@@ -11,22 +11,13 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.store.database import source_text
-from carvid.store.schema import (
-    DONE,
-    FAILED,
-    RUNNING,
-    WAITING,
-    check_schema,
-    create_tables,
-    database_errors,
-    database_path,
-    uri,
-)
+from carvid.store.opening import database_errors, open_writable, transaction, uri
+from carvid.store.schema import DONE, FAILED, LABELS, RUNNING, WAITING, database_path
 from carvid.store.task import Outcome, Task
 
 
 class Ledger:
-    """One process's hold on a dataset's database. What a method does, it does whole or not at all.
+    """One process's access to a dataset's database. Each method takes effect as a whole or not at all.
 
     Raises OutputError where the database cannot be written.
     """
@@ -35,41 +26,17 @@ class Ledger:
         """Open the database, making it if it is not there; the folder is.
 
         owner: names this process among those that share the dataset.
-        Raises InputError for a database of another schema version.
+        Raises InputError as `carvid.store.opening.open_writable` does.
         """
         self.path = database_path(dataset)
         self.owner = owner
-        with database_errors(self.path):
-            self.connection = sqlite3.connect(
-                uri(self.path, "mode=rwc"), uri=True, isolation_level=None, timeout=30.0
-            )
-        try:
-            # What is not ours is refused before anything in it is changed.
-            with database_errors(self.path):
-                if not _is_empty(self.connection):
-                    check_schema(self.connection, self.path)
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.execute("PRAGMA synchronous = NORMAL")
-            with self.transaction() as connection:
-                if _is_empty(connection):
-                    create_tables(connection)
-        except BaseException:
-            self.connection.close()
-            raise
+        self.connection = open_writable(self.path, make=True)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything the body does through the connection happens whole or not at all."""
-        with database_errors(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                # On a full disk SQLite may have rolled back already.
-                with suppress(sqlite3.Error):
-                    self.connection.execute("ROLLBACK")
-                raise
+        with transaction(self.connection, self.path):
+            yield self.connection
 
     def retry_failed(self) -> int:
         """Let the failed videos wait again; returns how many there were."""
@@ -79,7 +46,7 @@ class Ledger:
             ).rowcount
 
     def recover(self, dead_owners: Sequence[str] = ()) -> int:
-        """Let the videos wait again whose lease ran out or has a dead owner; returns how many."""
+        """Let videos wait again whose lease has run out or whose owner is dead; returns how many."""
         marks = ", ".join("?" * len(dead_owners))
         with self.transaction() as connection:
             return connection.execute(
@@ -89,7 +56,7 @@ class Ledger:
             ).rowcount
 
     def claim(self, lease_seconds: float) -> Task | None:
-        """Take the lease of the first video that waits; None if none does."""
+        """Take the lease of the first video that waits; None if there is none."""
         with self.transaction() as connection:
             row = connection.execute(
                 "SELECT id, path, source, start_frame, stop_frame FROM videos WHERE status = ?"
@@ -112,7 +79,7 @@ class Ledger:
         return Task(video_id, path, source_text(source), start, stop, ids, texts)
 
     def renew(self, lease_seconds: float, frames: Mapping[int, int]) -> None:
-        """Put off the end of leases this process holds. frames: labelled so far, by the video's id."""
+        """Extend the leases this process holds. frames: labelled so far, by the video's id."""
         with self.transaction() as connection:
             connection.executemany(
                 "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
@@ -149,7 +116,7 @@ class Ledger:
                     ),
                 ).rowcount
                 if changed:
-                    for table in ("frames", "annotations"):
+                    for table in LABELS:
                         connection.execute(f"INSERT INTO main.{table} SELECT * FROM staged.{table}")
         finally:
             with suppress(sqlite3.Error):
@@ -205,13 +172,3 @@ class Ledger:
                     (status, error, video_id, RUNNING, self.owner),
                 ).rowcount
             )
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether there is no table yet; what is no database at all is not empty."""
-    try:
-        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        return False

@@ -1,25 +1,24 @@
-"""The database `annotations.sqlite` of a dataset folder: its tables, and how it is opened."""
+"""The database `annotations.sqlite` of a dataset folder: its name, its tables and the states of a video."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
-import carvid
-from carvid.errors import InputError, OutputError
-from carvid.sinks.run_record import now
+from carvid.store import migrations
 
 DATABASE = "annotations.sqlite"
 """The database's name in the dataset folder."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = migrations.VERSION
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 """The states of a video."""
+
+MODEL, HAND = "model", "hand"
+"""Where an annotation comes from."""
+
+LABELS = ("frames", "objects", "annotations")
+"""The tables that a worker fills for its video."""
 
 LABEL_TABLES = """
 CREATE TABLE frames (
@@ -31,18 +30,30 @@ CREATE TABLE frames (
     height INTEGER NOT NULL,
     PRIMARY KEY (video_id, frame_index)
 ) WITHOUT ROWID;
+CREATE TABLE objects (
+    video_id INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,            -- from 1 within the video
+    query_id INTEGER NOT NULL,
+    PRIMARY KEY (video_id, object_id)
+) WITHOUT ROWID;
 CREATE TABLE annotations (
     video_id INTEGER NOT NULL,
     frame_index INTEGER NOT NULL,
-    query_id INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,             -- 0: the model's; 1, 2, ...: corrections, in order
+    source TEXT NOT NULL,                  -- 'model' or 'hand'
+    created TEXT,                          -- UTC, of a correction; NULL for the model's
+    query_id INTEGER NOT NULL,             -- the object's query and
+    width INTEGER NOT NULL,                -- the frame's size in px when the mask was made
+    height INTEGER NOT NULL,
     rle TEXT NOT NULL,                     -- counts of COCO's compressed run-length code
-    label_rle TEXT,                        -- the part that no other query claims more; NULL: all of the mask
+    label_rle TEXT,                        -- the part that no other object claims more; NULL: all of the mask
     box_x INTEGER, box_y INTEGER, box_w INTEGER, box_h INTEGER,  -- px, NULL for an empty mask
     area_px INTEGER NOT NULL,
-    score REAL NOT NULL,
+    score REAL,                            -- NULL for a correction
     present INTEGER NOT NULL,
     proposal_iou REAL,                     -- IoU of the proposal cut at eta with the mask
-    PRIMARY KEY (video_id, frame_index, query_id)
+    PRIMARY KEY (video_id, frame_index, object_id, revision)
 ) WITHOUT ROWID;
 """
 
@@ -88,45 +99,3 @@ CREATE TABLE video_queries (
 
 def database_path(dataset: Path) -> Path:
     return dataset / DATABASE
-
-
-def uri(path: Path, mode: str) -> str:
-    """The path as an SQLite URI; any character of the name stands for itself."""
-    return f"file:{quote(os.fsencode(path.absolute()))}?{mode}"
-
-
-@contextmanager
-def database_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors of writing into an `OutputError` that names `path`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OutputError(
-            f"cannot write {path}: {error}; free some space, make the folder writable or choose another one"
-        ) from error
-
-
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise InputError unless this is a database of this version's schema; SQLite's if it cannot be read."""
-    try:
-        row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    except sqlite3.DatabaseError as error:
-        # Other operational errors are the disk's: with a write-ahead log SQLite writes even to read.
-        if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
-            raise
-        raise InputError(f"{path} is no database of carvid annotate: {error}") from error
-    found = row[0] if row else "none"
-    if found != str(SCHEMA_VERSION):
-        raise InputError(
-            f"{path} has schema version {found}; this carvid reads version {SCHEMA_VERSION}: "
-            "use the carvid that wrote it, or annotate into a new folder"
-        )
-
-
-def create_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables of an empty database, within a transaction."""
-    # Not executescript, which would commit first: the tables are there with the version or not at all.
-    for statement in TABLES.split(";\n"):
-        connection.execute(statement)
-    facts = {"schema_version": str(SCHEMA_VERSION), "carvid": carvid.__version__, "created": now()}
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())

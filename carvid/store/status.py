@@ -1,4 +1,4 @@
-"""How far a dataset is, at any time, from any process."""
+"""How far the labelling of a dataset has come; may be asked at any time, from any process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from carvid.store.schema import DONE, FAILED, RUNNING, WAITING
 
 @dataclass(frozen=True)
 class Status:
-    """counts: videos by state; a video in work whose process was killed is running until work goes on.
+    """counts: videos by state; one whose process was killed counts as running until labelling is resumed.
 
-    frames: frames labelled in videos that are done. running: path and frames so far of each video in work.
-    failed: path and reason of each failed video. damaged: path and damage of labelled videos that have some.
+    frames: frames labelled in videos that are done. running: path and frames so far of each running video.
+    failed: path and reason of each failed video. damaged: path and damage of each damaged video that is done.
     """
 
     counts: dict[str, int]
@@ -35,7 +35,7 @@ class Status:
 
 
 def read_status(dataset: Path) -> Status:
-    """How far the dataset is. Raises InputError where there is none."""
+    """How far the labelling of the dataset has come. Raises InputError where there is no dataset."""
     counts = dict.fromkeys((WAITING, RUNNING, DONE, FAILED), 0)
     frames = 0
     running, failed, damaged = [], [], []

@@ -1,4 +1,4 @@
-"""A video on its way: asked for, in turn, labelled."""
+"""A video on its way: requested, given to a worker, labelled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class Task:
-    """A video whose turn it is. query_ids and queries run side by side."""
+    """A video given to a worker. query_ids and queries correspond item by item."""
 
     video_id: int
     path: str
@@ -46,7 +46,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a video once it is labelled; see `carvid.store.database.Video`.
+    """What is known about a video once it is labelled; see `carvid.store.database.Video`.
 
     frame_rate: 'num/den', or None. damage: JSON objects with first_frame, last_frame and reason.
     """

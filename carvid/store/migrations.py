@@ -1,0 +1,58 @@
+"""How a dataset of an earlier schema version becomes one of the next, step by step."""
+
+from __future__ import annotations
+
+import sqlite3
+
+# The new table has more columns than the old one, so the insert of an earlier carvid that still has the database
+# open fails, instead of taking query ids for object ids.
+_TO_2 = """
+CREATE TABLE objects (
+    video_id INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,            -- from 1 within the video
+    query_id INTEGER NOT NULL,
+    PRIMARY KEY (video_id, object_id)
+) WITHOUT ROWID;
+INSERT INTO objects
+    SELECT video_id, position + 1, query_id FROM video_queries JOIN videos ON id = video_id
+    WHERE status = 'done';
+ALTER TABLE annotations RENAME TO annotations_1;
+CREATE TABLE annotations (
+    video_id INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,             -- 0: the model's; 1, 2, ...: corrections, in order
+    source TEXT NOT NULL,                  -- 'model' or 'hand'
+    created TEXT,                          -- UTC, of a correction; NULL for the model's
+    query_id INTEGER NOT NULL,             -- the object's query and
+    width INTEGER NOT NULL,                -- the frame's size in px when the mask was made
+    height INTEGER NOT NULL,
+    rle TEXT NOT NULL,                     -- counts of COCO's compressed run-length code
+    label_rle TEXT,                        -- the part that no other object claims more; NULL: all of the mask
+    box_x INTEGER, box_y INTEGER, box_w INTEGER, box_h INTEGER,  -- px, NULL for an empty mask
+    area_px INTEGER NOT NULL,
+    score REAL,                            -- NULL for a correction
+    present INTEGER NOT NULL,
+    proposal_iou REAL,                     -- IoU of the proposal cut at eta with the mask
+    PRIMARY KEY (video_id, frame_index, object_id, revision)
+) WITHOUT ROWID;
+INSERT INTO annotations
+    SELECT video_id, frame_index, object_id, 0, 'model', NULL, query_id, width, height,
+        rle, label_rle, box_x, box_y, box_w, box_h, area_px, score, present, proposal_iou
+    FROM annotations_1 JOIN frames USING (video_id, frame_index) JOIN objects USING (video_id, query_id);
+DROP TABLE annotations_1;
+"""
+
+STEPS = (_TO_2,)
+"""The first leads from version 1 to 2, and so on. A step stays as it is: it upgrades what was written long ago."""
+
+VERSION = 1 + len(STEPS)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Lead the tables from `version` to `VERSION`, within the caller's transaction."""
+    for number, step in enumerate(STEPS[version - 1 :], version + 1):
+        # Not executescript, which would commit first.
+        for statement in step.split(";\n"):
+            connection.execute(statement)
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(number),))
