@@ -25,6 +25,7 @@ from carvid.clip.load import LoadedClip, load_pair
 from carvid.clip.names import resolve_pair
 from carvid.clip.vision import Block, activate
 from carvid.config import load_settings
+from carvid.measures.masks import iou
 from carvid.segmenter import VideoSegmenter
 from carvid.shapes.scenes import moving_clip
 
@@ -109,7 +110,7 @@ def main() -> None:
         same_live += [step.live for step in one.steps] == [step.live for step in other.steps]
         for a, b in zip(one.masks, other.masks, strict=True):
             if a.any() or b.any():
-                ious.append((a & b).sum() / (a | b).sum())
+                ious.append(iou(a, b))
     medians = {name: float(np.median(spent[1:] or spent)) for name, spent in seconds.items()}
     print(
         f"{options.model}, {options.size}, {options.frames} frames: float32 {medians['float32']:.3f} s, ",

@@ -19,6 +19,7 @@ from carvid.bench.reference_crf import reference_marginals
 from carvid.clip.load import LoadedClip
 from carvid.errors import UsageError
 from carvid.frame import Frame, FrameResult
+from carvid.measures.masks import iou
 from carvid.refine.crf import DenseCRF
 from carvid.segmenter import VideoSegmenter
 from carvid.stopwatch import synchronise
@@ -98,7 +99,7 @@ def against_naive(
                 seconds=seconds,
                 naive_seconds=naive_seconds,
                 live_equal=[step.live for step in result.steps] == live,
-                iou=min(_iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
+                iou=min(iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
             )
         )
     return compared
@@ -175,9 +176,3 @@ def _labels(q: NDArray[np.float32], binary: bool) -> NDArray[Any]:
     background = 1 - q.sum(0, keepdims=True)
     labels: NDArray[Any] = np.concatenate([background, q]).argmax(0)
     return labels
-
-
-def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """1 where both are empty."""
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 1.0

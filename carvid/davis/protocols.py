@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.davis.assignment import assign
-from carvid.davis.labelmaps import LabelMap, boundary_f_table, jaccard_table
 from carvid.davis.labels import VOID
-from carvid.measures.masks import Statistics, statistics
+from carvid.measures.assignment import assign
+from carvid.measures.label_maps import LabelMap, boundary_f_table, iou_table
+from carvid.measures.over_frames import Statistics, statistics
 
 Protocol = Literal["identity", "matched"]
 PROTOCOLS: tuple[Protocol, ...] = ("identity", "matched")
@@ -129,4 +129,4 @@ class VideoTally:
 
 def _tables(prediction: LabelMap, truth: TruthFrame) -> NDArray[np.float64]:
     """(2, P, K) float64: J and F of every label against every object."""
-    return np.stack([jaccard_table(prediction, truth.objects), boundary_f_table(prediction, truth.objects)])
+    return np.stack([iou_table(prediction, truth.objects), boundary_f_table(prediction, truth.objects)])

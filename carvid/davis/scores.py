@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.davis.protocols import ObjectScore, Protocol
-from carvid.measures.masks import Statistics
+from carvid.measures.over_frames import Statistics
 
 BOOTSTRAP_SAMPLES = 10_000
 BOOTSTRAP_SEED = 0

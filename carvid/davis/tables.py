@@ -16,7 +16,7 @@ from typing import Any
 
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
 from carvid.davis.scores import Averages, Interval, ProtocolScore, Scores, VideoScore
-from carvid.measures.masks import Statistics
+from carvid.measures.over_frames import Statistics
 
 GLOBAL_COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")

@@ -7,6 +7,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.measures.masks import iou
+
 NEAR_BAND = 0.2
 """How far from theta a score stops being near it."""
 
@@ -64,9 +66,4 @@ def _area_change(first_px: int, second_px: int) -> float:
 def _flicker(before: NDArray[np.bool_], this: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
     if not before.shape == this.shape == after.shape:
         return 0.0
-    return max(0.0, _iou(before, after) - (_iou(before, this) + _iou(this, after)) / 2)
-
-
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    union = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / union if union else 1.0
+    return max(0.0, iou(before, after) - (iou(before, this) + iou(this, after)) / 2)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from carvid.errors import UsageError
 from carvid.frame import SamRecord
+from carvid.measures.tensors import iou
 from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMaskOptions, AutomaticMasks
 from carvid.sam.grid import grow
 from carvid.sam.load import LoadedSam
-from carvid.sam.matching import PHI_IOM, PHI_IOU, ensemble, iou
+from carvid.sam.matching import PHI_IOM, PHI_IOU, ensemble
 from carvid.sam.tower import sam_tower
 from carvid.stopwatch import Stopwatch
 
@@ -148,6 +149,5 @@ class SamEnsemble:
 
 
 def mean_agreement(masks: Tensor, others: Tensor) -> float:
-    """Mean IoU of (N, H, W) bool masks with others in the same order, N > 0; two empty ones agree."""
-    pairs = list(zip(masks, others, strict=True))
-    return sum(1.0 if not bool((a | b).any()) else iou(a, b) for a, b in pairs) / len(pairs)
+    """Mean IoU of (N, H, W) bool masks with others in the same order, N > 0."""
+    return sum(iou(a, b) for a, b in zip(masks, others, strict=True)) / len(masks)

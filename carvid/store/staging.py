@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carvid.frame import FrameResult
+from carvid.measures.masks import iou
 from carvid.media.rle import bounding_box_xywh, encode_rle
 from carvid.store.schema import LABEL_TABLES, database_errors, uri
 from carvid.store.task import as_text
@@ -85,6 +85,9 @@ class StagingWriter:
         counts = encode_rle(mask)["counts"]
         label_counts = encode_rle(result.label_map == i + 1)["counts"]
         box = bounding_box_xywh(mask) or (None, None, None, None)
+        proposal = result.proposals[i] > self._eta
+        # NULL where both are empty: there is nothing to compare.
+        proposal_iou = iou(proposal, mask) if proposal.any() or mask.any() else None
         return (
             self._video_id,
             result.index,
@@ -95,10 +98,5 @@ class StagingWriter:
             int(np.count_nonzero(mask)),
             float(result.scores[i]),
             int(result.present[i]),
-            _iou(result.proposals[i] > self._eta, mask),
+            proposal_iou,
         )
-
-
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
-    union = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / union if union else None

@@ -1,6 +1,6 @@
-"""J and F of every object of a label map against every label of another, in one go.
+"""IoU and boundary F of every label of one label map against every label of another, at once.
 
-Exact, by counting instead of masking: J from one joint histogram of the two maps, F from sparse boundary
+Exact, by counting instead of masking: IoU from one joint histogram of the two maps, F from sparse boundary
 pixels looked up in one dilation per boundary, cropped to the boundary's reach and shared by all its pairings.
 """
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.measures.masks import boundary_radius_px, disk, f_from_counts
+from carvid.measures.masks import boundary_radius_px, disk, f_from_counts, iou_from_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +84,14 @@ class LabelMap:
         return reaches
 
 
-def jaccard_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
-    """(P, G) float64: J of label p + 1 of the prediction against label g + 1 of the truth, in [0, 1]."""
+def iou_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
+    """(P, G) float64: IoU of label p + 1 of the prediction against label g + 1 of the truth, in [0, 1]."""
     columns = truth.count + 1
     joint = prediction.labels.astype(np.uint16) * np.uint16(columns) + truth.labels
     counts = np.bincount(joint.reshape(-1), minlength=(prediction.count + 1) * columns)
     shared_px = counts.reshape(prediction.count + 1, columns)
     union_px = shared_px.sum(1)[1:, None] + shared_px.sum(0)[None, 1:] - shared_px[1:, 1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(union_px > 0, shared_px[1:, 1:] / union_px, 1.0)
+    return iou_from_counts(shared_px[1:, 1:], union_px)
 
 
 def boundary_f_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
