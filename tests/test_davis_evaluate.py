@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from carvid.davis.evaluate import evaluate
-from carvid.davis.tables import markdown
+from carvid.davis.markdown import markdown
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.palette import voc_palette, write_label_png
 from tests.davis_trees import boxes, write_masks, write_truth

@@ -8,9 +8,9 @@ from pathlib import Path
 from carvid.davis.dataset import checked_sets, read_truth
 from carvid.davis.html_report import write_report
 from carvid.davis.predictions import MissingFrames, set_folder_name
-from carvid.davis.score import score_predictions
+from carvid.davis.score_files import global_csv, per_sequence_csv, scores_json
+from carvid.davis.score_split import score_predictions
 from carvid.davis.scores import Scores
-from carvid.davis.tables import global_csv, per_sequence_csv, scores_json
 from carvid.errors import InputError
 from carvid.media.whole_file import output_errors, write_whole
 

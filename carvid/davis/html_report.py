@@ -7,13 +7,13 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from carvid.davis.columns import gap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.expressions import Expressions, find_expressions
 from carvid.davis.plots import colour_of, plot_over_frames
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
 from carvid.davis.scores import ProtocolScore, Scores, SetScore
-from carvid.davis.tables import gap
-from carvid.davis.worst import WorstFrame, picture_pair, worst_frames
+from carvid.davis.worst_frames import WorstFrame, picture_pair, worst_frames
 from carvid.media.whole_file import output_errors, write_whole
 
 MEASURES = ("J&F", "J", "F")

@@ -12,20 +12,13 @@ from pathlib import Path
 
 import cv2
 
+from carvid.davis.averages import average_objects, average_sets, bootstrap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.predictions import MissingFrames, PredictionSet, find_prediction_sets, frame_problems
 from carvid.davis.problems import listing, refuse_if_any
 from carvid.davis.protocols import PROTOCOLS, Protocol
-from carvid.davis.scores import (
-    ProtocolScore,
-    Scores,
-    SetScore,
-    VideoScore,
-    average_objects,
-    average_sets,
-    bootstrap,
-)
-from carvid.davis.scoring import VideoOutcome, VideoTask, score_video
+from carvid.davis.score_video import VideoOutcome, VideoTask, score_video
+from carvid.davis.scores import ProtocolScore, Scores, SetScore, VideoScore
 from carvid.errors import CarvidError, InputError, UsageError
 
 PREDICTION_REMEDY = (
@@ -141,7 +134,7 @@ def _protocol_score(
         for video, outcome in zip(truth.videos, outcomes, strict=True)
     )
     averages = average_objects([score for video in videos for score in video.objects])
-    return ProtocolScore(protocol, videos, averages, bootstrap([videos]))
+    return ProtocolScore(protocol, videos, averages, bootstrap([[video.objects for video in videos]]))
 
 
 def _overall(protocol: Protocol, sets: Sequence[SetScore]) -> ProtocolScore:
@@ -151,4 +144,5 @@ def _overall(protocol: Protocol, sets: Sequence[SetScore]) -> ProtocolScore:
     if refused:
         return ProtocolScore(protocol, refused=f"not scored in set {', '.join(refused)}")
     averages = average_sets([score.averages for score in of_sets if score.averages is not None])
-    return ProtocolScore(protocol, (), averages, bootstrap([score.videos for score in of_sets]))
+    by_set = [[video.objects for video in score.videos] for score in of_sets]
+    return ProtocolScore(protocol, (), averages, bootstrap(by_set))
