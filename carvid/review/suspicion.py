@@ -1,4 +1,4 @@
-"""How much one query in one frame deserves a look: four components in [0, 1] and their mean."""
+"""How suspicious one query's mask in one frame is: four measures in [0, 1] and their mean."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from carvid.measures.masks import iou
 
 NEAR_BAND = 0.2
-"""How far from theta a score stops being near it."""
+"""From this distance to theta on, a score is not near it at all."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What is looked at: one query in one frame. mask: (H, W) bool."""
+class LabelledMask:
+    """What the dataset says of one query in one frame. mask: (H, W) bool."""
 
     score: float
     present: bool
@@ -25,15 +25,17 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Components:
-    """near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent.
-    area_change: 1 - min(a, b) / max(a, b), for the areas a and b of the frame and the one before; 0 where
+class Suspicion:
+    """Each in [0, 1]; 0 also where a frame that it needs is missing.
+
+    near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent, or
+        the reverse.
+    area_change: 1 - min(a, b) / max(a, b), for the areas a and b of this frame and the one before; 0 where
         both are empty, 1 where one is.
     flicker: how much better the frames before and after agree with each other than with this one:
-        IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. The IoU of two empty
-        masks is 1. 0 in the first and the last frame, and where sizes differ.
-    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the query is absent, as its mask
-        is then empty whatever the proposal.
+        IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. 0 where sizes differ.
+    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the query is absent, since its
+        mask is then empty whatever the proposal.
     """
 
     near_theta: float
@@ -43,14 +45,16 @@ class Components:
 
     @property
     def total(self) -> float:
-        """The mean of the components, in [0, 1]."""
+        """The mean of the four, in [0, 1]."""
         values = astuple(self)
         return float(sum(values) / len(values))
 
 
-def components(theta: float, before: Look | None, this: Look, after: Look | None) -> Components:
-    """The components of `this`; before, after: the same query in the labelled frames next to it, if any."""
-    return Components(
+def suspicion(
+    theta: float, before: LabelledMask | None, this: LabelledMask, after: LabelledMask | None
+) -> Suspicion:
+    """How suspicious `this` is; before, after: the same query in the labelled frames next to it, if any."""
+    return Suspicion(
         near_theta=max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
         area_change=0.0 if before is None else _area_change(before.area_px, this.area_px),
         flicker=0.0 if before is None or after is None else _flicker(before.mask, this.mask, after.mask),
