@@ -1,4 +1,4 @@
-"""Averages over objects and over expression sets, and how sure they are: a bootstrap over videos."""
+"""Averages over objects and over expression sets, and how certain they are: a bootstrap over videos."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def average_sets(averages: Sequence[Averages]) -> Averages:
 def bootstrap(sets: Sequence[Sequence[Sequence[ObjectScore]]]) -> Interval | None:
     """The percentile interval when videos are drawn with replacement, the same draw for all sets.
 
-    sets: per expression set the objects of each video; the same videos in the same order. Seeded; None with
-    fewer than two videos.
+    sets: per expression set, the objects of each video; all sets have the same videos in the same order. The
+    draws are seeded. None with fewer than two videos.
     """
     video_count = len(sets[0])
     if video_count < 2:

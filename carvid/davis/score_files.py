@@ -1,9 +1,9 @@
-"""What is written of scores: the reference evaluator's two CSV files, and scores.json.
+"""The files that scores are written to: the reference evaluator's two CSV files, and scores.json.
 
-The reference evaluator lists the objects of a video under *matched* in the order of the labels they were
-assigned, and numbers them so in its CSV file: its row `<video>_<k>` is the k-th assigned label's object, not
-object k. The CSV files and the lists of scores.json keep its order, to be compared number by number;
-scores.json says beside each list which object and label its entries are. Everything else goes by object.
+Under *matched*, the reference evaluator lists the objects of a video in the order of the labels assigned to
+them: its row `<video>_<k>` is the object of the k-th assigned label, not object k. The CSV files and the lists
+of scores.json keep that order, so that they can be compared number by number; scores.json says beside each list
+which object and label its entries belong to. Everything else goes by object.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def scores_json(scores: Scores) -> str:
     """All scores as JSON; docs/refdavis.md lists its keys.
 
-    A set that a protocol refused has no entry there, and the reason stands under "refused".
+    A set that a protocol refused has no entry under that protocol; the reason is under "refused".
     """
     document: dict[str, Any] = {
         protocol: {

@@ -1,4 +1,4 @@
-"""What scoring finds out: per object, video, set and protocol."""
+"""The scores of a split, per object, video, set and protocol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ProtocolScore:
 
     refused: why it was not scored; then `videos` is empty and `averages` None.
     averages: over all objects of all videos (not over videos).
-    interval: None with fewer than two videos, which say nothing of the spread between videos.
+    interval: None with fewer than two videos, which show no spread between videos.
     """
 
     protocol: Protocol
@@ -43,7 +43,7 @@ class ProtocolScore:
 class SetScore:
     """One expression set under both protocols.
 
-    missing_frames: how many prediction frames were not there and scored as empty.
+    missing_frames: how many prediction frames were missing and scored as empty.
     prediction_sha256: video -> hash over the names and contents of the prediction files scored.
     """
 
@@ -56,7 +56,7 @@ class SetScore:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """All that was scored.
+    """Everything that was scored.
 
     sets: by ascending expression set. overall: the mean of the sets' averages, by protocol.
     annotation_sha256: video -> hash over the names and contents of its annotation files.

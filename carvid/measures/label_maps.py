@@ -18,7 +18,7 @@ from carvid.measures.masks import boundary_radius_px, disk, f_from_counts, iou_f
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """Where a boundary's disk-dilation lies: `inside` (h, w) uint8, 0 or 1, from row `top`, column `left`."""
+    """A boundary dilated by the disk: `inside` (h, w) uint8, 0 or 1, with its corner at row `top`, column `left`."""
 
     top: int
     left: int
@@ -30,7 +30,7 @@ class LabelMap:
     """A label map and the boundaries of its labels 1..count; labels above `count` must not occur.
 
     labels: (H, W) uint8, 0 background.
-    count: how many labels are told apart.
+    count: how many labels there may be.
     """
 
     labels: NDArray[np.uint8]

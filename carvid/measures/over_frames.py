@@ -1,4 +1,4 @@
-"""What is said of a measure's values over the frames of a video: mean, recall and decay (DAVIS 2016, section 4)."""
+"""Statistics of a measure over the frames of a video: mean, recall and decay (DAVIS 2016, section 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DECAY_QUARTERS = 4
 
 @dataclass(frozen=True)
 class Statistics:
-    """What J or F does over the frames of one object.
+    """J or F over the frames of one object.
 
     mean: mean over frames, in [0, 1].
     recall: share of frames above 0.5, in [0, 1].
@@ -29,17 +29,16 @@ class Statistics:
 
 
 def statistics(values: NDArray[np.float64]) -> Statistics:
-    """Mean, recall and decay of (T,) float64 values over T >= 1 frames; NaN values are left out.
+    """Mean, recall and decay of (T,) float64 values over T >= 1 frames; the means leave NaN values out.
 
     Quarter i of the decay is frames b[i]..b[i+1], both ends included, with
-    b = round(linspace(1, T, 5) + 1e-10) - 1 as in the reference code, but in whole numbers that do not wrap
-    past 256 frames.
+    b = round(linspace(1, T, 5) + 1e-10) - 1 as in the reference code, which however wraps past 256 frames.
     """
     bounds = np.round(np.linspace(1, len(values), DECAY_QUARTERS + 1) + 1e-10).astype(np.int64) - 1
     first, last = values[bounds[0] : bounds[1] + 1], values[bounds[-2] : bounds[-1] + 1]
     return Statistics(
         mean=_mean(values),
-        # A NaN frame compares as not recalled, and is still counted: so does the reference code.
+        # A NaN frame counts as not recalled, as in the reference code.
         recall=float(np.mean(values > RECALL_THRESHOLD)),
         decay=_mean(first) - _mean(last),
     )
