@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from carvid.davis.dataset import GroundTruth, read_videos
-from carvid.davis.score import score_predictions
+from carvid.davis.score_split import score_predictions
 
 
 def main() -> None:

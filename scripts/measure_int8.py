@@ -23,6 +23,7 @@ from torch import Tensor
 
 from carvid.clip.load import LoadedClip
 from carvid.clip.vision import Block, activate
+from carvid.measures.masks import iou
 from carvid.model import Model
 from carvid.recipe import load_recipe
 from carvid.shapes.scenes import moving_clip
@@ -111,7 +112,7 @@ def main() -> None:
         ]
         for a, b in zip(one.masks, other.masks, strict=True):
             if a.any() or b.any():
-                ious.append((a & b).sum() / (a | b).sum())
+                ious.append(iou(a, b))
     medians = {name: float(np.median(spent[1:] or spent)) for name, spent in seconds.items()}
     print(
         f"{options.model}, {options.size}, {options.frames} frames: float32 {medians['float32']:.3f} s, ",

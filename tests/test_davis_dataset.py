@@ -205,7 +205,7 @@ def test_either_annotation_folder_and_any_other(tmp_path):
 
 def test_a_first_annotation_without_objects(tmp_path):
     write_truth(tmp_path, {"car": [np.full((4, 4), 255, np.uint8)]})
-    with pytest.raises(InputError, match="holds no object"):
+    with pytest.raises(InputError, match="has no object"):
         read_truth(tmp_path)
 
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from carvid.davis.evaluate import evaluate
-from carvid.davis.tables import markdown
+from carvid.davis.markdown import markdown
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.palette import voc_palette, write_label_png
 from tests.davis_trees import boxes, write_masks, write_truth
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 ONE = boxes(_1=(1, 1))
 BOTH = boxes(_1=(1, 1), _2=(7, 11))
 SWAPPED = boxes(_2=(1, 1), _1=(7, 11))
@@ -309,12 +310,24 @@ def test_a_place_that_cannot_be_written(root, out):
         score(root, out)
 
 
+def test_scoring_does_not_import_torch(root, out):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "carvid", "eval", root, out, "--workers", "1"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert "carvid.measures.masks" in imported
+    assert "torch" not in imported
+
+
 def test_the_benchmark_script_measures_any_pair_of_folders(root, out):
-    repository = Path(__file__).resolve().parents[1]
-    command = [sys.executable, repository / "scripts" / "bench_eval.py", root / "Annotations" / "480p"]
+    command = [sys.executable, REPOSITORY / "scripts" / "bench_eval.py", root / "Annotations" / "480p"]
     done = subprocess.run(
         [*command, out / "valid" / "anno_0", "--workers", "1"],
-        env={**os.environ, "PYTHONPATH": str(repository)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=True,

@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from carvid.davis.protocols import TruthFrame, VideoTally
+from tests import davis_twin
 from tests.davis_trees import boxes
 
 ONE = boxes(_1=(1, 1))
@@ -111,3 +115,22 @@ def test_more_than_twenty_objects_are_still_compared_one_to_one():
     scored = tally([labels] * 3, [labels] * 3)
     assert scored.highest_label == 24
     assert means(scored.identity()) == [(1, 1)] * 24
+
+
+def videos(labels):
+    return arrays(np.uint8, (4, 5, 6), elements=st.sampled_from(labels))
+
+
+@settings(max_examples=60, deadline=None)
+@given(videos([0, 1, 2, 255]), videos([0, 1, 2]))
+def test_any_video_scores_as_in_the_plain_twin(truths, predictions):
+    truths[0, 0, 0] = 2  # so that there are two objects
+    scored = tally(truths, predictions)
+    for protocol, objects in (("identity", scored.identity()), ("matched", scored.matched())):
+        ours = [(o.j.mean, o.j.recall, o.j.decay, o.f.mean, o.f.recall, o.f.decay) for o in objects]
+        twins = np.array(davis_twin.evaluate(truths, predictions, protocol))
+        if protocol == "identity":
+            assert np.array(ours) == pytest.approx(twins, abs=1e-12)
+        else:
+            # Of assignments equally good either may be chosen.
+            assert np.array(ours)[:, [0, 3]].sum() == pytest.approx(twins[:, [0, 3]].sum(), abs=1e-12)

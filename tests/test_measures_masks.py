@@ -1,9 +1,9 @@
-"""J, F and their statistics against values worked out by hand."""
+"""IoU and boundary F against values worked out by hand."""
 
 import numpy as np
 import pytest
 
-from carvid.measures.masks import boundary_f, boundary_map, boundary_radius_px, disk, jaccard, statistics
+from carvid.measures.masks import boundary_f, boundary_map, boundary_radius_px, disk, iou
 
 
 def mask(*rows: str) -> np.ndarray:
@@ -56,7 +56,7 @@ EMPTY = mask("....", "....")
 
 
 @pytest.mark.parametrize(
-    ("annotation", "prediction", "void", "j"),
+    ("annotation", "prediction", "void", "expected"),
     [
         (LEFT, LEFT, None, 1),
         (LEFT, MIDDLE, None, 2 / 6),
@@ -68,8 +68,8 @@ EMPTY = mask("....", "....")
         (EMPTY, LEFT, LEFT, 1),
     ],
 )
-def test_jaccard(annotation, prediction, void, j):
-    assert jaccard(annotation, prediction, void) == j
+def test_iou(annotation, prediction, void, expected):
+    assert iou(annotation, prediction, void) == expected
 
 
 @pytest.mark.parametrize(
@@ -94,28 +94,3 @@ def test_jaccard(annotation, prediction, void, j):
 )
 def test_boundary_f(annotation, prediction, void, f):
     assert boundary_f(annotation, prediction, void) == pytest.approx(f, abs=1e-15)
-
-
-def test_statistics_of_four_frames():
-    # Quarters end at frames 0, 1, 2, 2, 3, so the first is frames 0-1 and the last frames 2-3.
-    found = statistics(np.array([1.0, 0.8, 0.5, 0.1]))
-    assert (found.mean, found.recall, found.decay) == pytest.approx((0.6, 0.5, 0.9 - 0.3))
-
-
-def test_statistics_of_one_frame():
-    found = statistics(np.array([0.7]))
-    assert (found.mean, found.recall, found.decay) == (0.7, 1.0, 0.0)
-
-
-def test_decay_does_not_wrap_past_256_frames():
-    # linspace(1, 300, 5) rounds to 1, 76, 151, 225, 300: frames 0-75 against 224-299.
-    assert statistics(np.arange(300.0)).decay == 37.5 - 261.5
-
-
-def test_recall_is_strictly_above_one_half():
-    assert statistics(np.array([0.5, 0.5, 0.51, 0.0])).recall == 0.25
-
-
-def test_nan_frames_are_left_out_of_the_mean():
-    found = statistics(np.array([np.nan, 1.0, 0.5]))
-    assert (found.mean, found.recall) == (0.75, 1 / 3)

@@ -12,7 +12,7 @@ import torch
 
 from carvid.errors import UsageError
 from carvid.evidence import SamRecord
-from carvid.measures.masks import boundary_f, jaccard
+from carvid.measures.masks import boundary_f, iou
 from carvid.media.packed import PackedMasks
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks
 from carvid.sam.ensemble import SamEnsemble, SamOptions, mean_agreement
@@ -61,7 +61,7 @@ def perturbed(scene: Scene, rng: np.random.Generator) -> torch.Tensor:
 def quality(masks: torch.Tensor, truth: np.ndarray) -> tuple[float, float]:
     pairs = list(zip(masks.numpy(), truth, strict=True))
     return (
-        float(np.mean([jaccard(mask, true) for mask, true in pairs])),
+        float(np.mean([iou(mask, true) for mask, true in pairs])),
         float(np.mean([boundary_f(mask, true) for mask, true in pairs])),
     )
 
@@ -82,7 +82,7 @@ def test_segments_that_are_the_objects_raise_j_and_f(seed: int) -> None:
         assert result.records is not None
         assert all(record.replaced and record.matched == 1 for record in result.records)
         assert [record.iou for record in result.records] == pytest.approx(
-            [jaccard(mask, true) for mask, true in zip(before.numpy(), scene.masks, strict=True)]
+            [iou(mask, true) for mask, true in zip(before.numpy(), scene.masks, strict=True)]
         )
 
 

@@ -15,6 +15,7 @@ from carvid.bench.reference_crf import reference_marginals
 from carvid.bench.straightforward import Twin
 from carvid.evidence import Evidence
 from carvid.frame import Frame
+from carvid.measures.masks import iou
 from carvid.model import Model
 from carvid.recipe.settings import Settings
 from carvid.refine.crf import DenseCRF
@@ -78,7 +79,7 @@ def against_naive(
                 seconds=seconds,
                 naive_seconds=naive_seconds,
                 live_equal=[step.live for step in evidence(result).steps] == live,
-                iou=min(_iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
+                iou=min(iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
             )
         )
     return compared
@@ -160,9 +161,3 @@ def _labels(q: NDArray[np.float32], binary: bool) -> NDArray[Any]:
     background = 1 - q.sum(0, keepdims=True)
     labels: NDArray[Any] = np.concatenate([background, q]).argmax(0)
     return labels
-
-
-def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """1 where both are empty."""
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 1.0

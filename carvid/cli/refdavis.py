@@ -134,7 +134,7 @@ def refdavis(
 
 
 def _tell(scores: Scores) -> int:
-    from carvid.davis.tables import markdown
+    from carvid.davis.markdown import markdown
 
     typer.echo(markdown(scores))
     for refusal in scores.refusals:

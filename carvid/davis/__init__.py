@@ -1,1 +1,1 @@
-"""Ref-DAVIS 2017: what the data set says, and how good predicted masks are under its two protocols."""
+"""Ref-DAVIS 2017: its data, a run over all of it, and scores under its two protocols."""

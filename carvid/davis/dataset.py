@@ -34,7 +34,7 @@ class AnnotatedVideo:
 
     annotation_paths: one palette PNG per frame, in the order of their names.
     object_count: the highest label (void aside) of the first annotation; labels above it in later frames are
-      no objects.
+      not objects.
     height, width: of the first annotation, in pixels.
     """
 
@@ -52,7 +52,7 @@ class AnnotatedVideo:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The annotated videos of a split, in the split's order, and the folder they lie in."""
+    """The annotated videos of a split, in the split's order, and the folder they are in."""
 
     split: str
     folder: Path
@@ -92,7 +92,7 @@ def checked_sets(sets: Sequence[int] | None) -> tuple[int, ...]:
     wrong = [index for index in sets if not 0 <= index < EXPRESSION_SETS]
     if wrong or not sets or len(set(sets)) != len(sets):
         raise UsageError(
-            f"expression sets {list(sets)}: expected one or more of 0, 1, 2 and 3, none of them twice"
+            f"expression sets {list(sets)}: expected one or more of 0, 1, 2 and 3, each at most once"
         )
     return tuple(sorted(sets))
 
@@ -102,8 +102,8 @@ def read_truth(
 ) -> GroundTruth:
     """The annotated videos of a split; needs `Annotations*` and `ImageSets` only.
 
-    videos: only these, which must be in the split. annotations: the folder that holds the videos' folders, as
-    it is or relative to `root`; otherwise `Annotations/480p`, then `Annotations_unsupervised/480p`.
+    videos: only these, which must be in the split. annotations: the folder of the videos' folders, as given
+    or relative to `root`; by default `Annotations/480p`, or else `Annotations_unsupervised/480p`.
     """
     problems: list[str] = []
     truth = _read_truth(root, split, videos, annotations, problems)
@@ -130,8 +130,8 @@ def read_dataset(
     """A split with everything a run needs: frames, annotations, and an expression per object and set.
 
     Raises one InputError that lists each folder, video, frame and expression that is missing, each object
-    without an expression and each expression without an object. Where both forms of expressions are there,
-    the text files are read.
+    without an expression and each expression without an object. Where the expressions are there in both
+    forms, the text files are read.
     """
     wanted = checked_sets(sets)
     problems: list[str] = []
@@ -153,7 +153,7 @@ def read_dataset(
 
 
 def _refuse(root: Path, problems: Sequence[str]) -> None:
-    refuse_if_any(problems, f"{root} is no complete Ref-DAVIS tree", REMEDY)
+    refuse_if_any(problems, f"{root} is not a complete Ref-DAVIS tree", REMEDY)
 
 
 def _read_truth(
@@ -212,7 +212,9 @@ def _annotated_video(folder: Path, problems: list[str]) -> AnnotatedVideo | None
         return None
     objects = int(np.max(first, where=first != VOID, initial=0))
     if objects == 0:
-        problems.append(f"{paths[0]} holds no object (labels 1..254); it sets how many objects the video has")
+        problems.append(
+            f"{paths[0]} has no object (labels 1..254); the first annotation says how many the video has"
+        )
         return None
     return AnnotatedVideo(folder.name, paths, objects, *first.shape)
 

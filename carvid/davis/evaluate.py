@@ -1,4 +1,4 @@
-"""Scoring as one call: reads the tree and the predictions, writes every table, returns the scores."""
+"""Scoring in one call: reads the tree and the predictions, writes every result file, returns the scores."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from carvid.davis.dataset import checked_sets, read_truth
 from carvid.davis.html_report import write_report
 from carvid.davis.predictions import MissingFrames, set_folder_name
-from carvid.davis.score import score_predictions
+from carvid.davis.score_files import global_csv, per_sequence_csv, scores_json
+from carvid.davis.score_split import score_predictions
 from carvid.davis.scores import Scores
-from carvid.davis.tables import global_csv, per_sequence_csv, scores_json
 from carvid.errors import InputError
 from carvid.media.whole_file import output_errors, write_whole
 
@@ -32,16 +32,16 @@ def evaluate(
 ) -> Scores:
     """Scores predictions against a Ref-DAVIS tree under both protocols and writes the results beside them.
 
-    davis_root: needs `Annotations*` and `ImageSets` only; the report also shows its frames and expressions.
+    davis_root: needs only `Annotations*` and `ImageSets`; the report also shows frames and expressions if there.
     predictions: holds `valid/anno_{0..3}/<video>/*.png`, or bare `<video>/*.png` as set 0.
-    sets: default those that are there. report: where to write the HTML page, if wanted.
+    sets: by default those found. missing, workers: see `score_predictions`. report: where to write an HTML page.
 
     Writes, below `predictions`, `scores.json` and, per protocol and set that was scored,
     `scores/<protocol>/anno_<set>/global_results-<split>.csv` and `per-sequence_results-<split>.csv`. Those of
     an earlier call are removed before anything is read, so a refusal leaves no old figure behind.
 
-    Raises UsageError, InputError (naming the files) or OutputError. A protocol that alone is refused does not
-    raise: see `Scores.refusals`.
+    Raises UsageError, InputError (naming the files) or OutputError. If only one protocol is refused, nothing is
+    raised: see `Scores.refusals`.
     """
     davis_root, predictions = Path(davis_root), Path(predictions)
     if sets is not None:

@@ -1,6 +1,6 @@
-"""The referring expressions of Ref-DAVIS 2017 (Khoreva et al., ACCV 2018), in both forms they travel in.
+"""The referring expressions of Ref-DAVIS 2017 (Khoreva et al., ACCV 2018), in the two forms they are published in.
 
-Four sets: two annotators, each having seen the first frame only, and then the full video.
+Four sets: each of two annotators wrote one after seeing the first frame only, and one after the whole video.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TEXT_FILES = (
 
 EXPRESSION_SETS = len(TEXT_FILES)
 MISSPELT_VIDEOS = {"clasic-car": "classic-car", "dog-scale": "dogs-scale", "motor-bike": "motorbike"}
-"""Video names as the text files have them -> as the tree has them."""
+"""Video names as the text files spell them -> as the tree spells them."""
 
 META_SPLIT_FOLDERS = {"val": ("val", "valid")}
 """The converted form calls the validation split "valid"."""
@@ -30,7 +30,7 @@ META_SPLIT_FOLDERS = {"val": ("val", "valid")}
 
 @dataclass(frozen=True)
 class Expressions:
-    """What was read.
+    """The expressions read, and where from.
 
     by_set: expression set -> video -> object id (from 1) -> expression.
     sources: expression set -> the file it was read from.
@@ -51,7 +51,7 @@ def find_expressions(
 ) -> Expressions | None:
     """The expressions of some videos, from the text files or else from meta_expressions.json.
 
-    Appends what is wrong to `problems`, one sentence each; None when neither form is there.
+    Appends what is wrong to `problems`, one sentence each. None where neither form exists.
     """
     texts = root / TEXT_FOLDER
     if texts.is_dir():

@@ -7,13 +7,13 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from carvid.davis.columns import gap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.expressions import Expressions, find_expressions
 from carvid.davis.plots import colour_of, plot_over_frames
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
 from carvid.davis.scores import ProtocolScore, Scores, SetScore
-from carvid.davis.tables import gap
-from carvid.davis.worst import WorstFrame, picture_pair, worst_frames
+from carvid.davis.worst_frames import WorstFrame, picture_pair, worst_frames
 from carvid.media.whole_file import output_errors, write_whole
 
 MEASURES = ("J&F", "J", "F")
@@ -22,8 +22,8 @@ MEASURES = ("J&F", "J", "F")
 def write_report(path: Path, scores: Scores, truth: GroundTruth, davis_root: Path) -> None:
     """Writes the page, whole or not at all; it needs no network and no other file.
 
-    Frames and expressions are shown where `davis_root` has them; what is wrong with the expressions is said
-    on the page.
+    Frames and expressions are shown where `davis_root` has them; problems with the expressions are listed on
+    the page.
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
         ),
     }
     page = files("carvid.davis").joinpath("report.html").read_text("utf-8")
-    # One pass over the template, so that text put in is never itself searched for a mark.
+    # One pass over the template, so that inserted text is never itself searched for marks.
     pieces = page.split("@@")
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 

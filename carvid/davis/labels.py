@@ -1,4 +1,4 @@
-"""A label map out of a PNG: a palette's indices, grey values, or colours that are the palette's."""
+"""Decodes a label map from a PNG: palette indices, grey values, or colours of the DAVIS palette."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def decode_label_map(data: bytes, name: str) -> NDArray[np.uint8]:
     """The (H, W) uint8 label map in a PNG's bytes.
 
     A palette PNG gives its indices whatever its palette, a grey one of at most 8 bits its values. An RGB one
-    is read when all its colours are in the DAVIS palette, each as its index there. `name` stands for the
-    file in the InputError that anything else raises.
+    is read when all its colours are in the DAVIS palette, each as its index there. Anything else raises
+    an InputError that calls the file `name`.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
@@ -60,7 +60,7 @@ def _code(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=1)
 def _palette_codes() -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """The palette's colours as ascending whole numbers, and the label of each."""
+    """The palette's colours as ascending integers, and the label of each."""
     codes = _code(voc_palette())
     order = np.argsort(codes)
     return codes[order], order.astype(np.uint8)

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 460, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 8, 16, 22
 DASHES: Mapping[Protocol, str] = {"identity": "", "matched": "5 3"}
 FIRST_FRAME: Mapping[Protocol, int] = {"identity": 1, "matched": 0}
-"""Ordinal of the first frame that a protocol scores."""
+"""Index of the first frame that a protocol scores."""
 
 
 def colour_of(label: int) -> str:

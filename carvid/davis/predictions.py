@@ -1,4 +1,4 @@
-"""Where predicted masks lie, and whether there is one for each annotated frame.
+"""Where predicted masks are, and whether there is one for each annotated frame.
 
 <root>/valid/anno_{0..3}/<video>/00000.png     one folder per expression set
 <root>/<video>/00000.png                       a bare folder of videos: one set, taken as set 0
@@ -38,7 +38,7 @@ class PredictionSet:
 def find_prediction_sets(
     root: Path, sets: Sequence[int] | None, videos: Sequence[str]
 ) -> tuple[PredictionSet, ...]:
-    """The sets that are there, or the ones asked for; InputError when one of those, or any at all, is not."""
+    """The sets asked for, or by default those found; InputError if one asked for is missing, or if there is none."""
     if not root.is_dir():
         raise InputError(f"no folder {root}: expected predictions in it")
     parent = root / SETS_FOLDER

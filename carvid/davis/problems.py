@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from carvid.errors import InputError
 
 LISTED = 20
-"""How many single problems an error names before it only counts the rest."""
+"""How many problems an error names; the rest it only counts."""
 
 
 def listing(items: Sequence[str], separator: str = "\n  ", most: int = LISTED) -> str:

@@ -1,4 +1,4 @@
-"""The two protocols in use for Ref-DAVIS 2017, both from one look at each frame.
+"""The two protocols in use for Ref-DAVIS 2017, both computed in one pass over the frames.
 
 *identity* (the DAVIS "semi-supervised" task): prediction k against object k; the first and the last frame are
 dropped; void pixels count as background. *matched* (the "unsupervised" task): predictions are assigned to
@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.davis.assignment import assign
-from carvid.davis.labelmaps import LabelMap, boundary_f_table, jaccard_table
 from carvid.davis.labels import VOID
-from carvid.measures.masks import Statistics, statistics
+from carvid.measures.assignment import assign
+from carvid.measures.label_maps import LabelMap, boundary_f_table, iou_table
+from carvid.measures.over_frames import Statistics, statistics
 
 Protocol = Literal["identity", "matched"]
 PROTOCOLS: tuple[Protocol, ...] = ("identity", "matched")
@@ -26,7 +26,7 @@ MAX_PROPOSALS = 20
 """The highest label a prediction may have under *matched*."""
 
 IDENTITY_MIN_FRAMES = 3
-"""Fewer leave no frame to score once the first and the last are dropped."""
+"""With fewer, no frame is left to score once the first and the last are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class TruthFrame:
 
     @staticmethod
     def of(annotation: NDArray[np.uint8], object_count: int) -> TruthFrame:
-        """From an annotation, (H, W) uint8, of which the first `object_count` labels are objects."""
+        """From an annotation, (H, W) uint8, whose labels 1..`object_count` are objects."""
         void = annotation == VOID
         objects = np.where(annotation > object_count, np.uint8(0), annotation)
         return TruthFrame(LabelMap(objects, object_count), void if void.any() else None)
@@ -72,7 +72,7 @@ class TruthFrame:
 class VideoTally:
     """Takes one video's predictions frame by frame, in order, and scores them under both protocols.
 
-    Holds the tables of J and F of each frame (at most 20 x K values), no image.
+    It keeps each frame's tables of J and F (20 x K values each, as a rule), and no image.
     """
 
     def __init__(self, object_count: int) -> None:
@@ -90,7 +90,7 @@ class VideoTally:
         """Compares a prediction, (H, W) uint8, label = object or proposal, with its frame's annotation."""
         self.highest_label = max(self.highest_label, int(prediction.max(initial=0)))
         objects = self.object_count
-        # A label that neither protocol takes: the caller refuses the video; the rest is of no use then.
+        # Neither protocol accepts such a label: the caller refuses the video, whatever its tables say.
         prediction = np.where(prediction > self._label_count, np.uint8(0), prediction)
         if truth.void is None:
             matched = _tables(LabelMap(prediction, self._label_count), truth)
@@ -106,7 +106,7 @@ class VideoTally:
     def identity(self) -> tuple[ObjectScore, ...]:
         """One score per object, object 1 first.
 
-        Only for at least three frames and a highest label of at most the object count.
+        Needs at least three frames, and no label above the object count.
         """
         assert self.frame_count >= IDENTITY_MIN_FRAMES
         assert self.highest_label <= self.object_count
@@ -116,8 +116,7 @@ class VideoTally:
     def matched(self) -> tuple[ObjectScore, ...]:
         """One score per object, object 1 first, each with the label assigned to it.
 
-        Only for a highest label of at most 20. Where there are fewer labels than objects, empty masks make up
-        the number.
+        Needs labels of at most 20. Where there are fewer labels than objects, empty masks are added.
         """
         assert self.highest_label <= MAX_PROPOSALS
         proposals = max(self.highest_label, self.object_count)
@@ -129,4 +128,4 @@ class VideoTally:
 
 def _tables(prediction: LabelMap, truth: TruthFrame) -> NDArray[np.float64]:
     """(2, P, K) float64: J and F of every label against every object."""
-    return np.stack([jaccard_table(prediction, truth.objects), boundary_f_table(prediction, truth.objects)])
+    return np.stack([iou_table(prediction, truth.objects), boundary_f_table(prediction, truth.objects)])

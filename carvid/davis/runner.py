@@ -28,7 +28,7 @@ RUN_FILE = "refdavis.json"
 RECORDS = "records"
 
 
-class Progress(Protocol):
+class RefDavisProgress(Protocol):
     """Told how far a run is, over all videos together."""
 
     def start(self, total: int | None) -> None: ...
@@ -52,7 +52,7 @@ def run_refdavis(
     out: Path,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: RefDavisProgress | None = None,
 ) -> Ran:
     """Write `out/valid/anno_<set>/<video>/<frame>.png`, label = object id, for every set of the dataset.
 
@@ -102,7 +102,7 @@ def _run_video(
     sets: Sequence[int],
     model: Model,
     out: Path,
-    progress: Progress | None,
+    progress: RefDavisProgress | None,
 ) -> None:
     by_set = {i: model.session(video.expressions[i]) for i in sets}
     folders = {i: out / SETS_FOLDER / set_folder_name(i) / video.name for i in sets}

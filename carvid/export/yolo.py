@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import yaml
 
 from carvid.export.exporter import Job, Pictures, Tally
 from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import Points, fill_polygon, mask_polygon
 from carvid.export.tree import OutputTree
+from carvid.measures.masks import iou
 from carvid.store.database import FrameRow, Video
 
 SPLIT = "train"
@@ -59,9 +59,8 @@ def _write_labels(job: Job, video: Video, classes: dict[int, int], tree: OutputT
             mask = annotation.mask()
             polygon = mask_polygon(mask, job.tolerance_px)
             filled = fill_polygon(polygon, frame.height, frame.width)
-            iou = np.count_nonzero(mask & filled) / np.count_nonzero(mask | filled)
             assert tally.iou_loss_sum is not None
-            tally.iou_loss_sum += 1 - float(iou)
+            tally.iou_loss_sum += 1 - iou(mask, filled)
             tally.masks += 1
             lines.append(f"{classes[annotation.query_id]} {_coordinates(polygon, frame)}\n")
         tree.write(f"labels/{SPLIT}/{namer.folder}_{namer.stem(frame)}.txt", "".join(lines).encode())

@@ -1,40 +1,24 @@
-"""J and F of one mask against another, and what is said of their values over frames (DAVIS 2016, section 4).
+"""IoU and boundary F of one mask against another: the definitions.
 
-J is the intersection over union of two masks; F is the F-measure of two boundaries, each allowed to lie a few
-pixels away from the other. These are the definitions, one pair of masks at a time; `carvid.davis.labelmaps`
-computes the same numbers for all pairs of two label maps at once.
+IoU is the intersection over union of two masks, which DAVIS calls J. F is the F-measure of their boundaries,
+where a boundary pixel may lie a few pixels away from the other boundary (DAVIS 2016, section 4).
+`carvid.measures.label_maps` computes both for all pairs of labels of two label maps at once, and
+`carvid.measures.tensors` computes IoU for torch tensors.
+
+Where there is nothing to divide by, the two masks agree: the IoU of two empty masks is 1, and so is the F of two
+masks without boundary, as in the DAVIS evaluator.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 BOUNDARY_TOLERANCE = 0.008
 """How far a boundary pixel may lie from the other boundary, as a share of the image diagonal."""
-
-RECALL_THRESHOLD = 0.5
-"""A frame counts as recalled when its J (or F) lies above this."""
-
-DECAY_QUARTERS = 4
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What J or F does over the frames of one object.
-
-    mean: mean over frames, in [0, 1].
-    recall: share of frames above 0.5, in [0, 1].
-    decay: mean of the first quarter of the frames minus that of the last, in [-1, 1].
-    """
-
-    mean: float
-    recall: float
-    decay: float
 
 
 def boundary_radius_px(height: int, width: int) -> int:
@@ -61,18 +45,22 @@ def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return edge
 
 
-def jaccard(
-    annotation: NDArray[np.bool_], prediction: NDArray[np.bool_], void: NDArray[np.bool_] | None = None
-) -> float:
-    """J of two (H, W) bool masks, in [0, 1]; pixels of `void` (H, W) bool are left out of both.
+def iou(first: NDArray[np.bool_], second: NDArray[np.bool_], void: NDArray[np.bool_] | None = None) -> float:
+    """IoU of two (H, W) bool masks, in [0, 1]; pixels of `void` (H, W) bool are left out. Two empty masks: 1."""
+    shared, either = first & second, first | second
+    if void is not None:
+        shared, either = shared & ~void, either & ~void
+    return iou_from_counts(np.count_nonzero(shared), np.count_nonzero(either)).item()
 
-    Two empty masks agree: J is 1.
+
+def iou_from_counts(shared_px: ArrayLike, either_px: ArrayLike) -> NDArray[np.float64]:
+    """IoU from the pixels two masks share and those in either of them; 1 where there are none in either.
+
+    The arguments broadcast.
     """
-    counted = True if void is None else ~void
-    union = int(np.count_nonzero((annotation | prediction) & counted))
-    if union == 0:
-        return 1.0
-    return int(np.count_nonzero(annotation & prediction & counted)) / union
+    shared, either = np.broadcast_arrays(shared_px, either_px)
+    ratio: NDArray[np.float64] = np.divide(shared, either, out=np.ones(either.shape), where=either > 0)
+    return ratio
 
 
 def boundary_f(
@@ -111,26 +99,3 @@ def f_from_counts(
         recall = np.where(true > 0, true_matched_px / true, 1.0)
         total = precision + recall
         return np.where(total > 0, 2 * precision * recall / total, 0.0)
-
-
-def statistics(values: NDArray[np.float64]) -> Statistics:
-    """Mean, recall and decay of (T,) float64 values over T >= 1 frames; NaN values are left out.
-
-    Quarter i of the decay is frames b[i]..b[i+1], both ends included, with
-    b = round(linspace(1, T, 5) + 1e-10) - 1 as in the reference code, but in whole numbers that do not wrap
-    past 256 frames.
-    """
-    bounds = np.round(np.linspace(1, len(values), DECAY_QUARTERS + 1) + 1e-10).astype(np.int64) - 1
-    first, last = values[bounds[0] : bounds[1] + 1], values[bounds[-2] : bounds[-1] + 1]
-    return Statistics(
-        mean=_mean(values),
-        # A NaN frame compares as not recalled, and is still counted: so does the reference code.
-        recall=float(np.mean(values > RECALL_THRESHOLD)),
-        decay=_mean(first) - _mean(last),
-    )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """The mean of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    return float(np.mean(values, where=known)) if known.any() else math.nan

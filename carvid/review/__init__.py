@@ -1,5 +1,5 @@
 """Which frames of a labelled dataset deserve a look."""
 
-from carvid.review.review import ReviewSummary, review_dataset
+from carvid.review.ranking import ReviewSummary, review_dataset
 
 __all__ = ["ReviewSummary", "review_dataset"]

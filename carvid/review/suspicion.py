@@ -1,4 +1,4 @@
-"""How much one object in one frame deserves a look: four components in [0, 1] and their mean."""
+"""How suspicious one object's mask in one frame is: four measures in [0, 1] and their mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.measures.masks import iou
+
 NEAR_BAND = 0.2
-"""How far from theta a score stops being near it."""
+"""From this distance to theta on, a score is not near it at all."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What is looked at: one object in one frame.
+class LabelledMask:
+    """What the dataset says of one object in one frame.
 
     score, proposal_iou: None where the mask was corrected by hand. mask: (H, W) bool.
     """
@@ -26,16 +28,17 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Components:
-    """near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent. 0
-        without a score.
-    area_change: 1 - min(a, b) / max(a, b), for the areas a and b of the frame and the one before; 0 where
+class Suspicion:
+    """Each in [0, 1]; 0 also where a frame that it needs is missing.
+
+    near_theta: 1 - |score - theta| / 0.2, at least 0: a small change would turn present into absent, or
+        the reverse. 0 without a score.
+    area_change: 1 - min(a, b) / max(a, b), for the areas a and b of this frame and the one before; 0 where
         both are empty, 1 where one is.
     flicker: how much better the frames before and after agree with each other than with this one:
-        IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. The IoU of two empty
-        masks is 1. 0 in the first and the last frame, and where sizes differ.
-    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the object is absent, as its mask
-        is then empty whatever the proposal, and for a correction.
+        IoU(before, after) - (IoU(before, this) + IoU(this, after)) / 2, at least 0. 0 where sizes differ.
+    disagreement: 1 - IoU of the proposal, cut at eta, with the mask; 0 where the object is absent, since its
+        mask is then empty whatever the proposal, and for a correction.
     """
 
     near_theta: float
@@ -45,14 +48,16 @@ class Components:
 
     @property
     def total(self) -> float:
-        """The mean of the components, in [0, 1]."""
+        """The mean of the four, in [0, 1]."""
         values = astuple(self)
         return float(sum(values) / len(values))
 
 
-def components(theta: float, before: Look | None, this: Look, after: Look | None) -> Components:
-    """The components of `this`; before, after: the same object in the labelled frames next to it, if any."""
-    return Components(
+def suspicion(
+    theta: float, before: LabelledMask | None, this: LabelledMask, after: LabelledMask | None
+) -> Suspicion:
+    """How suspicious `this` is; before, after: the same object in the labelled frames next to it, if any."""
+    return Suspicion(
         near_theta=0.0 if this.score is None else max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
         area_change=0.0 if before is None else _area_change(before.area_px, this.area_px),
         flicker=0.0 if before is None or after is None else _flicker(before.mask, this.mask, after.mask),
@@ -68,9 +73,4 @@ def _area_change(first_px: int, second_px: int) -> float:
 def _flicker(before: NDArray[np.bool_], this: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
     if not before.shape == this.shape == after.shape:
         return 0.0
-    return max(0.0, _iou(before, after) - (_iou(before, this) + _iou(this, after)) / 2)
-
-
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    union = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / union if union else 1.0
+    return max(0.0, iou(before, after) - (iou(before, this) + iou(this, after)) / 2)

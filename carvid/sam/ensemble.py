@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from carvid.evidence import SamRecord
+from carvid.measures.tensors import iou
 from carvid.recipe.refinement import SamOptions
 from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMasks
 from carvid.sam.grid import grow
 from carvid.sam.load import LoadedSam
-from carvid.sam.matching import ensemble, iou
+from carvid.sam.matching import ensemble
 from carvid.sam.tower import sam_tower
 from carvid.stopwatch import Stopwatch
 
@@ -119,6 +120,5 @@ class SamEnsemble:
 
 
 def mean_agreement(masks: Tensor, others: Tensor) -> float:
-    """Mean IoU of (N, H, W) bool masks with others in the same order, N > 0; two empty ones agree."""
-    pairs = list(zip(masks, others, strict=True))
-    return sum(1.0 if not bool((a | b).any()) else iou(a, b) for a, b in pairs) / len(pairs)
+    """Mean IoU of (N, H, W) bool masks with others in the same order, N > 0."""
+    return sum(iou(a, b) for a, b in zip(masks, others, strict=True)) / len(masks)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from carvid.evidence import SamRecord
+from carvid.measures.tensors import iou
 from carvid.media.packed import PackedMasks, intersections
 
 
@@ -19,12 +20,6 @@ def iom(masks: PackedMasks, segments: PackedMasks) -> Tensor:
 def match(ioms: Tensor, phi_iom: float) -> Tensor:
     """Which segments belong to which mask: (N, M) bool, IoM strictly above `phi_iom`."""
     return ioms > phi_iom
-
-
-def iou(mask: Tensor, union: Tensor) -> float:
-    """IoU of two (H, W) bool masks; 0 when both are empty."""
-    total = int((mask | union).sum())
-    return int((mask & union).sum()) / total if total else 0.0
 
 
 def ensemble(

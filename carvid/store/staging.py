@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carvid.measures.masks import iou
 from carvid.media.rle import bounding_box_xywh, encode_rle
 from carvid.result import FrameResult
 from carvid.store.opening import database_errors, uri
@@ -94,6 +94,11 @@ class StagingWriter:
         counts = encode_rle(mask)["counts"]
         label_counts = encode_rle(result.label_map == object_id)["counts"]
         box = bounding_box_xywh(mask) or (None, None, None, None)
+        proposal_iou = None
+        if result.evidence is not None:
+            proposal = result.evidence.proposals[i] > self._eta
+            # NULL where both are empty: there is nothing to compare.
+            proposal_iou = iou(proposal, mask) if proposal.any() or mask.any() else None
         return (
             self._video_id,
             result.index,
@@ -110,10 +115,5 @@ class StagingWriter:
             int(np.count_nonzero(mask)),
             float(result.scores[i]),
             int(result.present[i]),
-            None if result.evidence is None else _iou(result.evidence.proposals[i] > self._eta, mask),
+            proposal_iou,
         )
-
-
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
-    union = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / union if union else None

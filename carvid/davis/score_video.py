@@ -1,4 +1,4 @@
-"""Scores one video of all its prediction sets from one reading of its files. What a worker process runs."""
+"""Scores one video in all prediction sets, reading each file once. This is what a worker process runs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from carvid.errors import InputError
 class VideoOutcome:
     """One video of one prediction set.
 
-    objects: by protocol; a protocol that had to be refused has none. refused: why, by protocol.
-    problems: what makes the files unusable altogether; then there is nothing else.
+    objects: by protocol; a refused protocol has none. refused: why, by protocol.
+    problems: what makes the files unusable under either protocol; then the rest is empty.
     """
 
     objects: dict[Protocol, tuple[ObjectScore, ...]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class VideoOutcome:
 
 @dataclass(frozen=True, eq=False)
 class VideoTask:
-    """A video and the prediction sets to score it in. Missing prediction frames count as empty."""
+    """A video, and the prediction sets to score it in. Missing prediction frames count as empty."""
 
     video: AnnotatedVideo
     sets: tuple[PredictionSet, ...]
@@ -50,7 +50,7 @@ class VideoTask:
 def score_video(task: VideoTask) -> tuple[str, tuple[VideoOutcome, ...]]:
     """The hash of the annotations, and an outcome per prediction set.
 
-    An annotation that cannot be used is a problem of each of the outcomes.
+    An annotation that cannot be used is a problem in every outcome.
     """
     video = task.video
     truth_hash = hashlib.sha256()
@@ -157,5 +157,5 @@ def _size(label_map: NDArray[np.uint8]) -> str:
 
 
 def _update(digest: hashlib._Hash, file_name: str, data: bytes) -> None:
-    """Adds a file by name and content, so that neither a renamed nor a changed file goes unseen."""
+    """Adds a file by name and content, so that renaming or changing it changes the hash."""
     digest.update(f"{file_name} {hashlib.sha256(data).hexdigest()}\n".encode())

@@ -107,7 +107,7 @@ def _picture(photo: NDArray[np.uint8] | None, labels: NDArray[np.uint8], size: t
         painted.quantize().save(data, "PNG", optimize=True)
         kind = "png"
     else:
-        # A photograph as PNG would take ten times the room.
+        # A photograph as PNG would take ten times the space.
         painted.save(data, "JPEG", quality=88, subsampling=0)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -1,7 +1,7 @@
 """The cheapest assignment of rows to columns (the linear sum assignment problem), exactly.
 
-Shortest augmenting paths with dual variables (Jonker and Volgenant, 1987; Crouse, 2016). Tables here have at
-most some 20 rows and columns, so plain Python is fast enough.
+Shortest augmenting paths with dual variables (Jonker and Volgenant, 1987; Crouse, 2016). With a few dozen
+rows and columns at most, plain Python is fast enough.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _augment(
     distance = [math.inf] * column_count
     previous_row = [-1] * column_count
     rows_done, columns_done = [start], []
-    # From the last to the first: of several columns equally far, the one met first is taken.
+    # Last to first, and the first of several equally near columns is taken: SciPy breaks ties the same way.
     waiting = list(range(column_count - 1, -1, -1))
     row, length = start, 0.0
     while True:

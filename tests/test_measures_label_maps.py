@@ -4,13 +4,11 @@ import itertools
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carvid.davis.assignment import assign
-from carvid.davis.labelmaps import LabelMap, boundary_f_table, jaccard_table
-from carvid.measures.masks import boundary_f, jaccard
+from carvid.measures.label_maps import LabelMap, boundary_f_table, iou_table
+from carvid.measures.masks import boundary_f, iou
 
 
 def plain_boundary(mask):
@@ -59,55 +57,16 @@ def label_maps(draw):
 def test_tables_equal_the_plain_definition(case):
     found, true, count = case
     prediction, truth = LabelMap(found, count + 2), LabelMap(true, count)
-    f, j = boundary_f_table(prediction, truth), jaccard_table(prediction, truth)
+    f, j = boundary_f_table(prediction, truth), iou_table(prediction, truth)
     assert f.shape == j.shape == (count + 2, count)
     for p, g in itertools.product(range(count + 2), range(count)):
         masks = true == g + 1, found == p + 1
         assert f[p, g] == plain_f(*masks)
         assert boundary_f(*masks) == plain_f(*masks)
-        assert j[p, g] == jaccard(*masks)
+        assert j[p, g] == iou(*masks)
 
 
 def test_a_map_that_is_one_label_has_no_boundary():
     full = LabelMap(np.full((5, 6), 2, np.uint8), 2)
     assert full.boundary_px.tolist() == [0, 0, 0]
     assert full.reaches == {}
-
-
-def cheapest_total(cost):
-    rows, columns = cost.shape
-    if rows > columns:
-        return cheapest_total(cost.T)
-    return min(
-        sum(cost[row, column] for row, column in enumerate(chosen))
-        for chosen in itertools.permutations(range(columns), rows)
-    )
-
-
-tables = st.integers(1, 5).flatmap(
-    lambda rows: st.integers(1, 6).flatmap(
-        lambda columns: st.lists(
-            st.lists(st.integers(-4, 4).map(lambda value: value / 4), min_size=columns, max_size=columns),
-            min_size=rows,
-            max_size=rows,
-        )
-    )
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(tables.map(np.array))
-def test_assignment_is_the_cheapest(cost):
-    rows, columns = assign(cost)
-    assert len(rows) == min(cost.shape)
-    assert len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows)
-    assert rows.tolist() == sorted(rows.tolist())
-    assert cost[rows, columns].sum() == pytest.approx(cheapest_total(cost))
-
-
-@settings(max_examples=200, deadline=None)
-@given(tables.map(np.array))
-def test_assignment_breaks_ties_as_scipy_does(cost):
-    optimize = pytest.importorskip("scipy.optimize")
-    expected = optimize.linear_sum_assignment(cost)
-    np.testing.assert_array_equal(assign(cost), expected)

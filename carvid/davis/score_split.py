@@ -1,4 +1,4 @@
-"""Scores predictions against a ground truth, over processes. Always recomputed: no call keeps anything."""
+"""Scores the predictions for a split, its videos spread over processes. Nothing is kept from call to call."""
 
 from __future__ import annotations
 
@@ -12,20 +12,13 @@ from pathlib import Path
 
 import cv2
 
+from carvid.davis.averages import average_objects, average_sets, bootstrap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.predictions import MissingFrames, PredictionSet, find_prediction_sets, frame_problems
 from carvid.davis.problems import listing, refuse_if_any
 from carvid.davis.protocols import PROTOCOLS, Protocol
-from carvid.davis.scores import (
-    ProtocolScore,
-    Scores,
-    SetScore,
-    VideoScore,
-    average_objects,
-    average_sets,
-    bootstrap,
-)
-from carvid.davis.scoring import VideoOutcome, VideoTask, score_video
+from carvid.davis.score_video import VideoOutcome, VideoTask, score_video
+from carvid.davis.scores import ProtocolScore, Scores, SetScore, VideoScore
 from carvid.errors import CarvidError, InputError, UsageError
 
 PREDICTION_REMEDY = (
@@ -44,12 +37,12 @@ def score_predictions(
 ) -> Scores:
     """J and F of every object of every video and set, under both protocols.
 
-    predictions: see `carvid.davis.predictions`. sets: those that are there when None. workers: how many
-    processes share the videos; one per usable processor when None, no extra process for 1.
+    predictions: see `carvid.davis.predictions`. sets: by default those found. workers: how many processes share
+    the videos; one per usable processor by default, and with 1 no extra process.
 
     Raises InputError naming the files for predictions that are missing, extra, unreadable or of another size,
-    and when neither protocol takes the labels. Where one protocol alone does not, that one is refused in the
-    result. The extra processes import the caller's main module: a script needs its `__main__` guard.
+    and when neither protocol accepts the labels. Where only one does, the result has the other as refused.
+    The extra processes import the caller's main module: a script needs its `__main__` guard.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"{workers} worker processes: expected at least 1")
@@ -61,7 +54,7 @@ def score_predictions(
         one.index: [per_set[place] for _, per_set in results] for place, one in enumerate(found)
     }  # set -> one outcome per video
     problems = [problem for of_set in outcomes.values() for one in of_set for problem in one.problems]
-    # A problem of an annotation is reported by each set.
+    # Every set reports the problems of the annotations.
     refuse_if_any(list(dict.fromkeys(problems)), heading, PREDICTION_REMEDY)
     set_scores = tuple(_set_score(one, truth, outcomes[one.index]) for one in found)
     scores = Scores(
@@ -75,7 +68,7 @@ def score_predictions(
         },
     )
     if not any(score.videos for one in set_scores for score in one.protocols.values()):
-        raise InputError(f"{heading}: neither protocol takes them\n  {listing(scores.refusals)}")
+        raise InputError(f"{heading}: neither protocol accepts them\n  {listing(scores.refusals)}")
     return scores
 
 
@@ -94,15 +87,15 @@ def _score_videos(
         return [futures[place].result() for place in range(len(tasks))]
     except BrokenProcessPool as error:
         raise CarvidError(
-            "a scoring process ended before its time (out of memory, or a script without a __main__ guard); "
-            "score with one worker to do without extra processes"
+            "a scoring process died (out of memory, or a script without a __main__ guard); "
+            "with one worker, scoring needs no extra process"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent answers it.
+    # Ctrl-C reaches the whole process group; the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
@@ -141,14 +134,15 @@ def _protocol_score(
         for video, outcome in zip(truth.videos, outcomes, strict=True)
     )
     averages = average_objects([score for video in videos for score in video.objects])
-    return ProtocolScore(protocol, videos, averages, bootstrap([videos]))
+    return ProtocolScore(protocol, videos, averages, bootstrap([[video.objects for video in videos]]))
 
 
 def _overall(protocol: Protocol, sets: Sequence[SetScore]) -> ProtocolScore:
-    """The mean over sets; refused when a set is, since a mean of the others would be another figure."""
+    """The mean over sets; refused when a set is, since the mean of the others would be a different figure."""
     of_sets = [one.protocols[protocol] for one in sets]
     refused = [str(one.index) for one in sets if one.protocols[protocol].refused is not None]
     if refused:
         return ProtocolScore(protocol, refused=f"not scored in set {', '.join(refused)}")
     averages = average_sets([score.averages for score in of_sets if score.averages is not None])
-    return ProtocolScore(protocol, (), averages, bootstrap([score.videos for score in of_sets]))
+    by_set = [[video.objects for video in score.videos] for score in of_sets]
+    return ProtocolScore(protocol, (), averages, bootstrap(by_set))

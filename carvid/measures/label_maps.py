@@ -1,6 +1,6 @@
-"""J and F of every object of a label map against every label of another, in one go.
+"""IoU and boundary F of every label of one label map against every label of another, at once.
 
-Exact, by counting instead of masking: J from one joint histogram of the two maps, F from sparse boundary
+Exact, by counting instead of masking: IoU from one joint histogram of the two maps, F from sparse boundary
 pixels looked up in one dilation per boundary, cropped to the boundary's reach and shared by all its pairings.
 """
 
@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.measures.masks import boundary_radius_px, disk, f_from_counts
+from carvid.measures.masks import boundary_radius_px, disk, f_from_counts, iou_from_counts
 
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """Where a boundary's disk-dilation lies: `inside` (h, w) uint8, 0 or 1, from row `top`, column `left`."""
+    """A boundary dilated by the disk: `inside` (h, w) uint8, 0 or 1, with its corner at row `top`, column `left`."""
 
     top: int
     left: int
@@ -30,7 +30,7 @@ class LabelMap:
     """A label map and the boundaries of its labels 1..count; labels above `count` must not occur.
 
     labels: (H, W) uint8, 0 background.
-    count: how many labels are told apart.
+    count: how many labels there may be.
     """
 
     labels: NDArray[np.uint8]
@@ -84,15 +84,14 @@ class LabelMap:
         return reaches
 
 
-def jaccard_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
-    """(P, G) float64: J of label p + 1 of the prediction against label g + 1 of the truth, in [0, 1]."""
+def iou_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
+    """(P, G) float64: IoU of label p + 1 of the prediction against label g + 1 of the truth, in [0, 1]."""
     columns = truth.count + 1
     joint = prediction.labels.astype(np.uint16) * np.uint16(columns) + truth.labels
     counts = np.bincount(joint.reshape(-1), minlength=(prediction.count + 1) * columns)
     shared_px = counts.reshape(prediction.count + 1, columns)
     union_px = shared_px.sum(1)[1:, None] + shared_px.sum(0)[None, 1:] - shared_px[1:, 1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(union_px > 0, shared_px[1:, 1:] / union_px, 1.0)
+    return iou_from_counts(shared_px[1:, 1:], union_px)
 
 
 def boundary_f_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""`review_dataset`: review.csv, the frames of a dataset by how much they deserve a look."""
+"""Ranks the labelled frames of a dataset, the most suspicious first, and writes review.csv."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.whole_file import Replacement, output_errors
-from carvid.review.suspicion import Components, Look, components
+from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
 from carvid.store.database import Annotation, Dataset, FrameRow, Video, VideoObject, open_dataset
 
 REVIEW = "review.csv"
@@ -21,7 +22,7 @@ REVIEW = "review.csv"
 COLUMNS = (
     "rank",
     "total",
-    *(field.name for field in fields(Components)),
+    *(field.name for field in fields(Suspicion)),
     "video_id",
     "path",
     "frame_index",
@@ -34,13 +35,17 @@ COLUMNS = (
 )
 
 DIGITS = 6
-"""Decimals of the components, of the total and of the score."""
+"""Decimals of every number that is not whole."""
 
 
 @dataclass(frozen=True)
 class ReviewSummary:
-    """path: of the file. frames: how many were ranked. rows: how many were written.
-    skipped: a sentence for each video that is not done and so was not ranked.
+    """What was ranked and written.
+
+    path: of the CSV file.
+    frames: how many were ranked.
+    rows: how many were written.
+    skipped: a sentence for each video that was not ranked because it is not done.
     """
 
     path: str
@@ -51,26 +56,25 @@ class ReviewSummary:
 
 @dataclass(frozen=True)
 class _Frame:
-    """A labelled frame of the window; looks: one per object, in their order."""
+    """A labelled frame. masks: one per object, in their order."""
 
     row: FrameRow
-    looks: tuple[Look, ...]
+    masks: tuple[LabelledMask, ...]
 
 
 def review_dataset(
     dataset: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, top: int | None = None
 ) -> ReviewSummary:
-    """Rank the frames of the videos that are done and write them to a CSV file, the most doubtful first.
+    """Rank the frames of the videos that are done and write them to a CSV file, the most suspicious first.
 
-    A frame ranks as its most doubtful object does, and its row holds that object's values; of equal frames
-    the one with the lower video id, then with the lower index, comes first. A frame of a video without objects
-    is not ranked. The same database gives the same bytes.
+    A frame ranks by its most suspicious object, and its row shows that object's values. Ties go by video id, then
+    by frame index, so the same database gives the same bytes. A frame of a video without objects is not ranked.
 
-    out: the file; `review.csv` in the dataset folder by default. An earlier one is replaced, whole or not at
-        all. top: write only this many frames.
+    out: the file; `review.csv` in the dataset folder by default. An earlier one is replaced, whole or not at all.
+    top: write this many frames at most; all by default.
 
-    Raises UsageError for `top`, InputError if there is no dataset or no video in it is done, OutputError if
-    the file cannot be written.
+    Raises UsageError if `top` is below 1, InputError if there is no dataset or no video in it is done, and
+    OutputError if the file cannot be written.
     """
     if top is not None and top < 1:
         raise UsageError(f"top is {top}; it must be at least 1")
@@ -85,12 +89,13 @@ def review_dataset(
             raise InputError(
                 f"no video of {dataset} is done ({len(skipped)} are not); run `carvid annotate` to the end"
             )
-        frames, rows = _write(path, opened, done, top)
+        frames, rows = _write_ranked(path, opened, done, top)
     return ReviewSummary(str(path), frames, rows, skipped)
 
 
-def _write(path: Path, dataset: Dataset, videos: Sequence[Video], top: int | None) -> tuple[int, int]:
-    # A private database on the disk sorts any number of rows in little memory.
+def _write_ranked(path: Path, dataset: Dataset, videos: Sequence[Video], top: int | None) -> tuple[int, int]:
+    """How many frames were ranked, and how many written."""
+    # A temporary database on disk sorts any number of rows in little memory.
     sorter = sqlite3.connect("", isolation_level=None)
     replacement = Replacement(path)
     try:
@@ -122,11 +127,11 @@ def _write(path: Path, dataset: Dataset, videos: Sequence[Video], top: int | Non
 
 
 def _rows(dataset: Dataset, video: Video) -> Iterator[tuple[float, int, int, str]]:
-    """Total, video id, frame index, and the row's text from the second cell on."""
+    """Per frame: total, video id, frame index, and the row's text from the second cell on."""
     try:
         theta = float(dataset.settings()["settings"]["theta"])
         objects = tuple(dataset.objects(video.id))
-        for before, this, after in _windows(dataset, video):
+        for before, this, after in _with_neighbours(dataset, video):
             if objects:
                 yield _row(video, theta, objects, before, this, after)
     except sqlite3.Error as error:
@@ -142,18 +147,18 @@ def _row(
     after: _Frame | None,
 ) -> tuple[float, int, int, str]:
     found = [
-        components(
+        suspicion(
             theta,
-            None if before is None else before.looks[i],
-            look,
-            None if after is None else after.looks[i],
+            None if before is None else before.masks[i],
+            mask,
+            None if after is None else after.masks[i],
         )
-        for i, look in enumerate(this.looks)
+        for i, mask in enumerate(this.masks)
     ]
-    # Of objects that the file would show as equal, max keeps the first.
+    # Rounded, so that of objects the file shows as equal the first is taken.
     totals = [round(one.total, DIGITS) for one in found]
     worst = max(range(len(found)), key=totals.__getitem__)
-    look, row = this.looks[worst], this.row
+    mask, row = this.masks[worst], this.row
     cells = [
         _decimals(totals[worst]),
         *(_decimals(value) for value in astuple(found[worst])),
@@ -163,19 +168,19 @@ def _row(
         row.name,
         "" if row.pts_seconds is None else _decimals(row.pts_seconds),
         objects[worst].query.text,
-        "" if look.score is None else _decimals(look.score),
-        int(look.present),
-        look.area_px,
+        "" if mask.score is None else _decimals(mask.score),
+        int(mask.present),
+        mask.area_px,
     ]
     return totals[worst], video.id, row.frame_index, _csv_line(cells)
 
 
-def _windows(dataset: Dataset, video: Video) -> Iterator[tuple[_Frame | None, _Frame, _Frame | None]]:
-    """Each labelled frame with those next to it."""
+def _with_neighbours(dataset: Dataset, video: Video) -> Iterator[tuple[_Frame | None, _Frame, _Frame | None]]:
+    """Each labelled frame, between the one before it and the one after it."""
     before: _Frame | None = None
     this: _Frame | None = None
     for row, labelled in dataset.annotations(video.id):
-        after = _Frame(row, tuple(_look(annotation) for annotation in labelled))
+        after = _Frame(row, tuple(_labelled_mask(annotation) for annotation in labelled))
         if this is not None:
             yield before, this, after
         before, this = this, after
@@ -183,8 +188,8 @@ def _windows(dataset: Dataset, video: Video) -> Iterator[tuple[_Frame | None, _F
         yield before, this, None
 
 
-def _look(annotation: Annotation) -> Look:
-    return Look(
+def _labelled_mask(annotation: Annotation) -> LabelledMask:
+    return LabelledMask(
         score=annotation.score,
         present=annotation.present,
         proposal_iou=annotation.proposal_iou,
@@ -197,16 +202,7 @@ def _decimals(value: float) -> str:
     return f"{value:.{DIGITS}f}"
 
 
-class _Line:
-    """A file that keeps the last line written."""
-
-    text = ""
-
-    def write(self, text: str) -> None:
-        self.text = text
-
-
 def _csv_line(cells: Sequence[Any]) -> str:
-    line = _Line()
+    line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.text
+    return line.getvalue()

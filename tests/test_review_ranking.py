@@ -1,4 +1,4 @@
-"""review.csv: the components by hand, the order, and the command."""
+"""review.csv: the order of its rows, what is in them, and the command."""
 
 from __future__ import annotations
 
@@ -11,72 +11,8 @@ import pytest
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.review import review_dataset
-from carvid.review.suspicion import Components, Look, components
 from tests.labelled import THETA, Labelled, disk, scene, write_dataset
 from tests.test_export_output import run
-
-EMPTY = np.zeros((4, 5), np.bool_)
-LEFT, RIGHT = EMPTY.copy(), EMPTY.copy()
-LEFT[1:3, 0:2] = True
-RIGHT[1:3, 1:3] = True
-
-
-def look(mask: np.ndarray, score: float = 0.9, proposal_iou: float | None = 1.0) -> Look:
-    return Look(score, bool(mask.any()), proposal_iou, int(mask.sum()), mask)
-
-
-@pytest.mark.parametrize(
-    ("score", "near"), [(0.3, 1.0), (0.4, 0.5), (0.2, 0.5), (0.5, 0.0), (0.9, 0.0), (0.0, 0.0)]
-)
-def test_a_score_near_theta(score: float, near: float) -> None:
-    found = components(0.3, None, look(LEFT, score), None)
-    assert found == Components(pytest.approx(near), 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("before", "this", "change"),
-    [(LEFT, LEFT, 0), (LEFT, RIGHT, 0), (LEFT, EMPTY, 1), (EMPTY, LEFT, 1), (EMPTY, EMPTY, 0)],
-)
-def test_a_change_of_area(before: np.ndarray, this: np.ndarray, change: float) -> None:
-    assert components(0.3, look(before), look(this), None).area_change == change
-    assert components(0.3, None, look(this), look(before)).area_change == 0
-
-
-def test_half_the_area_is_half_a_change() -> None:
-    half = LEFT & (np.arange(5) == 0)
-    assert components(0.3, look(LEFT), look(half), None).area_change == 0.5
-
-
-@pytest.mark.parametrize(
-    ("masks", "flicker"),
-    [
-        ((LEFT, LEFT, LEFT), 0.0),
-        # Gone, and there, for one frame.
-        ((LEFT, EMPTY, LEFT), 1.0),
-        ((EMPTY, LEFT, EMPTY), 1.0),
-        # Elsewhere for one frame: IoU(left, right) is 2 / 6.
-        ((LEFT, RIGHT, LEFT), 1 - 1 / 3),
-        # Gone for good.
-        ((LEFT, EMPTY, EMPTY), 0.0),
-        ((LEFT, LEFT, EMPTY), 0.0),
-    ],
-)
-def test_flicker(masks: tuple[np.ndarray, np.ndarray, np.ndarray], flicker: float) -> None:
-    before, this, after = map(look, masks)
-    assert components(0.3, before, this, after).flicker == pytest.approx(flicker)
-
-
-def test_frames_of_other_sizes_do_not_flicker() -> None:
-    small = look(EMPTY[:2])
-    assert components(0.3, look(LEFT), small, look(LEFT)).flicker == 0
-
-
-def test_disagreement_and_the_total() -> None:
-    assert components(0.3, None, look(LEFT, 0.9, 0.25), None).disagreement == 0.75
-    # Of an absent query the mask is empty whatever the proposal; of two empty ones there is no IoU.
-    assert components(0.3, None, look(EMPTY, 0.1, 0.0), None).disagreement == 0
-    assert components(0.3, None, Look(0.9, True, None, 0, EMPTY), None).disagreement == 0
-    assert Components(1.0, 0.5, 0.0, 0.25).total == 0.4375
 
 
 def steady(count: int) -> np.ndarray:

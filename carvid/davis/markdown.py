@@ -1,0 +1,79 @@
+"""Scores as Markdown, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from carvid.davis.averages import Interval
+from carvid.davis.columns import GLOBAL_COLUMNS, by_column, gap
+from carvid.davis.protocols import PROTOCOLS
+from carvid.davis.scores import ProtocolScore, Scores
+
+
+def markdown(scores: Scores) -> str:
+    """The text for the terminal: both protocols side by side per set, in percent, and the gap."""
+    means = ("J&F-Mean", "J-Mean", "F-Mean")
+    head = ["Set", *(f"{name[:-5]} {protocol}" for name in means for protocol in (*PROTOCOLS, "gap"))]
+    rows = [
+        _row(f"{one.index}", [one.protocols[protocol] for protocol in PROTOCOLS], means)
+        for one in scores.sets
+    ]
+    if len(scores.sets) > 1:
+        mean_of = f"mean of {len(scores.sets)}"
+        rows.append(_row(mean_of, [scores.overall[protocol] for protocol in PROTOCOLS], means))
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    parts = ["\n".join("| " + " | ".join(line) + " |" for line in lines)]
+    parts.append("\n".join(_statistics_lines(scores)))
+    parts.extend(_notes(scores))
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, pair: Sequence[ProtocolScore], means: Sequence[str]) -> list[str]:
+    identity, matched = (None if score.averages is None else by_column(score.averages) for score in pair)
+    gaps = gap(pair[0], pair[1])
+    cells = [name]
+    for mean in means:
+        cells.extend(_percent(None if values is None else values[mean]) for values in (identity, matched))
+        cells.append(_percent(None if gaps is None else gaps[mean], sign="+"))
+    return cells
+
+
+def _statistics_lines(scores: Scores) -> list[str]:
+    head = ["Protocol", *GLOBAL_COLUMNS, "J&F 95 % interval"]
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    for protocol in PROTOCOLS:
+        score = scores.overall[protocol]
+        values = {} if score.averages is None else by_column(score.averages)
+        cells = (_percent(values.get(name)) for name in GLOBAL_COLUMNS)
+        lines.append([protocol, *cells, _interval(score.interval)])
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _interval(interval: Interval | None) -> str:
+    return "–" if interval is None else " to ".join(_percent(end) for end in interval.jf_mean)
+
+
+def _percent(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{100 * value:{sign}.2f}"
+
+
+def _notes(scores: Scores) -> list[str]:
+    videos = len(scores.annotation_sha256)
+    objects = max(
+        sum(len(video.objects) for video in score.videos)
+        for one in scores.sets
+        for score in one.protocols.values()
+    )
+    notes = [
+        f"In percent. Split {scores.split}: {videos} videos, {objects} objects, "
+        f"expression sets {', '.join(str(one.index) for one in scores.sets)}. "
+        "identity: label k against object k; matched: the best assignment, which cannot see two referents "
+        "swapped. The interval is a bootstrap over videos."
+    ]
+    missing = {one.index: one.missing_frames for one in scores.sets if one.missing_frames}
+    notes.extend(
+        f"{count} missing prediction frames of set {index} were scored as empty."
+        for index, count in missing.items()
+    )
+    notes.extend(f"Refused: {refusal}" for refusal in scores.refusals)
+    return notes
