@@ -23,7 +23,7 @@ from torch import Tensor
 
 from carvid.clip.load import LoadedClip
 from carvid.clip.vision import Block, activate
-from carvid.measures.masks import iou
+from carvid.measures.pair import iou
 from carvid.model import Model
 from carvid.recipe import load_recipe
 from carvid.shapes.scenes import moving_clip

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carvid.measures.label_maps import LabelMap, boundary_f_table, iou_table
-from carvid.measures.masks import boundary_f, iou
+from carvid.measures.pair import boundary_f, iou
 
 
 def plain_boundary(mask):

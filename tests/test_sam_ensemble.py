@@ -12,7 +12,7 @@ import torch
 
 from carvid.errors import UsageError
 from carvid.evidence import SamRecord
-from carvid.measures.masks import boundary_f, iou
+from carvid.measures.pair import boundary_f, iou
 from carvid.media.packed import PackedMasks
 from carvid.sam.automatic import AutomaticMaskOptions, AutomaticMasks
 from carvid.sam.ensemble import SamEnsemble, SamOptions, mean_agreement

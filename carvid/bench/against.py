@@ -15,7 +15,7 @@ from carvid.bench.reference_crf import reference_marginals
 from carvid.bench.straightforward import Twin
 from carvid.evidence import Evidence
 from carvid.frame import Frame
-from carvid.measures.masks import iou
+from carvid.measures.pair import iou
 from carvid.model import Model
 from carvid.recipe.settings import Settings
 from carvid.refine.crf import DenseCRF

@@ -132,7 +132,7 @@ def draw_prompts(image: Tensor, masks: Tensor, prompts: Sequence[str]) -> Tensor
     """One visually prompted image per query: x'_t = v(x, y_t) (eq. 4).
 
     image: (H, W, 3) uint8 RGB. masks: (N, H, W) bool, y_t binarised at eta. prompts: names out of
-    `carvid.config.PROMPTS`.
+    `carvid.recipe.settings.PROMPTS`.
     Returns (N, H, W, 3) uint8 RGB. An empty mask gets no outline, and its whole image is the outside.
     """
     outside = image

@@ -8,7 +8,7 @@ from carvid.export.exporter import Job, Pictures, Tally
 from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import Points, fill_polygon, mask_polygon
 from carvid.export.tree import OutputTree
-from carvid.measures.masks import iou
+from carvid.measures.pair import iou
 from carvid.store.database import FrameRow, Video
 
 SPLIT = "train"

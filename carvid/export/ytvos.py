@@ -11,7 +11,7 @@ from carvid.export.label_map import check_fits, has_label_pixels, label_map, not
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.media.palette import encode_label_png
-from carvid.sinks.masks import MAX_LABELS
+from carvid.sinks.mask_files import MAX_LABELS
 from carvid.store.database import Video, VideoObject
 
 SPLIT = "train"

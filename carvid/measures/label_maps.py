@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.measures.masks import boundary_radius_px, disk, f_from_counts, iou_from_counts
+from carvid.measures.pair import boundary_radius_px, disk, f_from_counts, iou_from_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class LabelMap:
         """Row, column and label, (B,) each, of the boundary pixels of all labels, ordered by label.
 
         A 2 x 2 block that holds several labels is a boundary pixel of each of them; see
-        `carvid.measures.masks.boundary_map`.
+        `carvid.measures.pair.boundary_map`.
         """
         here = self.labels
         right, below, across = (np.empty_like(here) for _ in range(3))

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.measures.masks import iou
+from carvid.measures.pair import iou
 
 NEAR_BAND = 0.2
 """From this distance to theta on, a score is not near it at all."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from carvid.evidence import SamRecord
-from carvid.measures.tensors import iou
+from carvid.measures.on_device import iou
 from carvid.recipe.refinement import SamOptions
 from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMasks
 from carvid.sam.grid import grow

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from carvid.evidence import SamRecord
-from carvid.measures.tensors import iou
+from carvid.measures.on_device import iou
 from carvid.media.packed import PackedMasks, intersections
 
 

@@ -3,7 +3,7 @@
 A sink is a context manager fed one `FrameResult` with its `Frame` at a time; it holds none of them.
 """
 
-from carvid.sinks.masks import MaskSink
+from carvid.sinks.mask_files import MaskSink
 from carvid.sinks.overlay import OverlaySink
 from carvid.sinks.results import ResultsSink, read_results
 

@@ -13,7 +13,7 @@ from carvid.media.paint import fit, paint_labels
 from carvid.media.video_writer import VideoWriter
 from carvid.result import FrameResult
 from carvid.sinks.legend import Legend
-from carvid.sinks.masks import MAX_LABELS
+from carvid.sinks.mask_files import MAX_LABELS
 
 DEFAULT_FRAME_RATE = Fraction(24)
 """Frames per second where the source has no rate, as a folder of images has none; DAVIS's own rate."""

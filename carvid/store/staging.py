@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from carvid.measures.masks import iou
+from carvid.measures.pair import iou
 from carvid.media.rle import bounding_box_xywh, encode_rle
 from carvid.result import FrameResult
 from carvid.store.opening import database_errors, uri

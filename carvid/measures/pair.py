@@ -3,7 +3,7 @@
 IoU is the intersection over union of two masks, which DAVIS calls J. F is the F-measure of their boundaries,
 where a boundary pixel may lie a few pixels away from the other boundary (DAVIS 2016, section 4).
 `carvid.measures.label_maps` computes both for all pairs of labels of two label maps at once, and
-`carvid.measures.tensors` computes IoU for torch tensors.
+`carvid.measures.on_device` computes IoU for torch tensors.
 
 Where there is nothing to divide by, the two masks agree: the IoU of two empty masks is 1, and so is the F of two
 masks without boundary, as in the DAVIS evaluator.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from carvid.measures.tensors import iou
+from carvid.measures.on_device import iou
 
 
 def row(pixels: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ import pytest
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
 from carvid.media.palette import read_label_png
-from carvid.sinks.masks import MaskSink
+from carvid.sinks.mask_files import MaskSink
 from tests.sinks_cases import names_under, result_for, small_disk, square_frame
 
 LEFT = np.array([[1, 1, 0], [1, 1, 0]], np.bool_)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from carvid.measures.masks import boundary_f, boundary_map, boundary_radius_px, disk, iou
+from carvid.measures.pair import boundary_f, boundary_map, boundary_radius_px, disk, iou
 
 
 def mask(*rows: str) -> np.ndarray:
