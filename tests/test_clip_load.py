@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from carvid.clip.load import load_clip, load_pair
-from carvid.clip.names import ClipSpec, resolve_pair, resolve_spec
+from carvid.clip.names import CLIP, resolve_pair, resolve_spec
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import ARCHITECTURES, random_state_dict
 from carvid.errors import WeightsError
+from carvid.weights.names import WeightsSpec
 from tests.tiny_clip import make_tiny_clip
 
 CPU = torch.device("cpu")
@@ -185,7 +186,7 @@ def spoil(state, name, value):
         ),
         (
             lambda state: state.update({PATCHES: state[PATCHES].to(torch.int8)}),
-            rf"expected floating-point tensors, found {PATCHES} \(torch.int8\)",
+            rf"expected floating-point tensors of 16, 32 or 64 bits, found {PATCHES} \(torch.int8\)",
         ),
     ],
     ids=["missing", "all missing", "nan", "inf", "shape", "unknown", "integers"],
@@ -218,9 +219,8 @@ def test_a_file_that_is_missing(folder, name, message):
 
 
 def test_the_embedded_model_may_be_lacking():
-    spec = ClipSpec(
-        "shapes/nothing", "folder", str(Path(resolve_spec("shapes", "proposer").location) / "nothing")
-    )
+    folder = Path(resolve_spec("shapes", "proposer").location, "nothing")
+    spec = WeightsSpec("shapes/nothing", "folder", str(folder), CLIP)
     with pytest.raises(WeightsError, match="no such folder"):
         load_clip(spec, role="proposer", device=CPU, dtype=torch.float32)
 
@@ -228,7 +228,7 @@ def test_the_embedded_model_may_be_lacking():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "siglip"}, "is a 'siglip' model by its config.json: expected 'clip'"),
+        ({"model_type": "siglip"}, "is a 'siglip' model by its config.json: expected one of clip"),
         ({"vision_config": {"hidden_size": "wide"}}, "its config.json describes no CLIP"),
         (
             {"vision_config": {"hidden_size": 30, "num_attention_heads": 4}},
@@ -301,7 +301,7 @@ def test_a_malicious_pickle_runs_nothing(folder, tmp_path, how):
     to_pickle(folder)
     made = tmp_path / "made"
     how({"logit_scale": Evil(str(made))}, folder / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="was refused: it is no plain file of tensors"):
+    with pytest.raises(WeightsError, match="was refused: it is damaged, or is no plain file of tensors"):
         load(folder, allow_pickle=True)
     assert not made.exists()
 

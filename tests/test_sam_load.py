@@ -219,7 +219,7 @@ def test_architectures_are_the_published_sizes() -> None:
         with torch.device("meta"):
             model = SamModel(SamConfig.from_dict({**config}))
         count = sum(parameter.numel() for parameter in model.parameters())
-        assert count == NAMED_SAMS[f"random:{architecture}"].parameters
+        assert count == NAMED_SAMS[f"random:{architecture}"].specs[0].parameters
 
 
 @pytest.fixture

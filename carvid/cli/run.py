@@ -63,11 +63,10 @@ def run(
     """
     from carvid.clip.names import resolve_pair
     from carvid.config import load_settings
-    from carvid.sam.catalog import locate as locate_sam
     from carvid.sam.names import resolve_sam
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
-    from carvid.weights.hub import locate
+    from carvid.weights.locate import locate_all
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
     # The cheap refusals first: the source, the output folder and weights that are not to be had, before torch
@@ -81,10 +80,9 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
-        for spec in resolve_pair(model or load_settings(preset).model, proposer, classifier):
-            locate(spec, offline=offline, allow_pickle=allow_pickle)
-        if sam is not None:
-            locate_sam(resolve_sam(sam), offline=offline, allow_pickle=allow_pickle)
+        pair = resolve_pair(model or load_settings(preset).model, proposer, classifier)
+        sam_spec = None if sam is None else resolve_sam(sam)
+        locate_all(*pair, sam_spec, offline=offline, allow_pickle=allow_pickle)
         from carvid.car.carry import CarryOptions
         from carvid.pipeline import OutputOptions, run_job
         from carvid.sam.ensemble import SamOptions

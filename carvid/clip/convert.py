@@ -56,13 +56,6 @@ def has_openai_facts(state: Mapping[str, torch.Tensor]) -> bool:
     return all(name in state for name in _OPENAI_FACTS)
 
 
-def strip_wrapper(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors without the `module.` that data-parallel training puts before every name."""
-    if state and all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return dict(state)
-
-
 def convert_state_dict(state: Mapping[str, torch.Tensor], *, where: str) -> dict[str, torch.Tensor]:
     """Rename, split and transpose to Hugging Face's CLIPModel names.
 

@@ -1,15 +1,17 @@
-"""Which files make a Hugging Face CLIP, and what is to be refused among them. Knows nothing of tensors."""
+"""Which files hold a network in Hugging Face format, and which of them are refused. Knows nothing of tensors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carvid.errors import WeightsError
+from carvid.weights.names import Family
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -22,11 +24,15 @@ VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
 
 
+# Half precision saved beside, or instead of, model.safetensors; no shard of it.
+_VARIANT = re.compile(r"model\.(?!safetensors\b)[\w-]+\.safetensors", re.ASCII)
+
+
 @dataclass(frozen=True)
-class ClipFiles:
+class ModelFiles:
     """The names of a model's files inside one folder or repository.
 
-    weights: one file, or the index of a sharded model (its shards are named inside it).
+    weights: one file, or the index of a sharded model (which names its shards).
     others: configuration, preprocessing and, for a CLIP, vocabulary.
     """
 
@@ -39,31 +45,43 @@ class ClipFiles:
         return self.weights == SAFETENSORS_INDEX
 
 
-def choose_files(
-    names: Collection[str], *, where: str, pickle: bool, model: str = "a CLIP", vocabulary: bool = True
-) -> ClipFiles:
+def choose_files(names: Collection[str], family: Family, *, where: str, pickle: bool) -> ModelFiles:
     """Choose what to read among the file `names` of `where`: safetensors, or a pickle where `pickle` allows.
 
-    model: what messages call it. vocabulary: whether it needs a tokenizer.
+    A variant such as model.fp16.safetensors is read where it is the only one.
     Raises WeightsError that names what is missing, or the pickle that was refused.
     """
     if CONFIG not in names:
-        raise WeightsError(f"{where} holds no {CONFIG}: expected {model} in Hugging Face format")
+        raise WeightsError(f"{where} holds no {CONFIG}: expected {family.model} in Hugging Face format")
     tokenizer = [name for name in (TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, MERGES) if name in names]
-    if vocabulary and not has_vocabulary(names):
+    if family.vocabulary and not has_vocabulary(names):
         raise WeightsError(f"{where} holds no vocabulary: expected {TOKENIZER}, or {VOCABULARY} and {MERGES}")
     others = (CONFIG, *(name for name in (PREPROCESSOR,) if name in names), *tokenizer)
-    for weights in (SAFETENSORS, SAFETENSORS_INDEX):
+    for weights in (SAFETENSORS, SAFETENSORS_INDEX, *((PICKLE,) if pickle else ())):
         if weights in names:
-            return ClipFiles(weights, others)
+            return ModelFiles(weights, others)
+    variants = sorted(name for name in names if _VARIANT.fullmatch(name))
+    if len(variants) == 1:
+        return ModelFiles(variants[0], others)
+    if variants:
+        raise WeightsError(
+            f"{where} holds {', '.join(variants)}: expected {SAFETENSORS}, or one of them alone"
+        )
     if PICKLE not in names:
         raise WeightsError(f"{where} holds no weights: expected {SAFETENSORS} or {SAFETENSORS_INDEX}")
-    if not pickle:
+    raise WeightsError(
+        f"{where} holds its weights only as {PICKLE}, which is a pickle: pass --allow-pickle to read it "
+        f"(tensors only, weights_only=True), or convert it to {SAFETENSORS}"
+    )
+
+
+def check_pickle(path: Path, *, allow_pickle: bool) -> None:
+    """Raises WeightsError where `path` is a pickle and those are not allowed."""
+    if path.suffix.lower() != ".safetensors" and not allow_pickle:
         raise WeightsError(
-            f"{where} holds its weights only as {PICKLE}, which is a pickle: pass --allow-pickle to read it "
-            f"(tensors only, weights_only=True), or convert it to {SAFETENSORS}"
+            f"{path} is a pickle: pass --allow-pickle to read its tensors (weights_only=True), or convert it "
+            "to safetensors"
         )
-    return ClipFiles(PICKLE, others)
 
 
 def has_vocabulary(names: Collection[str]) -> bool:
@@ -89,8 +107,8 @@ def shards_of(index: Path) -> tuple[str, ...]:
     return tuple(shards)
 
 
-def weight_files(folder: Path, files: ClipFiles) -> tuple[Path, ...]:
-    """The paths of the weights themselves, shards spelt out. Raises WeightsError where one is missing."""
+def weight_files(folder: Path, files: ModelFiles) -> tuple[Path, ...]:
+    """The paths of the weights themselves, each shard on its own. Raises WeightsError where one is missing."""
     shards = shards_of(folder / files.weights) if files.sharded else (files.weights,)
     for shard in shards:
         if not (folder / shard).is_file():
@@ -104,6 +122,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
+    except RecursionError as error:
+        raise WeightsError(f"cannot read {path}: its objects are nested too deeply") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a JSON {type(content).__name__}: expected an object")
     return content

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.torch_version import TorchVersion
 
 from carvid.errors import WeightsError
+from carvid.weights.damage import refused
+from carvid.weights.files import check_pickle
 from carvid.weights.torchscript import is_torchscript, read_torchscript
 
 #: The first torch whose weights_only unpickler is trusted with files of unknown origin.
 SAFE_TORCH = "2.10"
 
+#: What torch.compile, data-parallel training and a surrounding module put before every name.
+PREFIXES = ("_orig_mod.", "module.", "model.", "clip.")
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SHOWN = 5
 
 
@@ -25,7 +29,7 @@ def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, t
 
     `.safetensors` is read as it is. Any other suffix is a pickle: refused unless `allow_pickle`, then read
     with torch.load(weights_only=True); OpenAI's TorchScript archives as `torchscript.read_torchscript` does.
-    Raises WeightsError.
+    Prefixes that wrappers put before every name are taken off. Raises WeightsError.
     """
     state: dict[str, torch.Tensor] = {}
     for path in paths:
@@ -36,6 +40,16 @@ def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, t
         if twice := sorted(state.keys() & part.keys()):
             raise WeightsError(f"{path} holds {_list(twice)}, which another shard holds already")
         state.update(part)
+    return strip_prefixes(state)
+
+
+def strip_prefixes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors without the wrappers' prefixes (`PREFIXES`) that all names share, nested ones too."""
+    state = dict(state)
+    while shared := [
+        prefix for prefix in PREFIXES if state and all(name.startswith(prefix) for name in state)
+    ]:
+        state = {name.removeprefix(shared[0]): tensor for name, tensor in state.items()}
     return state
 
 
@@ -63,11 +77,10 @@ def check_state_dict(
     ]
     if wrong:
         raise WeightsError(f"{where}: wrong shapes: {_list(wrong)}")
-    integers = [
-        f"{name} ({tensor.dtype})" for name, tensor in given.items() if not tensor.is_floating_point()
-    ]
-    if integers:
-        raise WeightsError(f"{where}: expected floating-point tensors, found {_list(integers)}")
+    if others := [f"{name} ({tensor.dtype})" for name, tensor in given.items() if not _is_plain(tensor)]:
+        raise WeightsError(
+            f"{where}: expected floating-point tensors of 16, 32 or 64 bits, found {_list(others)}"
+        )
     broken = [name for name, tensor in given.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise WeightsError(
@@ -76,31 +89,29 @@ def check_state_dict(
     return given
 
 
+def _is_plain(tensor: torch.Tensor) -> bool:
+    # A pickle may also hold sparse and quantised tensors, and some without content (on the meta device).
+    return tensor.dtype in _DTYPES and tensor.layout == torch.strided and tensor.device.type == "cpu"
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
+    with refused(f"{path} is not a readable safetensors file"):
         tensors: dict[str, torch.Tensor] = load_file(path, device="cpu")
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
     return tensors
 
 
 def _read_pickle(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
-    if not allow_pickle:
-        raise WeightsError(
-            f"{path} is a pickle: pass --allow-pickle to read its tensors (weights_only=True), or convert it "
-            "to safetensors"
-        )
-    if is_torchscript(path):
-        return read_torchscript(path)
+    check_pickle(path, allow_pickle=allow_pickle)
+    with refused(f"{path} is not a readable archive"):
+        if is_torchscript(path):
+            return read_torchscript(path)
     if TorchVersion(torch.__version__) < TorchVersion(SAFE_TORCH):
         raise WeightsError(
             f"{path} is a pickle: reading it needs torch {SAFE_TORCH} or later, found {torch.__version__}"
         )
-    try:
+    # torch's own words are not passed on: they advise loading with weights_only=False.
+    with refused(f"{path} was refused: it is damaged, or is no plain file of tensors", quote=False):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path} was refused: it is no plain file of tensors ({reason})") from error
     # Training checkpoints keep the weights under "state_dict", beside the optimiser's state.
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from carvid.errors import WeightsError
+from carvid.weights.damage import refused
 
 _STORAGE_DTYPES = {
     "HalfStorage": torch.float16,
@@ -47,27 +47,9 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     Raises WeightsError for an archive that holds anything but modules, numbers, strings and tensors.
     """
     tensors: dict[str, torch.Tensor] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            (data,) = (
-                name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")
-            )
-            root = _Tree(archive, data).load()
-            _collect(root, "", tensors, set())
-    # A damaged pickle fails in as many ways as there are opcodes.
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
-        raise WeightsError(f"{path} is not a readable TorchScript archive: {error}") from error
+    with refused(f"{path} is not a readable TorchScript archive"), zipfile.ZipFile(path) as archive:
+        (data,) = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
+        _collect(_Tree(archive, data).load(), "", tensors, set())
     return tensors
 
 
