@@ -62,12 +62,18 @@ def test_special_tokens_by_another_name(folder):
         ("vocab.json", '{"a": -1}', "expected a whole number for every token"),
         ("merges.txt", "a b c\n", "the merge 'a b c' beside .* is no two tokens"),
         ("merges.txt", "q 漢\n", "the merge 'q 漢' beside .* is no two tokens"),
+        ("merges.txt", "\ud800", "the vocabulary in .* cannot be read"),
+        (
+            "tokenizer.json",
+            '{"model": {"end_of_word_suffix": "</w>", "vocab": {}, "merges": []}, "added_tokens": [3]}',
+            "the vocabulary in .* cannot be read",
+        ),
         ("tokenizer.json", "{}", "tokenizer.json is no byte-pair encoding with </w>"),
         ("tokenizer.json", '{"model": {"end_of_word_suffix": "</w>", "vocab": 3}}', "is no vocabulary"),
     ],
 )
 def test_damaged_files(folder, name, content, message):
-    (folder / name).write_text(content, encoding="utf-8")
+    (folder / name).write_text(content, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(WeightsError, match=message):
         BpeTokenizer(folder)
 

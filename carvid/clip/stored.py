@@ -11,6 +11,7 @@ from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
 from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
 from carvid.errors import WeightsError
 from carvid.weights import hub, stored
+from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG, has_vocabulary, names_in, read_json, sha256_of
 from carvid.weights.locate import Located
 from carvid.weights.stored import Stored
@@ -35,7 +36,8 @@ def read_clip(located: Located) -> tuple[Stored, TextTokenizer]:
         recipe = f"random weights, {architecture}, seed {RANDOM_SEED}"
         return stored.from_recipe(ARCHITECTURES[architecture], recipe), WordHashTokenizer(49408)
     if located.spec.kind == "file":
-        return _from_file(located)
+        with refused(f"{located.spec.name} holds no CLIP that can be read"):
+            return _from_file(located)
     return stored.from_folder(located, ("clip",)), BpeTokenizer(located.folder)
 
 

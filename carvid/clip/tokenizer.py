@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from carvid.errors import WeightsError
+from carvid.weights.damage import refused
 from carvid.weights.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
@@ -63,7 +64,8 @@ class BpeTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        vocabulary, merges = _read(folder)
+        with refused(f"the vocabulary in {folder} cannot be read"):
+            vocabulary, merges = _read(folder)
         config = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
         bos, eos = _content(config.get("bos_token"), BOS), _content(config.get("eos_token"), EOS)
         for token in (bos, eos):
@@ -71,9 +73,9 @@ class BpeTokenizer:
                 raise WeightsError(f"the vocabulary in {folder} has no {token}: expected a CLIP tokenizer")
         self.bos_id, self.eos_id = vocabulary[bos], vocabulary[eos]
         self.vocabulary_size = max(vocabulary.values()) + 1
-        self._tokenizer = Tokenizer(
-            BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
-        )
+        with refused(f"the vocabulary in {folder} makes no byte-pair encoding"):
+            bpe = BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
+        self._tokenizer = Tokenizer(bpe)
         self._tokenizer.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
         )

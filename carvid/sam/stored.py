@@ -6,6 +6,7 @@ from carvid.errors import WeightsError
 from carvid.sam.architectures import ARCHITECTURES, RANDOM_SEED
 from carvid.sam.convert import convert_state_dict, infer_config, is_original_layout
 from carvid.weights import stored
+from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG, sha256_of
 from carvid.weights.locate import Located
 from carvid.weights.stored import Stored
@@ -22,7 +23,8 @@ def read_sam(located: Located) -> Stored:
         recipe = f"random weights, SAM {architecture}, seed {RANDOM_SEED}"
         return stored.from_recipe(ARCHITECTURES[architecture], recipe)
     if located.spec.kind == "file":
-        return _from_file(located)
+        with refused(f"{located.spec.name} holds no SAM that can be read"):
+            return _from_file(located)
     return stored.from_folder(located, MODEL_TYPES)
 
 

@@ -90,8 +90,11 @@ def has_vocabulary(names: Collection[str]) -> bool:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names of the readable files directly in `folder` (a dangling link is none)."""
-    return frozenset(path.name for path in folder.iterdir() if path.is_file())
+    """The names of the readable files directly in `folder` (a dangling link is none). Raises WeightsError."""
+    try:
+        return frozenset(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise WeightsError(f"cannot list {folder}: {error}") from error
 
 
 def shards_of(index: Path) -> tuple[str, ...]:

@@ -77,9 +77,9 @@ def check_state_dict(
     ]
     if wrong:
         raise WeightsError(f"{where}: wrong shapes: {_list(wrong)}")
-    if others := [f"{name} ({tensor.dtype})" for name, tensor in given.items() if not _is_plain(tensor)]:
+    if others := [f"{name} ({kind})" for name, tensor in given.items() if (kind := _unusual(tensor))]:
         raise WeightsError(
-            f"{where}: expected floating-point tensors of 16, 32 or 64 bits, found {_list(others)}"
+            f"{where}: expected dense floating-point tensors of 16, 32 or 64 bits, found {_list(others)}"
         )
     broken = [name for name, tensor in given.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
@@ -89,9 +89,14 @@ def check_state_dict(
     return given
 
 
-def _is_plain(tensor: torch.Tensor) -> bool:
-    # A pickle may also hold sparse and quantised tensors, and some without content (on the meta device).
-    return tensor.dtype in _DTYPES and tensor.layout == torch.strided and tensor.device.type == "cpu"
+def _unusual(tensor: torch.Tensor) -> str:
+    """What keeps `tensor` from being used; nothing for a dense tensor of floating-point numbers."""
+    if tensor.dtype not in _DTYPES:
+        return str(tensor.dtype)
+    # A pickle may also hold sparse tensors, and tensors without content, on the meta device.
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return f"{tensor.layout} on {tensor.device}"
+    return ""
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
