@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -91,3 +92,16 @@ def _places(content: Any) -> Iterator[tuple[Any, Any]]:
     for key in list(keys):
         yield content, key
         yield from _places(content[key])
+
+
+_BY_SUFFIX: dict[str, tuple[Callable[[bytes, Random], bytes], ...]] = {
+    ".json": (mutate_json, mutate_json, mutate_bytes),
+    ".jsonl": (mutate_lines, mutate_lines, mutate_bytes),
+    ".safetensors": (mutate_safetensors,),
+}
+
+
+def damage(path: Path, random: Random) -> None:
+    """Damage the file at `path` in place, in a way that suits its kind."""
+    mutate = random.choice(_BY_SUFFIX.get(path.suffix, (mutate_bytes,)))
+    path.write_bytes(mutate(path.read_bytes(), random))

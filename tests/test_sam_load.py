@@ -209,6 +209,9 @@ def test_a_folder_that_holds_no_sam_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "vision_config": {"num_attention_heads": 0}}))
     with pytest.raises(WeightsError, match=r"config.json describes no SAM|wrong shapes"):
         loaded(folder)
+    (folder / "config.json").write_text(json.dumps({**config, "prompt_encoder_config": {"image_size": 64}}))
+    with pytest.raises(WeightsError, match="image_size is 128 for the image encoder and 64 for the prompt"):
+        loaded(folder)
     (folder / "config.json").write_text(
         json.dumps({**config, "mask_decoder_config": {"num_hidden_layers": 10**9}})
     )

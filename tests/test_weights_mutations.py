@@ -17,26 +17,15 @@ from carvid.clip.names import resolve_spec
 from carvid.errors import CarvidError
 from carvid.sam.load import load_sam
 from carvid.sam.names import resolve_sam
-from tests.mutations import mutate_bytes, mutate_json, mutate_safetensors
+from tests.mutations import damage, mutate_bytes, mutate_json
 from tests.tiny_clip import make_tiny_clip
 from tests.tiny_sam import make_tiny_sam
 
 CPU = torch.device("cpu")
-MUTATORS: dict[str, tuple[Callable[[bytes, Random], bytes], ...]] = {
-    "config.json": (mutate_json, mutate_json, mutate_bytes),
-    "preprocessor_config.json": (mutate_json, mutate_bytes),
-    "tokenizer_config.json": (mutate_json, mutate_bytes),
-    "vocab.json": (mutate_json, mutate_bytes),
-    "merges.txt": (mutate_bytes,),
-    "tokenizer.json": (mutate_json, mutate_bytes),
-    "model.safetensors": (mutate_safetensors,),
-}
-
-
-def damage(folder: Path, name: str, seed: int) -> None:
-    random = Random(f"{name} {seed}")
-    mutate = random.choice(MUTATORS[name])
-    (folder / name).write_bytes(mutate((folder / name).read_bytes(), random))
+CLIP_FILES = (
+    "config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json",
+    "model.safetensors",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -66,7 +55,7 @@ def refusals(whole: Path, name: str, seeds: int, use: Callable[[Path], object]) 
     for seed in range(seeds):
         folder = whole.parent / f"{name} {seed}"
         shutil.copytree(whole, folder)
-        damage(folder, name, seed)
+        damage(folder / name, Random(f"{name} {seed}"))
         try:
             use(folder)
         except CarvidError:
@@ -74,7 +63,7 @@ def refusals(whole: Path, name: str, seeds: int, use: Callable[[Path], object]) 
     return refused
 
 
-@pytest.mark.parametrize("name", MUTATORS)
+@pytest.mark.parametrize("name", CLIP_FILES)
 def test_a_damaged_clip(clip: Path, name: str) -> None:
     if name == "tokenizer.json":
         write_tokenizer_json(clip)

@@ -128,6 +128,8 @@ def load_sam(
         image_size = model.config.prompt_encoder_config.image_size
     if not isinstance(image_size, int):
         raise WeightsError(f"{where}: image_size is {image_size!r}, expected one number (a square)")
+    if kind != "sam2":
+        _check_sizes(model.config, where)
     shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
     state = random_state_dict(shapes) if stored.state is None else dict(stored.state)
     if kind == "sam2":
@@ -154,6 +156,17 @@ def load_sam(
         device=device,
         dtype=dtype,
     )
+
+
+def _check_sizes(config: Any, where: str) -> None:
+    encoder, prompts = config.vision_config, config.prompt_encoder_config
+    for name in ("image_size", "patch_size"):
+        seen, prompted = getattr(encoder, name), getattr(prompts, name)
+        if seen != prompted:
+            raise WeightsError(
+                f"{where}: {name} is {seen!r} for the image encoder and {prompted!r} for the prompt encoder, "
+                "expected them to be equal"
+            )
 
 
 def _build(kind: str, config: dict[str, Any]) -> Any:
