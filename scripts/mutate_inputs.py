@@ -125,25 +125,41 @@ def read_presets(folder: Path) -> None:
         load_settings(str(path)).background_texts(["a dog"])
 
 
-def make_clip(folder: Path) -> None:
+def make_weights(folder: Path) -> None:
     from tests.tiny_clip import make_tiny_clip
+    from tests.tiny_sam import make_tiny_sam
 
-    make_tiny_clip(folder, layers=1, text_layers=1)
+    make_tiny_clip(folder / "clip", layers=1, text_layers=1)
+    make_tiny_sam(folder / "sam")
 
 
 def damage_configuration(folder: Path, random: Random) -> None:
-    damage(random.choice(sorted(set(folder.iterdir()) - {folder / "model.safetensors"})), random)
+    damage(
+        random.choice(sorted(path for path in folder.glob("*/*") if path.suffix != ".safetensors")), random
+    )
 
 
-def read_clip(folder: Path) -> None:
+def damage_tensors(folder: Path, random: Random) -> None:
+    damage(folder / random.choice(("clip", "sam")) / "model.safetensors", random)
+
+
+def read_weights(folder: Path) -> None:
+    import numpy as np
     import torch
 
     from carvid.clip.load import load_pair
     from carvid.clip.names import resolve_pair
+    from carvid.sam.load import load_sam
+    from carvid.sam.names import resolve_sam
+    from carvid.sam.tower import sam_tower
 
-    f, _ = load_pair(*resolve_pair(folder), device=torch.device("cpu"), dtype=torch.float32)
-    f.texts.embed(["the red car"])
-    f.tower.embed(torch.zeros(1, 3, 32, 32))
+    options: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float32}
+    f, _ = load_pair(*resolve_pair(folder / "clip"), **options)
+    sam = sam_tower(load_sam(resolve_sam(folder / "sam"), **options))
+    with torch.inference_mode():
+        f.texts.embed(["the red car"])
+        f.tower.embed(torch.zeros(1, 3, 32, 32))
+        sam.decode(sam.look(torch.zeros(20, 30, 3, dtype=torch.uint8)), np.array([[4.0, 4.0]]))
 
 
 def make_results(folder: Path) -> None:
@@ -232,10 +248,8 @@ KINDS: dict[str, Kind] = {
     "videos": Kind(250, make_videos, damage_one, read_videos),
     "images": Kind(350, make_images, damage_one, read_images),
     "presets": Kind(350, make_preset, damage_preset, read_presets),
-    "configurations": Kind(300, make_clip, damage_configuration, read_clip),
-    "safetensors": Kind(
-        300, make_clip, lambda folder, random: damage(folder / "model.safetensors", random), read_clip
-    ),
+    "configurations": Kind(300, make_weights, damage_configuration, read_weights),
+    "safetensors": Kind(300, make_weights, damage_tensors, read_weights),
     "results": Kind(250, make_results, damage_one, read_results),
     "databases": Kind(200, make_database, damage_database, read_database),
 }
@@ -340,17 +354,19 @@ def main() -> int:
 
 
 def print_table(tallies: dict[str, Tally]) -> None:
-    """One row a kind, then the seed that makes each fault again."""
+    """One row a kind, then each fault with the seeds that make it again."""
+    rows = [(name, tally.outcomes) for name, tally in tallies.items()]
+    rows.append(("all", sum((counts for _, counts in rows), Counter[str]())))
     print("| input | tried | read | refused by CarvidError | anything else |\n|---|--:|--:|--:|--:|")
-    for name, tally in tallies.items():
-        counts = tally.outcomes
+    for name, counts in rows:
         print(f"| {name} | {counts.total()} | {counts[READ]} | {counts[REFUSED]} | {counts['else']} |")
-    total = sum((tally.outcomes for tally in tallies.values()), Counter[str]())
-    print(f"| all | {total.total()} | {total[READ]} | {total[REFUSED]} | {total['else']} |")
-    for name, tally in tallies.items():
-        for seed, fault in tally.faults.items():
-            print(f"\n- `--kind {name} --seed {seed}`: {fault}", end="")
     print()
+    for name, tally in tallies.items():
+        seeds: dict[str, list[int]] = {}
+        for seed, fault in tally.faults.items():
+            seeds.setdefault(fault, []).append(seed)
+        for fault, them in seeds.items():
+            print(f"- `--kind {name} --seed` {', '.join(map(str, them))}: {fault}")
 
 
 if __name__ == "__main__":

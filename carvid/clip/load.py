@@ -1,4 +1,4 @@
-"""A CLIP ready for use: weights found, checked, converted and put on a device."""
+"""A CLIP ready for use: its weights located, checked, converted and put on a device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TOWER = "hidden_size intermediate_size num_hidden_layers num_attention_heads hi
 _TEXT = fields(f"{_TOWER} vocab_size max_position_embeddings bos_token_id eos_token_id")
 _VISION = fields(f"{_TOWER} image_size patch_size num_channels")
 
-#: What of a CLIP's config.json is read; the parts that end in _dict are how old configurations spell the others.
+#: What is read of a CLIP's config.json. Old configurations have parts whose names end in _dict.
 CONFIG_FIELDS: Fields = {
     "projection_dim": None,
     "text_config": _TEXT,
@@ -89,11 +89,11 @@ def load_clip(
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LoadedClip:
-    """Load a CLIP for `role` (which only messages mention), after locating it where that is still to be done.
+    """Load a CLIP for `role` (which only messages mention), locating it first unless that is done.
 
-    offline: use the hub's cache alone. allow_pickle: read `.bin` and `.pt`, tensors only; without it they are
-    refused, except those of the built-in names. Code of a repository is never run.
-    Raises WeightsError for weights that cannot be had, or are not what they claim.
+    offline: use only the hub's cache. allow_pickle: read `.bin` and `.pt`, tensors only; without it they are
+    refused, except those of the built-in names. Code in a repository is never run.
+    Raises WeightsError for weights that cannot be had or are not what they claim to be.
     """
     located = locate(weights, offline=offline, allow_pickle=allow_pickle)
     stored, tokenizer = read_clip(located)
@@ -106,7 +106,7 @@ def load_clip(
     logit_scale = float(state["logit_scale"].double().exp())
     model.load_state_dict({key: tensor.to(device, dtype) for key, tensor in state.items()}, assign=True)
     for module in model.modules():
-        # The only buffers; a module built on the meta device has them without content.
+        # These are the only buffers; on the meta device they were made without content.
         if (ids := getattr(module, "position_ids", None)) is not None:
             module.position_ids = torch.arange(ids.shape[-1], device=device).expand(1, -1)
     model.eval().requires_grad_(False)
@@ -171,8 +171,8 @@ def _check_config(config: Any, tokenizer: TextTokenizer, where: str) -> None:
             f"{where}: the tokenizer has {tokenizer.vocabulary_size} tokens, the model {text.vocab_size}: "
             "expected the model's own vocabulary"
         )
-    # The model pools a text at its end token; 2 is how old configurations say "the highest id", and
-    # transformers takes it so whatever token 2 is.
+    # The model pools a text at its end token. In old configurations 2 stands for the highest id, and so it does
+    # for transformers, whichever token 2 may be.
     end = tokenizer.vocabulary_size - 1 if text.eos_token_id == 2 else text.eos_token_id
     if tokenizer.eos_id != end:
         raise WeightsError(

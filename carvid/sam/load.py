@@ -1,4 +1,4 @@
-"""A SAM ready for use: weights found, checked, converted and put on a device."""
+"""A SAM ready for use: its weights located, checked, converted and put on a device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carvid.weights.tensors import check_state_dict
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
-# SAM 2's checkpoints hold the video model, of which the image model is a part. These belong to the rest.
+# SAM 2's checkpoints hold the video model, which contains the image model. These tensors belong to the rest.
 _VIDEO_ONLY = (
     "memory_",
     "mask_downsample",
@@ -33,7 +33,7 @@ _VIDEO_ONLY = (
     "no_object_pointer",
     "occlusion_spatial_embedding_parameter",
 )
-# What of a config.json is read. The model_type of SAM 2's parts is not: it is the video model's.
+# What is read of a config.json. The model_type of SAM 2's parts is left out: it is the video model's.
 _VIT = fields(
     "hidden_size output_channels num_hidden_layers num_attention_heads num_channels image_size patch_size "
     "hidden_act layer_norm_eps qkv_bias mlp_ratio mlp_dim use_abs_pos use_rel_pos window_size "
@@ -107,11 +107,11 @@ def load_sam(
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LoadedSam:
-    """Load a SAM, after locating it where that is still to be done.
+    """Load a SAM, locating it first unless that is done.
 
-    offline: use the hub's cache alone. allow_pickle: read `.pth` and `.bin`, tensors only; without it they
-    are refused. Code of a repository is never run.
-    Raises WeightsError for weights that cannot be had, or are not what they claim.
+    offline: use only the hub's cache. allow_pickle: read `.pth` and `.bin`, tensors only; without it they are
+    refused. Code in a repository is never run.
+    Raises WeightsError for weights that cannot be had or are not what they claim to be.
     """
     located = locate(weights, offline=offline, allow_pickle=allow_pickle)
     stored, spec = read_sam(located), located.spec

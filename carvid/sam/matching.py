@@ -33,7 +33,7 @@ def iou(mask: Tensor, union: Tensor) -> float:
 def ensemble(
     masks: Tensor, segments: PackedMasks, phi_iom: float = PHI_IOM, phi_iou: float = PHI_IOU
 ) -> tuple[Tensor, tuple[SamRecord, ...]]:
-    """Replace each mask by the union of its segments where that is nearly the same mask.
+    """Replace each mask by the union of its segments if that union is nearly the same.
 
     masks: (N, H, W) bool, the CRF's. segments: SAM's, of the same size and on the same device.
     A segment is matched to a mask when IoM > phi_iom; the union of a mask's matches replaces it when their

@@ -15,8 +15,8 @@ from carvid.weights.stored import Stored
 #: Names of fields: None for a value, fields for an object.
 Fields: TypeAlias = "Mapping[str, Fields | None]"
 
-# Each says how many modules of a kind to make; making millions of them would never end. Every module has a
-# tensor of its own, so that there are no more modules than tensors; so few are made anyhow, to name the missing.
+# Each says how many modules of a kind to make, and a billion would never be made. As every module has a tensor of
+# its own, no more are made than there are tensors; a few are in any case, so that missing tensors can be named.
 _FEW = 100
 _COUNTS = (
     "blocks_per_stage",
@@ -34,7 +34,7 @@ def fields(names: str) -> Fields:
 
 
 def architecture_of(stored: Stored, known: Fields, *, where: str) -> dict[str, Any]:
-    """The `known` fields of the stored configuration, as many as it has.
+    """The stored configuration, reduced to its `known` fields.
 
     Raises WeightsError for a value where an object belongs, and for many more modules than there are tensors.
     """

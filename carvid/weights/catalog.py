@@ -46,7 +46,7 @@ def pull(
 ) -> tuple[Path, ...]:
     """Fetch the newest weights of one of the `named`, or of a repository `org/name`, into the hub's cache.
 
-    family: what an unknown repository is taken for.
+    family: the kind of network a repository is taken for if none of the `named` uses it.
     Returns the folder of each repository; embedded and random weights have none.
     Raises UsageError for a path, WeightsError as `hub.fetch`.
     """

@@ -1,4 +1,4 @@
-"""What the readers of weights raise on damaged or hostile files, turned into the one error that callers expect."""
+"""Whatever reading damaged or hostile weights raises, turned into the one error that callers expect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RAISED = (
 
 @contextmanager
 def refused(message: str, *, quote: bool = True) -> Iterator[None]:
-    """Turn whatever reading raises inside into a WeightsError that says `message` and, if `quote`, the cause."""
+    """Turn an error of reading into a WeightsError that says `message` and, if `quote`, the cause."""
     try:
         yield
     except _RAISED as error:

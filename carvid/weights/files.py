@@ -24,7 +24,7 @@ VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
 
 
-# Half precision saved beside, or instead of, model.safetensors; no shard of it.
+# Half precision, saved beside model.safetensors or instead of it. The shards of a model do not match.
 _VARIANT = re.compile(r"model\.(?!safetensors\b)[\w-]+\.safetensors", re.ASCII)
 
 
@@ -46,10 +46,10 @@ class ModelFiles:
 
 
 def choose_files(names: Collection[str], family: Family, *, where: str, pickle: bool) -> ModelFiles:
-    """Choose what to read among the file `names` of `where`: safetensors, or a pickle where `pickle` allows.
+    """Choose what to read among the file `names` of `where`: safetensors, or a pickle if `pickle` allows it.
 
-    A variant such as model.fp16.safetensors is read where it is the only one.
-    Raises WeightsError that names what is missing, or the pickle that was refused.
+    A variant such as model.fp16.safetensors is chosen if it is the only one.
+    Raises WeightsError, which names what is missing or the pickle that was refused.
     """
     if CONFIG not in names:
         raise WeightsError(f"{where} holds no {CONFIG}: expected {family.model} in Hugging Face format")
@@ -76,7 +76,7 @@ def choose_files(names: Collection[str], family: Family, *, where: str, pickle: 
 
 
 def check_pickle(path: Path, *, allow_pickle: bool) -> None:
-    """Raises WeightsError where `path` is a pickle and those are not allowed."""
+    """Raises WeightsError if `path` is a pickle and pickles are not allowed."""
     if path.suffix.lower() != ".safetensors" and not allow_pickle:
         raise WeightsError(
             f"{path} is a pickle: pass --allow-pickle to read its tensors (weights_only=True), or convert it "
@@ -120,7 +120,7 @@ def weight_files(folder: Path, files: ModelFiles) -> tuple[Path, ...]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises WeightsError where there is none."""
+    """The JSON object in `path`. Raises WeightsError if it holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -133,7 +133,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_of(paths: Iterable[Path]) -> str:
-    """The SHA-256 of one file; of several, that of sha256sum's lines `HASH  NAME` for them, by name."""
+    """The SHA-256 of one file; of several, that of the lines `HASH  NAME` sha256sum prints, sorted by name."""
     lines = []
     for path in sorted(paths, key=lambda path: path.name):
         digest = hashlib.sha256()

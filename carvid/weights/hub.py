@@ -1,7 +1,7 @@
-"""Weights from the Hugging Face hub: from its cache when complete, else fetched, else one message.
+"""Weights from the Hugging Face hub: from its cache when that is complete, otherwise fetched.
 
-A complete cache is used without asking the network, so a run is the same on a train and at a desk; `refresh`
-(what `carvid models pull` does) asks. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are
+A complete cache is used without asking the network, so a run is the same on a train and at a desk; only
+`refresh` (which `carvid models pull` sets) asks. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are
 read by huggingface_hub itself. This module does not import torch.
 """
 
@@ -41,10 +41,9 @@ from carvid.weights.names import WeightsSpec
 #: Called with the bytes fetched so far and the bytes there are.
 FetchProgress = Callable[[int, int], None]
 
-#: Seconds in which the hub must have listed the repository, name resolution included. HF_HUB_ETAG_TIMEOUT,
-#: which huggingface_hub reads for the same purpose, overrides it.
+#: Seconds within which the hub must list the repository, name resolution included. HF_HUB_ETAG_TIMEOUT, which
+#: huggingface_hub reads for the same purpose, overrides it.
 ANSWER_SECONDS = 3.0
-
 
 _POLL_SECONDS = 0.2
 _T = TypeVar("_T")
@@ -56,7 +55,7 @@ def cache_folder() -> Path:
 
 
 def cached_vocabulary(repository: str) -> Path | None:
-    """The cached snapshot of `repository` if it holds a vocabulary, weights or not."""
+    """The cached snapshot of `repository` if it holds a vocabulary, with or without weights."""
     for name in (TOKENIZER, VOCABULARY):
         path = try_to_load_from_cache(repository, name)
         if isinstance(path, str) and has_vocabulary(names_in(Path(path).parent)):
@@ -72,14 +71,14 @@ def fetch(
     refresh: bool = False,
     progress: FetchProgress | None = None,
 ) -> Path:
-    """The local folder with the files of `spec`, a repository: cached, or fetched into the cache.
+    """The local folder that holds the repository of `spec`: the cache's, into which it is fetched if need be.
 
     allow_pickle: whether pytorch_model.bin will do where there are no safetensors.
-    offline: look into the cache alone, as HF_HUB_OFFLINE does.
+    offline: look only into the cache, as HF_HUB_OFFLINE does.
     refresh: ask the hub for the newest revision even where the cache is complete.
 
-    Raises WeightsError, within `ANSWER_SECONDS` where the hub cannot be reached, that names the repository,
-    the cache folder and the ways out.
+    Raises WeightsError, within `ANSWER_SECONDS` if the hub cannot be reached. It names the repository, the
+    cache folder and the ways out.
     """
     repository, pickle = spec.location, allow_pickle or spec.trusted_pickle
     try:
@@ -132,7 +131,7 @@ def _download(
     names = [*files.others, files.weights]
 
     def work() -> None:
-        for name in names:  # grows when the index has come
+        for name in names:  # grows once the index is here
             path = hf_hub_download(repository, name, etag_timeout=ANSWER_SECONDS)
             if name == SAFETENSORS_INDEX:
                 names.extend(shards_of(Path(path)))
@@ -193,7 +192,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Background(Generic[_T]):
-    """A call in a daemon thread: it may be waited for, and one that hangs does not keep the process alive."""
+    """A call in a daemon thread, to be waited for; should it hang, it does not keep the process alive."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self._call = call
@@ -209,7 +208,7 @@ class _Background(Generic[_T]):
             self._error = error
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most `seconds`; whether the call has ended."""
+        """Wait at most `seconds`; returns whether the call has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

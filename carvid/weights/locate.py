@@ -1,6 +1,6 @@
-"""Where weights lie on this machine, found or fetched once and checked as far as their names tell.
+"""Where weights lie on this machine: found, or fetched, and their names checked.
 
-Does not import torch, so weights that cannot be had or will not be read are reported at once.
+This module does not import torch, so weights that cannot be had or will not be read are reported at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def locate(
     allow_pickle: bool = False,
     progress: hub.FetchProgress | None = None,
 ) -> Located:
-    """Find the files of `spec`, fetching them where need be; what is located already is returned as it is.
+    """Find the files of `spec`, fetching them if need be; what is located already is returned unchanged.
 
     Raises WeightsError as `hub.fetch`, and for a folder or file that will not be read.
     """

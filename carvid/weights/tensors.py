@@ -1,4 +1,4 @@
-"""Tensors out of files, and what is refused: pickles not asked for, tensors missing, misshapen or NaN."""
+"""Tensors out of files; refused are pickles nobody allowed, and tensors missing, misshapen or not finite."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SHOWN = 5
 def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, torch.Tensor]:
     """The tensors in `paths` (one file, or the shards of one model), on the CPU, by name.
 
-    `.safetensors` is read as it is. Any other suffix is a pickle: refused unless `allow_pickle`, then read
-    with torch.load(weights_only=True); OpenAI's TorchScript archives as `torchscript.read_torchscript` does.
+    A file that does not end in `.safetensors` is a pickle: refused unless `allow_pickle`, otherwise read with
+    torch.load(weights_only=True), or with `torchscript.read_torchscript` if it is such an archive.
     Prefixes that wrappers put before every name are taken off. Raises WeightsError.
     """
     state: dict[str, torch.Tensor] = {}
@@ -44,7 +44,7 @@ def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, t
 
 
 def strip_prefixes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors without the wrappers' prefixes (`PREFIXES`) that all names share, nested ones too."""
+    """The same tensors without the `PREFIXES` that all their names share, nested ones too."""
     state = dict(state)
     while shared := [
         prefix for prefix in PREFIXES if state and all(name.startswith(prefix) for name in state)
@@ -58,10 +58,10 @@ def check_state_dict(
 ) -> dict[str, torch.Tensor]:
     """The tensors of `state` that `expected` asks for, after the checks; position_ids buffers are left out.
 
-    Raises WeightsError that names the tensors missing, unknown, of another shape than expected, or with NaN
-    or infinite values.
+    Raises WeightsError, which names the tensors that are missing, unknown, of another shape than expected, not
+    dense floating-point tensors, or that hold NaN or infinite values.
     """
-    # Older checkpoints carry the position_ids buffers, which are nothing but 0, 1, 2, ...
+    # Older checkpoints carry the position_ids buffers, which just count 0, 1, 2, ...
     given = {name: tensor for name, tensor in state.items() if not name.endswith(".position_ids")}
     if missing := [name for name in expected if name not in given]:
         raise WeightsError(f"{where}: {len(missing)} tensors are missing: {_list(missing)}")
@@ -90,7 +90,7 @@ def check_state_dict(
 
 
 def _unusual(tensor: torch.Tensor) -> str:
-    """What keeps `tensor` from being used; nothing for a dense tensor of floating-point numbers."""
+    """What keeps `tensor` from being used; empty for a dense tensor of floating-point numbers."""
     if tensor.dtype not in _DTYPES:
         return str(tensor.dtype)
     # A pickle may also hold sparse tensors, and tensors without content, on the meta device.
@@ -115,7 +115,7 @@ def _read_pickle(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
             f"{path} is a pickle: reading it needs torch {SAFE_TORCH} or later, found {torch.__version__}"
         )
     # torch's own words are not passed on: they advise loading with weights_only=False.
-    with refused(f"{path} was refused: it is damaged, or is no plain file of tensors", quote=False):
+    with refused(f"{path} was refused: it is damaged, or holds more than tensors", quote=False):
         content = torch.load(path, map_location="cpu", weights_only=True)
     # Training checkpoints keep the weights under "state_dict", beside the optimiser's state.
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
