@@ -38,9 +38,15 @@ def pull(
     name: Annotated[str, typer.Argument(help="A name, or a Hugging Face repository (org/name).")],
 ) -> None:
     """Fetch the weights of NAME into the cache."""
-    from carvid.clip.names import CLIP, NAMED_CLIPS
+    from carvid.clip.names import NAMED_CLIPS
     from carvid.sam.names import NAMED_SAMS
     from carvid.weights import catalog
+    from carvid.weights.names import Family
+
+    # A repository's name does not tell what it holds; its vocabulary is fetched if it has one.
+    either = Family(
+        "a CLIP or a SAM", vocabulary=False, instead="name local weights (--model DIR, --sam DIR|FILE)"
+    )
 
     with Progress(
         TextColumn("{task.description}"),
@@ -56,7 +62,7 @@ def pull(
                 tasks[repository] = bar.add_task(repository, total=total)
             bar.update(tasks[repository], completed=done, total=total)
 
-        folders = catalog.pull(name, NAMED_CLIPS | NAMED_SAMS, CLIP, progress=report)
+        folders = catalog.pull(name, NAMED_CLIPS | NAMED_SAMS, either, progress=report)
     if not folders:
         typer.echo(f"{name} needs no download")
     for folder in folders:
