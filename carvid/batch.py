@@ -69,22 +69,6 @@ class Batch:
         return result
 
 
-def gather(
-    items: Iterator[T], count: int, stop: Callable[[], bool] = lambda: False
-) -> tuple[list[T], Exception | None]:
-    """Up to `count` items, fewer where they end, where `stop` says so, or where they fail: then with what was raised,
-    to be raised again once the items before it are dealt with."""
-    some: list[T] = []
-    try:
-        while len(some) < count and not stop():
-            some.append(next(items))
-    except StopIteration:
-        return some, None
-    except Exception as error:  # noqa: BLE001 - the caller raises it again
-        return some, error
-    return some, None
-
-
 def frames_that_fit(free_bytes: int, frame_bytes: int) -> int:
     """How many frames of that cost to run together, at least one."""
     return max(1, min(MOST_FRAMES, int(SHARE_OF_FREE * free_bytes) // max(1, frame_bytes)))

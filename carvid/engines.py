@@ -1,22 +1,23 @@
 """What segments, by name, and what every engine offers: a model without a video, and its sessions with one.
 
-A new engine is a file with a class that has `load`, and a line in `ENGINES`.
+A new engine is a file with a class that is made of a recipe, and a line in `ENGINES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from carvid.batch import gather
 from carvid.errors import UsageError
 from carvid.frame import Frame
 from carvid.recipe import Recipe
 from carvid.result import FrameResult
 
-#: The class of each engine's model, as module:class; a module is imported when its engine is asked for.
-ENGINES = {"car": "carvid.model:Model"}
+#: What makes each engine's model of a recipe, as module:name; a module is imported when its engine is asked for.
+ENGINES = {"car": "carvid.loading:load"}
+
+T = TypeVar("T")
 
 
 class EngineSession(Protocol):
@@ -63,6 +64,22 @@ class EngineModel(Protocol):
         ...
 
 
+def gather(
+    items: Iterator[T], count: int, stop: Callable[[], bool] = lambda: False
+) -> tuple[list[T], Exception | None]:
+    """Up to `count` items, fewer where they end, where `stop` says so, or where they fail: then with what was raised,
+    to be raised again once the items before it are dealt with."""
+    some: list[T] = []
+    try:
+        while len(some) < count and not stop():
+            some.append(next(items))
+    except StopIteration:
+        return some, None
+    except Exception as error:  # noqa: BLE001 - the caller raises it again
+        return some, error
+    return some, None
+
+
 def run_session(session: EngineSession, frames: Iterable[Frame]) -> Iterator[FrameResult]:
     """Segment frames in their order, as many at a time as the session likes; what `frames` raises comes after them."""
     rest = iter(frames)
@@ -80,5 +97,5 @@ def load_engine(recipe: Recipe) -> EngineModel:
     if recipe.engine not in ENGINES:
         raise UsageError(f"engine is {recipe.engine!r}; expected one of {', '.join(ENGINES)}")
     module, name = ENGINES[recipe.engine].split(":")
-    model: EngineModel = getattr(import_module(module), name).load(recipe)
+    model: EngineModel = getattr(import_module(module), name)(recipe)
     return model

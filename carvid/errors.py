@@ -24,7 +24,7 @@ class InputError(CarvidError):
 
 
 class WeightsError(InputError):
-    """Model weights that are not to be had, or that are not what they claim (exit code 3)."""
+    """Model weights that cannot be found or fetched, or are not what they claim to be (exit code 3)."""
 
 
 class OutputError(CarvidError):

@@ -14,15 +14,15 @@ from carvid.car.classifier import ClassifierTexts
 from carvid.car.clip_rnn import ClipRnn, see
 from carvid.car.proposals import FrameFeatures, ProposalTexts
 from carvid.clip.load import LoadedClip, load_pair
-from carvid.clip.names import resolve_pair
 from carvid.frame import Frame
+from carvid.loading import locate_weights
 from carvid.recipe import Recipe
 from carvid.refine.crf import DenseCRF, FrameCrf
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.load import LoadedSam, load_sam
-from carvid.sam.names import resolve_sam
 from carvid.stopwatch import Stopwatch
 from carvid.weights.device import resolve_device, resolve_dtype
+from carvid.weights.locate import LocatedWeights
 from carvid.wording import fill
 
 if TYPE_CHECKING:
@@ -64,20 +64,17 @@ class Model:
         self.crf = DenseCRF(recipe.crf_options, device=proposer.device) if recipe.crf else None
 
     @classmethod
-    def load(cls, recipe: Recipe) -> Model:
-        """Load the weights. Raises UsageError for names and the device, WeightsError for weights."""
-        specs = resolve_pair(recipe.model, recipe.proposer, recipe.classifier)
-        sam_spec = None if recipe.sam is None else resolve_sam(recipe.sam)
-        place = resolve_device(recipe.device)
-        options: dict[str, Any] = {
-            "device": place,
-            "dtype": resolve_dtype(recipe.dtype, place),
-            "offline": recipe.offline,
-            "allow_pickle": recipe.allow_pickle,
-        }
-        # SAM first: if it cannot be found, nobody waits for the larger download of CLIP.
-        sam = None if sam_spec is None else load_sam(sam_spec, **options)
-        return cls(recipe, *load_pair(*specs, **options), sam)
+    def load(cls, recipe: Recipe, located: LocatedWeights | None = None) -> Model:
+        """Load the weights. located: where they are, if that is known already.
+
+        Raises UsageError for names and the device, WeightsError for weights.
+        """
+        weights = located or locate_weights(recipe)
+        device = resolve_device(recipe.device)
+        dtype = resolve_dtype(recipe.dtype, device)
+        sam = None if weights.sam is None else load_sam(weights.sam, device=device, dtype=dtype)
+        clips = load_pair(weights.proposer, weights.classifier, device=device, dtype=dtype)
+        return cls(recipe, *clips, sam)
 
     def session(self, queries: Sequence[str]) -> Session:
         """A session for one video. Raises UsageError for queries that cannot be used."""

@@ -13,14 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.batch import gather
-from carvid.engines import EngineSession
+from carvid.engines import EngineSession, gather
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame
 from carvid.interrupt import Abandoned, Interrupt, first_interrupt
 from carvid.result import FrameResult
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
-from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
+from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, prepare_output
 from carvid.sinks.run_record import RunManifest, identify_source, now, write_manifest
 from carvid.stream.source import Damage, StreamInfo
 from carvid.write_behind import WriteBehind
@@ -162,7 +161,6 @@ def run_job(
     if output.overlay:
         overlay = OverlaySink(out / OVERLAY, queries, frame_rate=stream.info.frame_rate, every=every)
         sinks.append(overlay)
-    check_output(out, stream.info.path, overwrite=output.overwrite)
     outputs = {"masks": out / MASKS, "results": out / RESULTS, "manifest": out / MANIFEST}
     manifest = RunManifest(
         command=tuple(command),

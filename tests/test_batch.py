@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from carvid import UsageError
-from carvid.batch import MOST_FRAMES, Batch, frames_that_fit, gather
-from carvid.cli.options import batch
+from carvid.batch import MOST_FRAMES, Batch, frames_that_fit
+from carvid.engines import gather
+from carvid.recipe import load_recipe
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -70,10 +71,10 @@ def test_what_came_before_an_error_is_gathered_with_it() -> None:
 
 @pytest.mark.parametrize(("text", "frames"), [("auto", None), ("1", 1), ("16", 16)])
 def test_the_option(text: str, frames: int | None) -> None:
-    assert batch(text) == frames
+    assert load_recipe(batch=text).batch == frames
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
 def test_what_is_no_batch_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected auto or a whole number from 1"):
-        batch(text)
+        load_recipe(batch=text)

@@ -149,6 +149,13 @@ def test_openclip_training_checkpoint(gelu):
     assert_same(load(beside / "epoch_3.pt", allow_pickle=True), reference)
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_openclip_saved_after_compiling(gelu, prefix):
+    reference, state, beside = gelu
+    save_file({f"{prefix}{name}": tensor for name, tensor in state.items()}, beside / "compiled.safetensors")
+    assert_same(load(beside / "compiled.safetensors"), reference)
+
+
 def test_openclip_with_quick_gelu_says_so_beside_the_file(quick):
     reference, state, beside = quick
     save_file(state, beside / "open_clip_model.safetensors")
@@ -184,6 +191,7 @@ def test_what_openclip_says_beside_the_file(gelu):
     [
         ({"preprocess_cfg": {"resize_mode": "longest"}}, "resize_mode is 'longest'"),
         ({"preprocess_cfg": {"interpolation": "nearest"}}, "resample is"),
+        ({"preprocess_cfg": {"interpolation": ["bicubic"]}}, "holds no CLIP that can be read"),
         ({"model_cfg": [1]}, "is not OpenCLIP's"),
         ({"model_cfg": {"text_cfg": {"heads": 3}}}, "expected a multiple of its 3 heads"),
         ({"model_cfg": {"text_cfg": {"heads": "many"}}}, "heads is 'many', expected a whole number"),
@@ -219,6 +227,16 @@ def drop(name):
         (
             lambda state: state.update({"visual.positional_embedding": torch.zeros(12, 128)}),
             "has 12 rows, expected 1 \\+ a square number",
+        ),
+        (
+            lambda state: state.update({"visual.positional_embedding": torch.zeros(0, 128)}),
+            "holds no CLIP that can be read",
+        ),
+        (
+            lambda state: state.update(
+                {f"visual.transformer.resblocks.{10**9}.ln_1.bias": state["visual.ln_post.bias"].clone()}
+            ),
+            "says num_hidden_layers 1000000001, more than it has tensors",
         ),
         (
             lambda state: state.update({"transformer.resblocks.0.attn.in_proj_weight": torch.zeros(100, 64)}),

@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from carvid.clip.load import load_clip, load_pair
-from carvid.clip.names import ClipSpec, resolve_pair, resolve_spec
+from carvid.clip.names import CLIP, resolve_pair, resolve_spec
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import ARCHITECTURES, random_state_dict
 from carvid.errors import WeightsError
+from carvid.weights.names import WeightsSpec
 from tests.tiny_clip import make_tiny_clip
 
 CPU = torch.device("cpu")
@@ -185,7 +186,7 @@ def spoil(state, name, value):
         ),
         (
             lambda state: state.update({PATCHES: state[PATCHES].to(torch.int8)}),
-            rf"expected floating-point tensors, found {PATCHES} \(torch.int8\)",
+            rf"expected dense floating-point tensors of 16, 32 or 64 bits, found {PATCHES} \(torch.int8\)",
         ),
     ],
     ids=["missing", "all missing", "nan", "inf", "shape", "unknown", "integers"],
@@ -218,9 +219,8 @@ def test_a_file_that_is_missing(folder, name, message):
 
 
 def test_the_embedded_model_may_be_lacking():
-    spec = ClipSpec(
-        "shapes/nothing", "folder", str(Path(resolve_spec("shapes", "proposer").location) / "nothing")
-    )
+    folder = Path(resolve_spec("shapes", "proposer").location, "nothing")
+    spec = WeightsSpec("shapes/nothing", "folder", str(folder), CLIP)
     with pytest.raises(WeightsError, match="no such folder"):
         load_clip(spec, role="proposer", device=CPU, dtype=torch.float32)
 
@@ -228,13 +228,17 @@ def test_the_embedded_model_may_be_lacking():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "siglip"}, "is a 'siglip' model by its config.json: expected 'clip'"),
+        ({"model_type": "siglip"}, "is a 'siglip' model by its config.json: expected one of clip"),
         ({"vision_config": {"hidden_size": "wide"}}, "its config.json describes no CLIP"),
         (
             {"vision_config": {"hidden_size": 30, "num_attention_heads": 4}},
             "its config.json describes no CLIP",
         ),
         ({"vision_config": {"image_size": [32, 64]}}, r"image_size is .*32.*, expected one number"),
+        ({"vision_config": [1]}, r"its config.json holds \[1\] as vision_config, expected an object"),
+        ({"vision_config": {"num_hidden_layers": 10**9}}, "says num_hidden_layers 1000000000, more than"),
+        ({"vision_config": {"hidden_size": 10**30}}, "its config.json describes no CLIP"),
+        ({"vision_config": {"hidden_act": "relu"}}, "hidden_act is 'relu', expected one of quick_gelu, gelu"),
         ({"text_config": {"vocab_size": 50}}, "the tokenizer has [0-9]+ tokens, the model 50"),
         (
             {"text_config": {"vocab_size": 1000, "eos_token_id": 7}},
@@ -261,6 +265,87 @@ def test_code_in_a_repository_is_not_run(folder, tmp_path):
     edit_json(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
     load(folder)
     assert not touched.exists()
+
+
+@pytest.mark.parametrize("part", [None, "text_config", "vision_config"])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+@pytest.mark.parametrize("kernel", ["kernels-community/flash-attn", "flash_attention_2", "none at all"])
+def test_a_configuration_chooses_no_attention_kernel(folder, monkeypatch, part, key, kernel):
+    def ask(*arguments, **options):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("socket.getaddrinfo", ask)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    (config if part is None else config[part])[key] = kernel
+    path.write_text(json.dumps(config))
+    model = load(folder).model
+    assert model.config.text_config._attn_implementation == "sdpa"
+    assert model.get_text_features(input_ids=torch.tensor([[1, 2, 3]])) is not None
+
+
+def test_only_known_fields_of_a_configuration_are_taken(folder):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    strange = {
+        "dtype": "float99",
+        "quantization_config": {"quant_method": "unheard of"},
+        "id2label": [],
+        "x": {},
+    }
+    path.write_text(json.dumps({**config, **strange, "text_config": {**config["text_config"], **strange}}))
+    assert not hasattr(load(folder).model.config, "x")
+
+
+def test_old_configurations_spell_their_parts_otherwise(folder):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for part in ("text_config", "vision_config"):
+        config[f"{part}_dict"] = config.pop(part)
+    path.write_text(json.dumps(config))
+    assert load(folder).context_length == 20
+
+
+def test_deeply_nested_configurations_are_refused(folder):
+    for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json"):
+        text = (folder / name).read_text()
+        (folder / name).write_text('{"a":' * 50_000 + "1" + "}" * 50_000)
+        with pytest.raises(WeightsError, match=f"cannot read .*{name}: its objects are nested too deeply"):
+            load(folder)
+        (folder / name).write_text(text)
+
+
+def test_float8_is_refused(folder):
+    change(folder, lambda state: state.update({PATCHES: state[PATCHES].to(torch.float8_e4m3fn)}))
+    with pytest.raises(WeightsError, match=rf"found {PATCHES} \(torch.float8_e4m3fn\)"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module.", "model.", "clip.", "module._orig_mod.", "model.clip."]
+)
+def test_prefixes_of_wrappers_are_taken_off(folder, prefix):
+    original = load(folder)
+    state = load_file(folder / "model.safetensors")
+    save_file({f"{prefix}{name}": tensor for name, tensor in state.items()}, folder / "model.safetensors")
+    assert same_weights(load(folder).model, original.model)
+
+
+def test_a_prefix_that_some_names_lack_is_kept(folder):
+    change(folder, lambda state: state.update({f"module.{PATCHES}": state.pop(PATCHES)}))
+    with pytest.raises(WeightsError, match=f"1 tensors are missing: {PATCHES}"):
+        load(folder)
+
+
+def test_half_precision_may_be_all_there_is(folder):
+    original = load(folder)
+    change(folder, lambda state: state.update({name: tensor.half() for name, tensor in state.items()}))
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    loaded = load(folder)
+    assert loaded.sha256 == hashlib.sha256((folder / "model.fp16.safetensors").read_bytes()).hexdigest()
+    torch.testing.assert_close(
+        image_features(loaded.model), image_features(original.model), rtol=0.1, atol=0.1
+    )
 
 
 def test_a_pickle_is_refused_until_allowed(folder):
@@ -301,8 +386,11 @@ def test_a_malicious_pickle_runs_nothing(folder, tmp_path, how):
     to_pickle(folder)
     made = tmp_path / "made"
     how({"logit_scale": Evil(str(made))}, folder / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="was refused: it is no plain file of tensors"):
+    with pytest.raises(
+        WeightsError, match="was refused: it is damaged, or holds more than tensors"
+    ) as caught:
         load(folder, allow_pickle=True)
+    assert "weights_only" not in str(caught.value)
     assert not made.exists()
 
 
@@ -311,6 +399,21 @@ def test_a_pickle_of_something_else(folder, content):
     to_pickle(folder)
     torch.save(content, folder / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="expected a state dict"):
+        load(folder, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda tensor: tensor.to_sparse(), "torch.sparse_coo on cpu"),
+        (lambda tensor: tensor.to("meta"), "torch.strided on meta"),
+    ],
+)
+def test_a_pickle_of_tensors_that_are_not_dense(folder, edit, message):
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(state | {PATCHES: edit(state[PATCHES])}, folder / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match=rf"found {PATCHES} \({message}\)"):
         load(folder, allow_pickle=True)
 
 

@@ -2,11 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from carvid.clip.names import NAMED_MODELS, SHAPES_FOLDER, ClipSpec, resolve_pair, resolve_spec
+from carvid.clip.names import CLIP, NAMED_CLIPS, SHAPES_FOLDER, preset_of, resolve_pair, resolve_spec
 from carvid.errors import UsageError, WeightsError
+from carvid.weights.names import WeightsSpec
 
-B16 = ClipSpec("openai/clip-vit-base-patch16", "hub", "openai/clip-vit-base-patch16", trusted_pickle=True)
-L14 = ClipSpec("openai/clip-vit-large-patch14", "hub", "openai/clip-vit-large-patch14", trusted_pickle=True)
+
+def repository(name, **options):
+    return WeightsSpec(name, "hub", name, CLIP, **options)
+
+
+B16 = repository("openai/clip-vit-base-patch16", trusted_pickle=True)
+L14 = repository("openai/clip-vit-large-patch14", trusted_pickle=True)
 
 
 @pytest.mark.parametrize(
@@ -17,8 +23,8 @@ L14 = ClipSpec("openai/clip-vit-large-patch14", "hub", "openai/clip-vit-large-pa
         ({"model": "clip-b16"}, (B16, B16)),
         ({"model": "clip-b16", "classifier": "clip"}, (B16, L14)),
         ({"proposer": "openai/clip-vit-large-patch14"}, (L14, L14)),
-        ({"model": "a/b"}, (ClipSpec("a/b", "hub", "a/b"), ClipSpec("a/b", "hub", "a/b"))),
-        ({"model": "a/b", "proposer": "clip"}, (B16, ClipSpec("a/b", "hub", "a/b"))),
+        ({"model": "a/b"}, (repository("a/b"), repository("a/b"))),
+        ({"model": "a/b", "proposer": "clip"}, (B16, repository("a/b"))),
     ],
 )
 def test_pairs(arguments, expected):
@@ -38,18 +44,15 @@ def test_random_pairs_follow_the_named_architectures():
 
 
 def test_only_openai_repositories_may_be_pickles():
-    trusted = [
-        spec.location
-        for model in NAMED_MODELS.values()
-        for spec in (model.proposer, model.classifier)
-        if spec.trusted_pickle
-    ]
+    trusted = [spec.location for model in NAMED_CLIPS.values() for spec in model.specs if spec.trusted_pickle]
     assert set(trusted) == {B16.location, L14.location}
 
 
 def test_a_folder_and_a_file(tmp_path, monkeypatch):
     (tmp_path / "clip.pt").write_bytes(b"")
-    assert resolve_spec(tmp_path, "proposer") == ClipSpec(str(tmp_path), "folder", str(tmp_path.resolve()))
+    assert resolve_spec(tmp_path, "proposer") == WeightsSpec(
+        str(tmp_path), "folder", str(tmp_path.resolve()), CLIP
+    )
     spec = resolve_spec(tmp_path / "clip.pt", "classifier")
     assert (spec.kind, spec.location) == ("file", str((tmp_path / "clip.pt").resolve()))
     # a local folder that is spelt like a repository wins over it; a named model wins over a folder
@@ -79,3 +82,10 @@ def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "clip.onnx").write_bytes(b"")
     with pytest.raises(UsageError, match=r"clip.onnx is not a file of weights"):
         resolve_spec(tmp_path / "clip.onnx", "proposer")
+
+
+def test_a_named_model_may_bring_a_preset():
+    assert preset_of("shapes") == "shapes"
+    assert {preset_of(name) for name in NAMED_CLIPS if name != "shapes"} == {None}
+    assert preset_of(None) is None
+    assert preset_of(Path("somewhere/shapes")) is None

@@ -57,17 +57,23 @@ def test_special_tokens_by_another_name(folder):
     [
         ("vocab.json", "{", "cannot read .*vocab.json"),
         ("vocab.json", "[]", "vocab.json holds a JSON list"),
-        ("vocab.json", "{}", "vocab.json is no vocabulary"),
+        ("vocab.json", "{}", "vocab.json is not a vocabulary"),
         ("vocab.json", '{"a": "b"}', "expected a whole number for every token"),
         ("vocab.json", '{"a": -1}', "expected a whole number for every token"),
-        ("merges.txt", "a b c\n", "the merge 'a b c' beside .* is no two tokens"),
-        ("merges.txt", "q 漢\n", "the merge 'q 漢' beside .* is no two tokens"),
-        ("tokenizer.json", "{}", "tokenizer.json is no byte-pair encoding with </w>"),
-        ("tokenizer.json", '{"model": {"end_of_word_suffix": "</w>", "vocab": 3}}', "is no vocabulary"),
+        ("merges.txt", "a b c\n", "the merge 'a b c' beside .* is not two tokens"),
+        ("merges.txt", "q 漢\n", "the merge 'q 漢' beside .* is not two tokens"),
+        ("merges.txt", "\ud800", "the vocabulary in .* cannot be read"),
+        (
+            "tokenizer.json",
+            '{"model": {"end_of_word_suffix": "</w>", "vocab": {}, "merges": []}, "added_tokens": [3]}',
+            "the vocabulary in .* cannot be read",
+        ),
+        ("tokenizer.json", "{}", "tokenizer.json is not a byte-pair encoding with </w>"),
+        ("tokenizer.json", '{"model": {"end_of_word_suffix": "</w>", "vocab": 3}}', "is not a vocabulary"),
     ],
 )
 def test_damaged_files(folder, name, content, message):
-    (folder / name).write_text(content, encoding="utf-8")
+    (folder / name).write_text(content, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(WeightsError, match=message):
         BpeTokenizer(folder)
 

@@ -138,6 +138,41 @@ def test_safetensors_in_segment_anythings_layout_need_no_permission(folder: Path
         loaded(folder / "model.safetensors")
 
 
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_configuration_chooses_no_attention_kernel(tmp_path: Path, kind: str) -> None:
+    folder = MAKERS[kind](tmp_path / kind)
+    config = json.loads((folder / "config.json").read_text())
+    parts = [
+        config,
+        *(config[part] for part in ("vision_config", "prompt_encoder_config", "mask_decoder_config")),
+    ]
+    if kind == "sam2":
+        parts.append(config["vision_config"]["backbone_config"])
+    for part in parts:
+        part.update(
+            attn_implementation="kernels-community/flash-attn", _attn_implementation="flash_attention_2"
+        )
+    (folder / "config.json").write_text(json.dumps(config))
+    with torch.inference_mode():
+        features = sam_tower(loaded(folder)).look(torch.zeros(9, 9, 3).byte())
+    assert features.size == (9, 9)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "module._orig_mod."])
+def test_prefixes_of_wrappers_are_taken_off(folder: Path, prefix: str) -> None:
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    variant = folder / "model.fp16.safetensors"
+    save_file({f"{prefix}{name}": tensor for name, tensor in state.items()}, variant)
+    original = original_state_dict(state)
+    save_file(
+        {f"{prefix}{name}": tensor for name, tensor in original.items()}, folder.parent / "sam.safetensors"
+    )
+    for path in (folder, folder.parent / "sam.safetensors"):
+        for name, tensor in loaded(path).model.state_dict().items():
+            assert torch.equal(state[name], tensor)
+
+
 def test_the_position_table_may_be_stored_once(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     expected = state["shared_image_embedding.positional_embedding"]
@@ -173,6 +208,14 @@ def test_a_folder_that_holds_no_sam_is_refused(folder: Path) -> None:
         loaded(folder)
     (folder / "config.json").write_text(json.dumps({**config, "vision_config": {"num_attention_heads": 0}}))
     with pytest.raises(WeightsError, match=r"config.json describes no SAM|wrong shapes"):
+        loaded(folder)
+    (folder / "config.json").write_text(json.dumps({**config, "prompt_encoder_config": {"image_size": 64}}))
+    with pytest.raises(WeightsError, match="image_size is 128 for the image encoder and 64 for the prompt"):
+        loaded(folder)
+    (folder / "config.json").write_text(
+        json.dumps({**config, "mask_decoder_config": {"num_hidden_layers": 10**9}})
+    )
+    with pytest.raises(WeightsError, match="says num_hidden_layers 1000000000, more than it has tensors"):
         loaded(folder)
     (folder / "config.json").unlink()
     with pytest.raises(WeightsError, match=r"holds no config.json: expected a SAM"):
@@ -219,7 +262,7 @@ def test_architectures_are_the_published_sizes() -> None:
         with torch.device("meta"):
             model = SamModel(SamConfig.from_dict({**config}))
         count = sum(parameter.numel() for parameter in model.parameters())
-        assert count == NAMED_SAMS[f"random:{architecture}"].parameters
+        assert count == NAMED_SAMS[f"random:{architecture}"].specs[0].parameters
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from carvid.errors import UsageError, WeightsError
-from carvid.sam.names import NAMED_SAMS, SamSpec, resolve_sam
+from carvid.sam.names import NAMED_SAMS, SAM, resolve_sam
+from carvid.weights.names import WeightsSpec
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,16 @@ def test_names_and_repositories(name: str, kind: str, location: str) -> None:
 
 
 def test_every_named_model_resolves_to_itself() -> None:
-    assert all(resolve_sam(name) == model.spec for name, model in NAMED_SAMS.items())
-    assert all(resolve_sam(model.spec.location) == model.spec
-               for model in NAMED_SAMS.values() if model.spec.kind == "hub")  # fmt: skip
+    for name, model in NAMED_SAMS.items():
+        (spec,) = model.specs
+        assert resolve_sam(name) is spec
+        if spec.kind == "hub":
+            assert resolve_sam(spec.location) is spec
 
 
 def test_folders_and_files(tmp_path: Path) -> None:
     (tmp_path / "sam_vit_b_01ec64.pth").touch()
-    assert resolve_sam(tmp_path) == SamSpec(str(tmp_path), "folder", str(tmp_path.resolve()))
+    assert resolve_sam(tmp_path) == WeightsSpec(str(tmp_path), "folder", str(tmp_path.resolve()), SAM)
     spec = resolve_sam(tmp_path / "sam_vit_b_01ec64.pth")
     assert (spec.kind, spec.location) == ("file", str(tmp_path.resolve() / "sam_vit_b_01ec64.pth"))
 
@@ -47,5 +50,5 @@ def test_what_is_no_sam_is_refused(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match="no such file or folder for SAM"):
             resolve_sam(missing)
     for unknown in ("vit-b", "", "a/b/c"):
-        with pytest.raises(UsageError, match=r"unknown SAM .*expected one of sam-vit-b"):
+        with pytest.raises(UsageError, match=r"unknown model .* for SAM: expected one of sam-vit-b"):
             resolve_sam(unknown)

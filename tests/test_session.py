@@ -138,10 +138,6 @@ class Halves:
     def __init__(self, recipe, queries=()):
         self.recipe, self.queries = recipe, tuple(queries)
 
-    @classmethod
-    def load(cls, recipe):
-        return cls(recipe)
-
     def session(self, queries):
         return Halves(self.recipe, queries)
 

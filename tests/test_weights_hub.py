@@ -21,9 +21,9 @@ OPENAI_L14 = "openai/clip-vit-large-patch14"
 
 FETCH = """
 import json, sys, time
-from carvid.clip import catalog
-from carvid.weights import hub
-from carvid.clip.names import resolve_pair
+from carvid.clip.names import CLIP, NAMED_CLIPS, resolve_pair
+from carvid.weights import catalog
+from carvid.weights.locate import locate
 from carvid.errors import CarvidError
 action, name, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 if action == "resolve":
@@ -35,11 +35,11 @@ start = time.monotonic()
 try:
     if action == "pull":
         report = lambda repository, done, total: seen.append([repository, done, total])
-        out["folders"] = [str(folder) for folder in catalog.pull(name, progress=report)]
+        out["folders"] = [str(folder) for folder in catalog.pull(name, NAMED_CLIPS, CLIP, progress=report)]
     elif action == "models":
-        out["models"] = {entry.name: entry.cached for entry in catalog.list_models()}
+        out["models"] = {entry.name: entry.cached for entry in catalog.list_models(NAMED_CLIPS.values())}
     else:
-        out["folders"] = [str(hub.locate(spec, **options)) for spec in resolve_pair(name)]
+        out["folders"] = [str(locate(spec, **options).folder) for spec in resolve_pair(name)]
 except CarvidError as error:
     out["error"], out["message"], out["exit"] = type(error).__name__, str(error), error.exit_code
 out["seconds"] = time.monotonic() - start
@@ -101,7 +101,7 @@ def names(folder):
     return {path.name for path in Path(folder).iterdir()}
 
 
-def assert_not_to_be_had(out, repository, tmp_path):
+def assert_unavailable(out, repository, tmp_path):
     assert (out["error"], out["exit"]) == ("WeightsError", 3)
     message = out["message"]
     assert "\n" not in message
@@ -183,7 +183,7 @@ def test_pull_and_what_is_cached(carvid, tiny, pickled):
 def test_pull_says_so_when_the_hub_is_gone_though_cached(carvid, tiny, tmp_path):
     with serve({"org/tiny": tiny}) as endpoint:
         carvid("pull", "org/tiny", endpoint)
-    assert_not_to_be_had(carvid("pull", "org/tiny"), "org/tiny", tmp_path)
+    assert_unavailable(carvid("pull", "org/tiny"), "org/tiny", tmp_path)
 
 
 def test_pull_of_a_path_is_a_usage_error(carvid, tiny):
@@ -196,7 +196,7 @@ def test_a_closed_port(carvid, tmp_path):
         unused.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
     out = carvid("locate", "clip", endpoint)
-    assert_not_to_be_had(out, OPENAI_B16, tmp_path)
+    assert_unavailable(out, OPENAI_B16, tmp_path)
     assert endpoint in out["message"]
 
 
@@ -204,7 +204,7 @@ def test_a_server_that_accepts_and_never_answers(carvid, tmp_path):
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         out = carvid("locate", "clip", endpoint)
-    assert_not_to_be_had(out, OPENAI_B16, tmp_path)
+    assert_unavailable(out, OPENAI_B16, tmp_path)
     assert out["process_seconds"] < 20  # the process ends too: nothing waits for the hanging call
 
 
@@ -225,17 +225,17 @@ def test_a_server_that_answers_a_byte_at_a_time(carvid, tmp_path):
         thread.start()
         out = carvid("locate", "clip", f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
-    assert_not_to_be_had(out, OPENAI_B16, tmp_path)
+    assert_unavailable(out, OPENAI_B16, tmp_path)
     assert "did not answer within 3 s" in out["message"]
 
 
 def test_a_host_that_cannot_be_resolved(carvid, tmp_path):
-    assert_not_to_be_had(carvid("locate", "clip", "http://hub.invalid"), OPENAI_B16, tmp_path)
+    assert_unavailable(carvid("locate", "clip", "http://hub.invalid"), OPENAI_B16, tmp_path)
 
 
 def test_a_name_server_that_does_not_answer(carvid, tmp_path):
     out = carvid("resolve", "clip", "http://hub.invalid")
-    assert_not_to_be_had(out, OPENAI_B16, tmp_path)
+    assert_unavailable(out, OPENAI_B16, tmp_path)
     assert "did not answer within 3 s" in out["message"]
     assert out["process_seconds"] < 20
 
@@ -247,7 +247,7 @@ def test_a_name_server_that_does_not_answer(carvid, tmp_path):
 def test_a_repository_that_is_refused(carvid, tmp_path, status, reason):
     with serve({"org/name": status}) as endpoint:
         out = carvid("locate", "org/name", endpoint)
-    assert_not_to_be_had(out, "org/name", tmp_path)
+    assert_unavailable(out, "org/name", tmp_path)
     assert reason in out["message"]
 
 
@@ -259,7 +259,7 @@ def test_offline_without_a_cache(carvid, tiny, tmp_path, environment, options, r
     requests = []
     with serve({OPENAI_B16: tiny}, requests) as endpoint:
         out = carvid("locate", "clip", endpoint, environment, **options)
-    assert_not_to_be_had(out, OPENAI_B16, tmp_path)
+    assert_unavailable(out, OPENAI_B16, tmp_path)
     assert reason in out["message"]
     assert "is not in the cache" in out["message"]
     assert requests == []
@@ -270,7 +270,7 @@ def test_offline_with_half_a_cache(carvid, tiny, tmp_path):
         folder = carvid("locate", "org/tiny", endpoint)["folders"][0]
         Path(folder, "model.safetensors").unlink()
         out = carvid("locate", "org/tiny", endpoint, offline=True)
-        assert_not_to_be_had(out, "org/tiny", tmp_path)
+        assert_unavailable(out, "org/tiny", tmp_path)
         assert "holds no weights" in out["message"]
         # and with a network what is missing is fetched again
         assert "model.safetensors" in names(carvid("locate", "org/tiny", endpoint)["folders"][0])
@@ -280,4 +280,4 @@ def test_a_cache_that_cannot_be_written(carvid, tiny, tmp_path):
     (tmp_path / "home").write_text("a file where the cache folder should be")
     with serve({"org/tiny": tiny}) as endpoint:
         out = carvid("locate", "org/tiny", endpoint)
-    assert_not_to_be_had(out, "org/tiny", tmp_path)
+    assert_unavailable(out, "org/tiny", tmp_path)

@@ -21,11 +21,12 @@ def _list(context: typer.Context) -> None:
 
 def show() -> None:
     """Names, sizes, and what is cached."""
-    from carvid.clip.catalog import list_models
-    from carvid.sam.catalog import list_sams
+    from carvid.clip.names import NAMED_CLIPS
+    from carvid.sam.names import NAMED_SAMS
+    from carvid.weights.catalog import list_models
     from carvid.weights.hub import cache_folder
 
-    for entry in (*list_models(), *list_sams()):
+    for entry in list_models((*NAMED_CLIPS.values(), *NAMED_SAMS.values())):
         parameters = f"{entry.parameters / 1e6:.0f} M parameters, " if entry.parameters else ""
         size = f"{entry.size_mb:.0f} MB" if entry.size_mb >= 1 else "no download"
         state = "ready" if entry.cached else "not cached"
@@ -37,9 +38,15 @@ def pull(
     name: Annotated[str, typer.Argument(help="A name, or a Hugging Face repository (org/name).")],
 ) -> None:
     """Fetch the weights of NAME into the cache."""
-    from carvid.clip import catalog
-    from carvid.sam import catalog as sam_catalog
+    from carvid.clip.names import NAMED_CLIPS
     from carvid.sam.names import NAMED_SAMS
+    from carvid.weights import catalog
+    from carvid.weights.names import Family
+
+    # A repository's name does not tell what it holds; its vocabulary is fetched if it has one.
+    either = Family(
+        "a CLIP or a SAM", vocabulary=False, instead="name local weights (--model DIR, --sam DIR|FILE)"
+    )
 
     with Progress(
         TextColumn("{task.description}"),
@@ -55,8 +62,7 @@ def pull(
                 tasks[repository] = bar.add_task(repository, total=total)
             bar.update(tasks[repository], completed=done, total=total)
 
-        fetch = sam_catalog.pull if name in NAMED_SAMS else catalog.pull
-        folders = fetch(name, progress=report)
+        folders = catalog.pull(name, NAMED_CLIPS | NAMED_SAMS, either, progress=report)
     if not folders:
         typer.echo(f"{name} needs no download")
     for folder in folders:

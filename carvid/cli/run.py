@@ -50,16 +50,12 @@ def run(
 
     Writes masks (palette PNG, one a frame), overlay.mp4, results.jsonl and run.json into the output folder.
     """
-    from carvid.clip.names import resolve_pair
-    from carvid.sam.catalog import locate as locate_sam
-    from carvid.sam.names import resolve_sam
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
-    from carvid.weights.hub import locate
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
-    # The cheap refusals first: the source, the output folder and weights that cannot be found, before torch is
-    # imported, which takes seconds.
+    # The cheap refusals first: the source and the output folder, then (`load_engine`) weights that cannot be found,
+    # before torch is imported, which takes seconds.
     with open_frames(
         source,
         reader=reader,
@@ -69,10 +65,6 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
-        for spec in resolve_pair(recipe.model, recipe.proposer, recipe.classifier):
-            locate(spec, offline=recipe.offline, allow_pickle=recipe.allow_pickle)
-        if recipe.sam is not None:
-            locate_sam(resolve_sam(recipe.sam), offline=recipe.offline, allow_pickle=recipe.allow_pickle)
         from carvid.engines import load_engine
         from carvid.pipeline import OutputOptions, run_job
 

@@ -1,8 +1,8 @@
 """OpenAI's and OpenCLIP's key layout to Hugging Face's, and the configuration their shapes imply.
 
 Both name a ViT CLIP's tensors alike: `visual.*`, `transformer.*`, `token_embedding.weight`,
-`positional_embedding`, `ln_final.*`, `text_projection`, `logit_scale`. Heads are 64 wide unless told
-otherwise.
+`positional_embedding`, `ln_final.*`, `text_projection`, `logit_scale`. Heads are 64 wide unless a description
+says otherwise.
 """
 
 from __future__ import annotations
@@ -56,18 +56,11 @@ def has_openai_facts(state: Mapping[str, torch.Tensor]) -> bool:
     return all(name in state for name in _OPENAI_FACTS)
 
 
-def strip_wrapper(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors without the `module.` that data-parallel training puts before every name."""
-    if state and all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return dict(state)
-
-
 def convert_state_dict(state: Mapping[str, torch.Tensor], *, where: str) -> dict[str, torch.Tensor]:
     """Rename, split and transpose to Hugging Face's CLIPModel names.
 
     in_proj (3 W, W) is split into q, k, v (W, W) each; projections (W, D) become (D, W).
-    Raises WeightsError that names a tensor no ViT CLIP has.
+    Raises WeightsError, naming a tensor that no ViT CLIP has.
     """
     out: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
@@ -106,7 +99,7 @@ def infer_config(
 
     hidden_act: "quick_gelu" for OpenAI's weights, "gelu" for OpenCLIP's own; no shape tells them apart.
     model_cfg: OpenCLIP's, for the numbers of heads where a head is not 64 wide.
-    Raises WeightsError that names a tensor missing or of an impossible shape.
+    Raises WeightsError, naming a tensor that is missing or has an impossible shape.
     """
     model_cfg = model_cfg or {}
     conv = _tensor(state, "visual.conv1.weight", 4, where)  # (W, 3, p, p)

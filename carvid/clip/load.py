@@ -1,30 +1,46 @@
-"""A CLIP ready for use: weights found, checked, converted and put on a device."""
+"""A CLIP ready for use: its weights located, checked, converted and put on a device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 
-from carvid.clip.names import ClipSpec, Role
+from carvid.clip.names import Role
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import random_state_dict
-from carvid.clip.stored import StoredClip, from_file, from_folder, from_recipe
+from carvid.clip.stored import read_clip
 from carvid.clip.text import TextEncoder
 from carvid.clip.tokenizer import TextTokenizer
-from carvid.clip.vision import VisionTower, vision_tower
+from carvid.clip.vision import ACTIVATIONS, VisionTower, vision_tower
 from carvid.errors import WeightsError
-from carvid.weights import hub
+from carvid.weights.architecture import Fields, architecture_of, fields
+from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG
+from carvid.weights.locate import Located, locate
+from carvid.weights.names import WeightsSpec
+from carvid.weights.stored import Stored
 from carvid.weights.tensors import check_state_dict
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
+
+
+_TOWER = "hidden_size intermediate_size num_hidden_layers num_attention_heads hidden_act layer_norm_eps"
+_TEXT = fields(f"{_TOWER} vocab_size max_position_embeddings bos_token_id eos_token_id")
+_VISION = fields(f"{_TOWER} image_size patch_size num_channels")
+
+#: What is read of a CLIP's config.json. Old configurations have parts whose names end in _dict.
+CONFIG_FIELDS: Fields = {
+    "projection_dim": None,
+    "text_config": _TEXT,
+    "text_config_dict": _TEXT,
+    "vision_config": _VISION,
+    "vision_config_dict": _VISION,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +81,7 @@ class LoadedClip:
 
 
 def load_clip(
-    spec: ClipSpec,
+    weights: WeightsSpec | Located,
     *,
     role: Role,
     device: torch.device,
@@ -73,25 +89,44 @@ def load_clip(
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LoadedClip:
-    """Load the CLIP of `spec` for `role` (which only messages mention).
+    """Load a CLIP for `role` (which only messages mention), locating it first unless that is done.
 
-    offline: use the hub's cache alone. allow_pickle: read `.bin` and `.pt`, tensors only; without it they are
-    refused, except those of the built-in names. Code of a repository is never run.
-    Raises WeightsError for weights that are not to be had, or are not what they claim.
+    offline: use only the hub's cache. allow_pickle: read `.bin` and `.pt`, tensors only; without it they are
+    refused, except those of the built-in names. Code in a repository is never run.
+    Raises WeightsError for weights that cannot be had or are not what they claim to be.
     """
-    path = hub.locate(spec, offline=offline, allow_pickle=allow_pickle)
-    if path is None:
-        stored = from_recipe(spec.location)
-    elif spec.kind == "file":
-        stored = from_file(path, allow_pickle=allow_pickle)
-    else:
-        stored = from_folder(path, spec.name, allow_pickle=allow_pickle or spec.trusted_pickle)
-    return _assemble(stored, spec, f"{role} {spec.name}", device, dtype)
+    located = locate(weights, offline=offline, allow_pickle=allow_pickle)
+    stored, tokenizer = read_clip(located)
+    name = located.spec.name
+    where = f"{role} {name}"
+    model = _build(stored, tokenizer, where)
+    shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
+    state = random_state_dict(shapes) if stored.state is None else stored.state
+    state = check_state_dict(state, shapes, where=where)
+    logit_scale = float(state["logit_scale"].double().exp())
+    model.load_state_dict({key: tensor.to(device, dtype) for key, tensor in state.items()}, assign=True)
+    for module in model.modules():
+        # These are the only buffers; on the meta device they were made without content.
+        if (ids := getattr(module, "position_ids", None)) is not None:
+            module.position_ids = torch.arange(ids.shape[-1], device=device).expand(1, -1)
+    model.eval().requires_grad_(False)
+    return LoadedClip(
+        name=name,
+        model=model,
+        tokenizer=tokenizer,
+        preprocess=_preprocessing(stored, model.config.vision_config.image_size),
+        sha256=stored.sha256,
+        source=stored.source,
+        context_length=model.config.text_config.max_position_embeddings,
+        logit_scale=logit_scale,
+        device=device,
+        dtype=dtype,
+    )
 
 
 def load_pair(
-    proposer: ClipSpec,
-    classifier: ClipSpec,
+    proposer: WeightsSpec | Located,
+    classifier: WeightsSpec | Located,
     *,
     device: torch.device,
     dtype: torch.dtype,
@@ -99,61 +134,33 @@ def load_pair(
     allow_pickle: bool = False,
 ) -> tuple[LoadedClip, LoadedClip]:
     """Load f and g; where both are the same weights, load them once. Raises as `load_clip`."""
-    # Both are sought first: seconds of loading f would delay the news that g is not to be had.
-    for spec in (proposer, classifier):
-        hub.locate(spec, offline=offline, allow_pickle=allow_pickle)
-
-    def load(spec: ClipSpec, role: Role) -> LoadedClip:
-        return load_clip(
-            spec, role=role, device=device, dtype=dtype, offline=offline, allow_pickle=allow_pickle
-        )
-
-    first = load(proposer, "proposer")
-    if (proposer.kind, proposer.location) == (classifier.kind, classifier.location):
+    # Both are located first: loading f takes seconds, which would delay the news that g cannot be had.
+    pair = [locate(each, offline=offline, allow_pickle=allow_pickle) for each in (proposer, classifier)]
+    first = load_clip(pair[0], role="proposer", device=device, dtype=dtype)
+    if pair[0].spec.location == pair[1].spec.location:
         return first, first
-    return first, load(classifier, "classifier")
+    return first, load_clip(pair[1], role="classifier", device=device, dtype=dtype)
 
 
-def _assemble(
-    stored: StoredClip, spec: ClipSpec, where: str, device: torch.device, dtype: torch.dtype
-) -> LoadedClip:
-    # Imported here: it takes seconds, and weights that are not to be had must be reported sooner.
+def _build(stored: Stored, tokenizer: TextTokenizer, where: str) -> CLIPModel:
+    """The model that the stored configuration describes, on the meta device."""
+    # Imported here: it takes seconds, and weights that cannot be had must be reported sooner.
     from transformers import CLIPConfig, CLIPModel
 
-    try:
-        config = CLIPConfig.from_dict(deepcopy(stored.config))
-        _check_config(config, stored.tokenizer, where)
+    known = architecture_of(stored, CONFIG_FIELDS, where=where)
+    with refused(f"{where}: its {CONFIG} describes no CLIP"):
+        config = CLIPConfig.from_dict(deepcopy(known))
+        _check_config(config, tokenizer, where)
         with torch.device("meta"):
-            model = CLIPModel(config)
-    except (StrictDataclassError, TypeError, ValueError, KeyError, ZeroDivisionError) as error:
-        raise WeightsError(f"{where}: its {CONFIG} describes no CLIP ({error})") from error
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    state = random_state_dict(shapes) if stored.state is None else stored.state
-    state = check_state_dict(state, shapes, where=where)
-    logit_scale = float(state["logit_scale"].double().exp())
-    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in state.items()}, assign=True)
-    for module in model.modules():
-        # The only buffers; a module built on the meta device has them without content.
-        if (ids := getattr(module, "position_ids", None)) is not None:
-            module.position_ids = torch.arange(ids.shape[-1], device=device).expand(1, -1)
-    model.eval().requires_grad_(False)
-    content, path = stored.preprocessor
-    return LoadedClip(
-        name=spec.name,
-        model=model,
-        tokenizer=stored.tokenizer,
-        preprocess=_preprocessing(content, config.vision_config.image_size, path),
-        sha256=stored.sha256,
-        source=stored.source,
-        context_length=config.text_config.max_position_embeddings,
-        logit_scale=logit_scale,
-        device=device,
-        dtype=dtype,
-    )
+            return CLIPModel(config)
 
 
 def _check_config(config: Any, tokenizer: TextTokenizer, where: str) -> None:
     vision, text = config.vision_config, config.text_config
+    if vision.hidden_act not in ACTIVATIONS:
+        raise WeightsError(
+            f"{where}: hidden_act is {vision.hidden_act!r}, expected one of {', '.join(ACTIVATIONS)}"
+        )
     for name in ("image_size", "patch_size"):
         if not isinstance(getattr(vision, name), int):
             raise WeightsError(
@@ -164,8 +171,8 @@ def _check_config(config: Any, tokenizer: TextTokenizer, where: str) -> None:
             f"{where}: the tokenizer has {tokenizer.vocabulary_size} tokens, the model {text.vocab_size}: "
             "expected the model's own vocabulary"
         )
-    # The model pools a text at its end token; 2 is how old configurations say "the highest id", and
-    # transformers takes it so whatever token 2 is.
+    # The model pools a text at its end token. In old configurations 2 stands for the highest id, and so it does
+    # for transformers, whichever token 2 may be.
     end = tokenizer.vocabulary_size - 1 if text.eos_token_id == 2 else text.eos_token_id
     if tokenizer.eos_id != end:
         raise WeightsError(
@@ -174,8 +181,10 @@ def _check_config(config: Any, tokenizer: TextTokenizer, where: str) -> None:
         )
 
 
-def _preprocessing(content: Mapping[str, Any], image_size: int, where: str) -> PreprocessOptions:
-    options = PreprocessOptions.from_config(content, image_size=image_size, where=where)
+def _preprocessing(stored: Stored, image_size: int) -> PreprocessOptions:
+    where = stored.preprocessor_source
+    with refused(f"{where} describes no preprocessing of CLIP's"):
+        options = PreprocessOptions.from_config(stored.preprocessor, image_size=image_size, where=where)
     if options.size != (image_size, image_size):
         raise WeightsError(
             f"{where}: prepares images of {options.size}, but the model takes {image_size} squared"

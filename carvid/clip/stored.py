@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from carvid.clip.convert import (
-    convert_state_dict,
-    has_openai_facts,
-    infer_config,
-    is_openai_layout,
-    strip_wrapper,
-)
-from carvid.clip.names import SHAPES_FOLDER
+from carvid.clip.convert import convert_state_dict, has_openai_facts, infer_config, is_openai_layout
 from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
 from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
 from carvid.errors import WeightsError
-from carvid.weights import hub
-from carvid.weights.files import (
-    CONFIG,
-    PREPROCESSOR,
-    choose_files,
-    has_vocabulary,
-    names_in,
-    read_json,
-    sha256_of,
-    weight_files,
-)
+from carvid.weights import hub, stored
+from carvid.weights.damage import refused
+from carvid.weights.files import CONFIG, has_vocabulary, names_in, read_json, sha256_of
+from carvid.weights.locate import Located
+from carvid.weights.stored import Stored
 from carvid.weights.tensors import read_state_dict
 from carvid.weights.torchscript import is_torchscript
 
@@ -46,51 +29,22 @@ _VOCABULARY_REPOSITORIES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class StoredClip:
-    """A CLIP as found, in Hugging Face's names.
-
-    config: CLIPConfig as a dictionary. state: the tensors; None where they are to be drawn at random.
-    preprocessor: what preprocessor_config.json says, and where that stands.
-    sha256: of the file(s) of weights as stored; of the recipe for random weights.
-    source: the folder or file read, or the recipe.
-    """
-
-    config: dict[str, Any]
-    state: dict[str, torch.Tensor] | None
-    tokenizer: TextTokenizer
-    preprocessor: tuple[Mapping[str, Any], str]
-    sha256: str
-    source: str
+def read_clip(located: Located) -> tuple[Stored, TextTokenizer]:
+    """The located CLIP and its tokenizer. Raises WeightsError."""
+    if located.spec.kind == "random":
+        architecture = located.spec.location
+        recipe = f"random weights, {architecture}, seed {RANDOM_SEED}"
+        return stored.from_recipe(ARCHITECTURES[architecture], recipe), WordHashTokenizer(49408)
+    if located.spec.kind == "file":
+        with refused(f"{located.spec.name} holds no CLIP that can be read"):
+            return _from_file(located)
+    return stored.from_folder(located, ("clip",)), BpeTokenizer(located.folder)
 
 
-def from_folder(folder: Path, name: str, *, allow_pickle: bool) -> StoredClip:
-    """The CLIP in a local folder in Hugging Face's format. Raises WeightsError."""
-    if not folder.is_dir():
-        lost = " (the embedded model: install carvid again)" if SHAPES_FOLDER in folder.parents else ""
-        raise WeightsError(f"no such folder: {folder}{lost}")
-    files = choose_files(names_in(folder), where=name, pickle=allow_pickle)
-    paths = weight_files(folder, files)
-    config = read_json(folder / CONFIG)
-    if config.get("model_type") != "clip":
-        raise WeightsError(
-            f"{name} is a {config.get('model_type')!r} model by its {CONFIG}: expected 'clip', with an "
-            "image and a text encoder"
-        )
-    preprocessor = folder / PREPROCESSOR
-    return StoredClip(
-        config=config,
-        state=read_state_dict(paths, allow_pickle=allow_pickle),
-        tokenizer=BpeTokenizer(folder),
-        preprocessor=(read_json(preprocessor) if preprocessor.is_file() else {}, str(preprocessor)),
-        sha256=sha256_of(paths),
-        source=str(folder),
-    )
-
-
-def from_file(path: Path, *, allow_pickle: bool) -> StoredClip:
-    """The CLIP in one file in OpenAI's or OpenCLIP's layout. Raises WeightsError."""
-    state = strip_wrapper(read_state_dict([path], allow_pickle=allow_pickle))
+def _from_file(located: Located) -> tuple[Stored, TextTokenizer]:
+    """The CLIP in one file in OpenAI's or OpenCLIP's layout."""
+    (path,) = located.weights
+    state = read_state_dict([path], allow_pickle=located.allow_pickle)
     if not is_openai_layout(state):
         raise WeightsError(
             f"{path} holds no visual.*: expected OpenAI's or OpenCLIP's layout. For Hugging Face's, name the "
@@ -110,28 +64,15 @@ def from_file(path: Path, *, allow_pickle: bool) -> StoredClip:
     config = infer_config(
         state, where=str(path), hidden_act="quick_gelu" if quick else "gelu", model_cfg=model_cfg
     )
-    return StoredClip(
+    found = Stored(
         config=config,
         state=convert_state_dict(state, where=str(path)),
-        tokenizer=_vocabulary_for(path),
-        preprocessor=(_open_clip_preprocessor(preprocess_cfg, config, sidecar), str(sidecar)),
         sha256=sha256_of([path]),
         source=str(path),
+        preprocessor=_open_clip_preprocessor(preprocess_cfg, config, sidecar),
+        preprocessor_source=str(sidecar),
     )
-
-
-def from_recipe(architecture: str) -> StoredClip:
-    """A named architecture whose weights are still to be drawn."""
-    config = ARCHITECTURES[architecture]
-    recipe = f"random weights, {architecture}, seed {RANDOM_SEED}"
-    return StoredClip(
-        config=config,
-        state=None,
-        tokenizer=WordHashTokenizer(49408),
-        preprocessor=({}, architecture),
-        sha256=hashlib.sha256(recipe.encode()).hexdigest(),
-        source=recipe,
-    )
+    return found, _vocabulary_for(path)
 
 
 def _vocabulary_for(path: Path) -> TextTokenizer:

@@ -16,7 +16,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class TextEncoder:
-    """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and kept.
+    """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and then kept.
 
     name: the CLIP's, for messages. context_length: tokens a text may have, start and end included.
     """
@@ -31,7 +31,7 @@ class TextEncoder:
     def embed(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
         """The projected text features of `texts`, as CLIPModel gives them, L2-normalised.
 
-        Any text may be given twice. A text longer than the model's context (77 tokens for CLIP, start and end
+        A text may be given twice. One longer than the model's context (77 tokens for CLIP, start and end
         included) is refused unless `truncate`, which keeps its first tokens.
 
         Returns (n, d) float32 on the model's device, row i for text i.
@@ -65,13 +65,13 @@ class TextEncoder:
             raise UsageError(
                 f"a text of {len(tokens.ids) + 2} tokens (start and end included) is longer than the "
                 f"{self._context_length} of {self._name}; it would be cut here: "
-                f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what is left of the bar"
+                f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what stands before the bar"
             )
         return (tokenizer.bos_id, *tokens.ids[:room], tokenizer.eos_id)
 
     def _encode(self, batch: Sequence[tuple[int, ...]]) -> Tensor:
-        # What follows the end token does not matter: attention is causal and the text is pooled at its first
-        # end token, or at its highest id. So the padding is any id that is neither.
+        # What follows the end token does not matter: attention is causal, and the text is pooled at its first end
+        # token or at its highest id. So any id that is neither will do as padding.
         padding = 0 if self._tokenizer.eos_id != 0 else 1
         ids = torch.full((len(batch), max(map(len, batch))), padding, dtype=torch.long)
         for row, tokens in zip(ids, batch, strict=True):

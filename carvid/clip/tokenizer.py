@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from carvid.errors import WeightsError
+from carvid.weights.damage import refused
 from carvid.weights.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
@@ -57,13 +58,14 @@ class TextTokenizer(Protocol):
 class BpeTokenizer:
     """CLIP's byte-pair encoding, from tokenizer.json or from vocab.json and merges.txt in `folder`.
 
-    Of tokenizer.json the vocabulary and the merges are used; the rest is CLIP's own, so nothing cuts or pads
-    silently and "<|endoftext|>" inside a query is text like any other. Raises WeightsError where the files
-    are missing or damaged.
+    Only the vocabulary and the merges of tokenizer.json are used. The rest is CLIP's own, so nothing is cut or
+    padded silently, and "<|endoftext|>" in a query is text like any other. Raises WeightsError if the files are
+    missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        vocabulary, merges = _read(folder)
+        with refused(f"the vocabulary in {folder} cannot be read"):
+            vocabulary, merges = _read(folder)
         config = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
         bos, eos = _content(config.get("bos_token"), BOS), _content(config.get("eos_token"), EOS)
         for token in (bos, eos):
@@ -71,9 +73,9 @@ class BpeTokenizer:
                 raise WeightsError(f"the vocabulary in {folder} has no {token}: expected a CLIP tokenizer")
         self.bos_id, self.eos_id = vocabulary[bos], vocabulary[eos]
         self.vocabulary_size = max(vocabulary.values()) + 1
-        self._tokenizer = Tokenizer(
-            BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
-        )
+        with refused(f"the vocabulary in {folder} makes no byte-pair encoding"):
+            bpe = BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
+        self._tokenizer = Tokenizer(bpe)
         self._tokenizer.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
         )
@@ -91,9 +93,9 @@ class BpeTokenizer:
 
 
 class WordHashTokenizer:
-    """One token per word, its id a checksum: for random weights, where any vocabulary is as good.
+    """One token per word, its id a checksum: for random weights, for which any vocabulary will do.
 
-    It needs no file, and gives the same ids on every machine.
+    It needs no file and gives the same ids on every machine.
     """
 
     def __init__(self, vocabulary_size: int) -> None:
@@ -115,7 +117,9 @@ def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
         content = read_json(path)
         model = content.get("model")
         if not isinstance(model, dict) or model.get("end_of_word_suffix") != _WORD_END:
-            raise WeightsError(f"{path} is no byte-pair encoding with {_WORD_END}: expected a CLIP tokenizer")
+            raise WeightsError(
+                f"{path} is not a byte-pair encoding with {_WORD_END}: expected a CLIP tokenizer"
+            )
         vocabulary, lines = model.get("vocab"), model.get("merges")
         if isinstance(vocabulary, dict):
             # The start and end tokens may be listed beside the vocabulary only.
@@ -131,9 +135,9 @@ def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
         text = (folder / MERGES).read_text(encoding="utf-8")
         lines = [line for line in text.split("\n") if line and not line.startswith("#version")]
     if not vocabulary or not isinstance(vocabulary, dict) or not isinstance(lines, list):
-        raise WeightsError(f"{path} is no vocabulary: expected tokens with their numbers, and merges")
+        raise WeightsError(f"{path} is not a vocabulary: expected tokens with their numbers, and merges")
     if not all(isinstance(number, int) and 0 <= number < 2**32 for number in vocabulary.values()):
-        raise WeightsError(f"{path} is no vocabulary: expected a whole number for every token")
+        raise WeightsError(f"{path} is not a vocabulary: expected a whole number for every token")
     return vocabulary, [_merge(line, vocabulary, path) for line in lines]
 
 
@@ -144,7 +148,7 @@ def _merge(line: object, vocabulary: Mapping[str, int], path: Path) -> tuple[str
         first, second = pair
         if first in vocabulary and second in vocabulary and first + second in vocabulary:
             return first, second
-    raise WeightsError(f"the merge {line!r} beside {path} is no two tokens whose union is a token")
+    raise WeightsError(f"the merge {line!r} beside {path} is not two tokens that together make a third")
 
 
 def _content(token: object, default: str) -> str:

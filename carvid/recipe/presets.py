@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from carvid.clip.names import preset_of
 from carvid.errors import UsageError
 from carvid.recipe.option import about, frozen, parsed
 from carvid.recipe.recipe import PARTS, Recipe
@@ -36,18 +37,10 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
     Raises UsageError for a preset that is not there, a file that is no preset, and values that cannot be used.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    chosen = preset or own_preset(given.get("model")) or otherwise
+    chosen = preset or preset_of(given.get("model")) or otherwise
     if "background" in given:
         given.setdefault("background_groups", ())
     return build({**_read_preset(chosen, ()), "preset": chosen, **given}, f"preset {chosen}")
-
-
-def own_preset(model: object) -> str | None:
-    """The preset that a named model brings along; None where it has none."""
-    from carvid.clip.names import NAMED_MODELS
-
-    named = NAMED_MODELS.get(str(model))
-    return None if named is None else named.preset
 
 
 def build(values: Mapping[str, Any], where: str) -> Recipe:

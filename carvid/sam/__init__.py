@@ -1,1 +1,1 @@
-"""The SAM ensemble: automatic masks of Segment Anything that take the CRF masks' place."""
+"""The SAM ensemble: automatic masks of Segment Anything that take the place of the CRF's."""

@@ -41,8 +41,7 @@ def random_state_dict(shapes: Mapping[str, torch.Size], seed: int = RANDOM_SEED)
 
     Matrices are normal with variance 1/fan_in, embeddings and position tables normal with 0.02, frequencies
     of the position encoding normal with 1, layer norms the identity, biases zero. Each tensor depends on the
-    seed and on its own name alone. Predicted IoUs lie above 1, so the filters pass on what trained weights
-    would.
+    seed and on its own name alone. Predicted IoUs lie above 1, so that no mask is filtered out by them.
     """
     state = {}
     for name, shape in shapes.items():

@@ -11,7 +11,7 @@ import torch
 from carvid.errors import WeightsError
 from carvid.sam.architectures import DECODER_NORM_EPS
 
-# No shape tells the heads of the two-way transformer; every published SAM has 8.
+# No shape tells how many heads the two-way transformer has; every published SAM has 8.
 _DECODER_HEADS = 8
 
 _GAUSSIAN = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
@@ -62,7 +62,7 @@ def is_original_layout(state: Mapping[str, torch.Tensor]) -> bool:
 def convert_state_dict(state: Mapping[str, torch.Tensor], *, where: str) -> dict[str, torch.Tensor]:
     """Rename to transformers' SamModel; no tensor changes.
 
-    Raises WeightsError that names a tensor no SAM has.
+    Raises WeightsError, naming a tensor that no SAM has.
     """
     out: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
@@ -82,7 +82,7 @@ def convert_state_dict(state: Mapping[str, torch.Tensor], *, where: str) -> dict
 def infer_config(state: Mapping[str, torch.Tensor], *, where: str) -> dict[str, Any]:
     """The SamConfig (as a dictionary) of a state dict in segment-anything's layout, from its shapes.
 
-    Raises WeightsError that names a tensor missing or of an impossible shape.
+    Raises WeightsError, naming a tensor that is missing or has an impossible shape.
     """
 
     def shape(name: str, dims: int) -> torch.Size:

@@ -45,16 +45,16 @@ def point_grid(per_side: int) -> NDArray[np.float64]:
 
 
 def layer_grids(per_side: int, layers: int, downscale: int) -> list[NDArray[np.float64]]:
-    """The grid of the frame and those of `layers` crop layers, each with fewer points a side by `downscale`.
+    """The frame's grid and those of `layers` crop layers; from layer to layer `downscale` times fewer points a side.
 
-    A layer that is left with no point a side has an empty grid.
+    A layer left without any point has an empty grid.
     """
     counts = [int(per_side / downscale**layer) for layer in range(layers + 1)]
     return [point_grid(count) if count else np.zeros((0, 2)) for count in counts]
 
 
 def crops(height: int, width: int, layers: int, overlap_ratio: float) -> list[Crop]:
-    """The frame, then the 4^i crops of each layer i, column by column from the left, less empty ones.
+    """The frame, then the 4^i crops of each layer i, column by column from the left, without empty ones.
 
     overlap_ratio: by how much of the frame's shorter side the crops of layer 1 overlap; deeper ones by less.
     """

@@ -1,28 +1,29 @@
-"""A SAM ready for use: weights found, checked, converted and put on a device."""
+"""A SAM ready for use: its weights located, checked, converted and put on a device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 
 from carvid.errors import WeightsError
 from carvid.sam.architectures import DECODER_NORM_EPS, random_state_dict
-from carvid.sam.catalog import WANTED, locate
-from carvid.sam.names import NAMED_SAMS, SamSpec
-from carvid.sam.stored import StoredSam, from_file, from_folder, from_recipe
+from carvid.sam.names import NAMED_SAMS
+from carvid.sam.stored import read_sam
+from carvid.weights.architecture import Fields, architecture_of, fields
+from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG
+from carvid.weights.locate import Located, locate
+from carvid.weights.names import WeightsSpec
 from carvid.weights.tensors import check_state_dict
 
 #: ImageNet's, for images scaled to [0, 1]: what every SAM was trained with.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
-# SAM 2's checkpoints hold the video model, of which the image model is a part. These belong to the rest.
+# SAM 2's checkpoints hold the video model, which contains the image model. These tensors belong to the rest.
 _VIDEO_ONLY = (
     "memory_",
     "mask_downsample",
@@ -32,6 +33,43 @@ _VIDEO_ONLY = (
     "no_object_pointer",
     "occlusion_spatial_embedding_parameter",
 )
+# What is read of a config.json. The model_type of SAM 2's parts is left out: it is the video model's.
+_VIT = fields(
+    "hidden_size output_channels num_hidden_layers num_attention_heads num_channels image_size patch_size "
+    "hidden_act layer_norm_eps qkv_bias mlp_ratio mlp_dim use_abs_pos use_rel_pos window_size "
+    "global_attn_indexes num_pos_feats"
+)
+_HIERA = fields(
+    "hidden_size num_attention_heads num_channels image_size patch_kernel_size patch_stride patch_padding "
+    "query_stride window_positional_embedding_background_size num_query_pool_stages blocks_per_stage "
+    "embed_dim_per_stage num_attention_heads_per_stage window_size_per_stage global_attention_blocks mlp_ratio "
+    "hidden_act layer_norm_eps"
+)
+_NECK = fields(
+    "backbone_channel_list backbone_feature_sizes fpn_hidden_size fpn_kernel_size fpn_stride fpn_padding "
+    "fpn_top_down_levels num_feature_levels hidden_act layer_norm_eps"
+)
+_PROMPT = fields(
+    "hidden_size image_size patch_size mask_input_channels num_point_embeddings hidden_act layer_norm_eps scale"
+)
+_DECODER = fields(
+    "hidden_size hidden_act mlp_dim num_hidden_layers num_attention_heads attention_downsample_rate "
+    "num_multimask_outputs iou_head_depth iou_head_hidden_dim layer_norm_eps vit_dim "
+    "dynamic_multimask_via_stability dynamic_multimask_stability_delta dynamic_multimask_stability_thresh"
+)
+
+
+def _with_vision(vision: Fields) -> Fields:
+    return {"vision_config": vision, "prompt_encoder_config": _PROMPT, "mask_decoder_config": _DECODER}
+
+
+CONFIG_FIELDS: dict[str, Fields] = {
+    "sam": _with_vision(_VIT),
+    "sam_hq": _with_vision(_VIT),
+    "sam2": _with_vision({**_NECK, "backbone_config": _HIERA}),
+}
+_TRAINED_NORM = {"layer_norm_eps": DECODER_NORM_EPS}
+
 _TWIN = "prompt_encoder.shared_embedding.positional_embedding"
 _SHARED = "shared_image_embedding.positional_embedding"
 
@@ -62,51 +100,36 @@ class LoadedSam:
 
 
 def load_sam(
-    spec: SamSpec,
+    weights: WeightsSpec | Located,
     *,
     device: torch.device,
     dtype: torch.dtype,
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LoadedSam:
-    """Load the SAM of `spec`.
+    """Load a SAM, locating it first unless that is done.
 
-    offline: use the hub's cache alone. allow_pickle: read `.pth` and `.bin`, tensors only; without it they
-    are refused. Code of a repository is never run.
-    Raises WeightsError for weights that are not to be had, or are not what they claim.
+    offline: use only the hub's cache. allow_pickle: read `.pth` and `.bin`, tensors only; without it they are
+    refused. Code in a repository is never run.
+    Raises WeightsError for weights that cannot be had or are not what they claim to be.
     """
-    path = locate(spec, offline=offline, allow_pickle=allow_pickle)
-    if path is None:
-        stored = from_recipe(spec.location)
-    elif spec.kind == "file":
-        stored = from_file(path, allow_pickle=allow_pickle)
-    else:
-        stored = from_folder(path, spec.name, WANTED.choose, allow_pickle=allow_pickle)
-    published = any(spec == named.spec for named in NAMED_SAMS.values())
-    if published and stored.config["model_type"] in ("sam", "sam_hq"):
-        # Their configurations say 1e-6, transformers' default; they were trained with PyTorch's 1e-5.
-        stored.config.setdefault("mask_decoder_config", {})["layer_norm_eps"] = DECODER_NORM_EPS
-    return _assemble(stored, spec.name, device, dtype)
-
-
-def _assemble(stored: StoredSam, name: str, device: torch.device, dtype: torch.dtype) -> LoadedSam:
+    located = locate(weights, offline=offline, allow_pickle=allow_pickle)
+    stored, spec = read_sam(located), located.spec
+    where = f"SAM {spec.name}"
     kind = stored.config["model_type"].removesuffix("_video")
-    where = f"SAM {name}"
-    try:
-        with torch.device("meta"):
-            model = _build(kind, stored.config)
+    config = architecture_of(stored, CONFIG_FIELDS[kind], where=where)
+    if kind != "sam2" and any(spec in named.specs for named in NAMED_SAMS.values()):
+        # Their configurations say 1e-6, transformers' default; they were trained with PyTorch's 1e-5.
+        config["mask_decoder_config"] = (config.get("mask_decoder_config") or {}) | _TRAINED_NORM
+    elif kind == "sam2" and (backbone := (config.get("vision_config") or {}).get("backbone_config")):
+        backbone["model_type"] = "sam2_hiera_det_model"
+    with refused(f"{where}: its {CONFIG} describes no SAM"), torch.device("meta"):
+        model = _build(kind, config)
         image_size = model.config.prompt_encoder_config.image_size
-    except (
-        StrictDataclassError,
-        TypeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        ZeroDivisionError,
-    ) as error:
-        raise WeightsError(f"{where}: its {CONFIG} describes no SAM ({error})") from error
     if not isinstance(image_size, int):
         raise WeightsError(f"{where}: image_size is {image_size!r}, expected one number (a square)")
+    if kind != "sam2":
+        _check_sizes(model.config, where)
     shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
     state = random_state_dict(shapes) if stored.state is None else dict(stored.state)
     if kind == "sam2":
@@ -122,7 +145,7 @@ def _assemble(stored: StoredSam, name: str, device: torch.device, dtype: torch.d
         model.mask_decoder.conv_s1.to(dtype)
     model.eval().requires_grad_(False)
     return LoadedSam(
-        name=name,
+        name=spec.name,
         kind=kind,
         model=model,
         image_size=image_size,
@@ -135,20 +158,27 @@ def _assemble(stored: StoredSam, name: str, device: torch.device, dtype: torch.d
     )
 
 
+def _check_sizes(config: Any, where: str) -> None:
+    encoder, prompts = config.vision_config, config.prompt_encoder_config
+    for name in ("image_size", "patch_size"):
+        seen, prompted = getattr(encoder, name), getattr(prompts, name)
+        if seen != prompted:
+            raise WeightsError(
+                f"{where}: {name} is {seen!r} for the image encoder and {prompted!r} for the prompt encoder, "
+                "expected them to be equal"
+            )
+
+
 def _build(kind: str, config: dict[str, Any]) -> Any:
-    # Imported here: it takes seconds, and weights that are not to be had must be reported sooner.
+    # Imported here: it takes seconds, and weights that cannot be had must be reported sooner.
     from transformers import Sam2Config, Sam2Model, SamConfig, SamHQConfig, SamHQModel, SamModel
 
-    config = deepcopy(config)
-    if kind == "sam":
-        return SamModel(SamConfig.from_dict(config))
-    if kind == "sam_hq":
-        return SamHQModel(SamHQConfig.from_dict(config))
-    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
-    image_model = {part: config[part] for part in parts if part in config}
-    for part in parts[1:]:
-        image_model.get(part, {}).pop("model_type", None)  # the video model's
-    return Sam2Model(Sam2Config.from_dict(image_model))
+    model, model_config = {
+        "sam": (SamModel, SamConfig),
+        "sam_hq": (SamHQModel, SamHQConfig),
+        "sam2": (Sam2Model, Sam2Config),
+    }[kind]
+    return model(model_config.from_dict(config))
 
 
 def _triple(

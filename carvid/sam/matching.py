@@ -25,7 +25,7 @@ def match(ioms: Tensor, phi_iom: float) -> Tensor:
 def ensemble(
     masks: Tensor, segments: PackedMasks, phi_iom: float, phi_iou: float
 ) -> tuple[Tensor, tuple[SamRecord, ...]]:
-    """Replace each mask by the union of its segments where that is nearly the same mask.
+    """Replace each mask by the union of its segments if that union is nearly the same.
 
     masks: (N, H, W) bool, the CRF's. segments: SAM's, of the same size and on the same device.
     A segment is matched to a mask when IoM > phi_iom; the union of a mask's matches replaces it when their

@@ -1,52 +1,31 @@
-"""Which SAM is meant: the named models, and how a name, a repository or a path becomes a `SamSpec`.
-
-Imports nothing heavy, so a name can be refused before torch is loaded.
-"""
+"""The SAMs known by name. Imports nothing heavy, so a name can be refused before torch is loaded."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
-from carvid.clip.names import ClipSpec
-from carvid.errors import UsageError, WeightsError
+from carvid.weights.names import Family, NamedWeights, WeightsSpec, resolve
 
-#: Suffixes of a single file of weights in the layout of the segment-anything package.
-WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
-
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-
-
-class SamSpec(ClipSpec):
-    """Where a SAM's weights come from; the fields mean what they mean for a CLIP."""
+SAM = Family(
+    model="a SAM",
+    vocabulary=False,
+    instead="name a local folder in that format or a file of segment-anything's weights (--sam DIR|FILE); or "
+    "run without --sam",
+)
 
 
-@dataclass(frozen=True)
-class NamedSam:
-    """A SAM with a name of its own.
-
-    note: one line for `carvid models`. parameters: of all that its repository holds (SAM 2: the video model).
-    """
-
-    name: str
-    note: str
-    spec: SamSpec
-    parameters: int
+def _hub(name: str, repository: str, note: str, parameters: int) -> NamedWeights:
+    """parameters: of all that the repository holds (SAM 2: the video model)."""
+    return NamedWeights(name, note, (WeightsSpec(repository, "hub", repository, SAM, parameters=parameters),))
 
 
-def _hub(name: str, repository: str, note: str, parameters: int) -> NamedSam:
-    return NamedSam(name, note, SamSpec(repository, "hub", repository), parameters)
-
-
-def _random(architecture: str, parameters: int) -> NamedSam:
+def _random(architecture: str, parameters: int) -> NamedWeights:
     name = f"random:{architecture}"
-    note = f"the architecture of sam-{architecture}, random weights"
-    return NamedSam(name, note, SamSpec(name, "random", architecture), parameters)
+    spec = WeightsSpec(name, "random", architecture, SAM, parameters=parameters)
+    return NamedWeights(name, f"the architecture of sam-{architecture}, random weights", (spec,))
 
 
-NAMED_SAMS: dict[str, NamedSam] = {
+NAMED_SAMS: dict[str, NamedWeights] = {
     model.name: model
     for model in (
         _hub("sam-vit-b", "facebook/sam-vit-base", "SAM, ViT-B", 93_735_728),
@@ -68,32 +47,6 @@ NAMED_SAMS: dict[str, NamedSam] = {
 }
 
 
-def resolve_sam(name: str | PathLike[str]) -> SamSpec:
-    """Turn a named model, a local folder or file, or a Hugging Face repository into a spec.
-
-    A named model wins over a path, an existing path over a repository of the same spelling.
-
-    Raises UsageError for a name that is none of these, WeightsError for a path that does not exist.
-    """
-    text = str(name)
-    if text in NAMED_SAMS:
-        return NAMED_SAMS[text].spec
-    path = Path(text).expanduser()
-    if text and path.is_dir():
-        return SamSpec(text, "folder", str(path.resolve()))
-    if text and path.is_file():
-        if path.suffix.lower() not in WEIGHT_SUFFIXES:
-            raise UsageError(
-                f"{text} is not a file of weights: expected a name ending in {', '.join(WEIGHT_SUFFIXES)}, "
-                "or the folder of a Hugging Face SAM"
-            )
-        return SamSpec(text, "file", str(path.resolve()))
-    looks_like_path = text.startswith((".", "/", "~")) or path.suffix.lower() in WEIGHT_SUFFIXES
-    if looks_like_path or path.is_absolute() or isinstance(name, PathLike):
-        raise WeightsError(f"no such file or folder for SAM: {text}")
-    if _REPOSITORY.fullmatch(text):
-        return SamSpec(text, "hub", text)
-    raise UsageError(
-        f"unknown SAM {text!r}: expected one of {', '.join(NAMED_SAMS)}, a Hugging Face repository "
-        "(org/name), a local folder in that format, or a file of segment-anything's weights"
-    )
+def resolve_sam(name: str | PathLike[str]) -> WeightsSpec:
+    """The spec of a named SAM, a path or a repository. Raises as `carvid.weights.names.resolve`."""
+    return resolve(name, NAMED_SAMS, SAM, role="SAM")[0]

@@ -1,4 +1,4 @@
-"""Small holes filled and small islands removed, and which masks that makes duplicates."""
+"""Small holes filled, small islands removed, and which masks become duplicates by that."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from carvid.sam.suppression import mask_boxes, suppress
 
 
 def fill_holes(mask: NDArray[np.bool_], min_area_px: int) -> tuple[NDArray[np.bool_], bool]:
-    """The (H, W) mask with its 8-connected holes below `min_area_px` filled, and whether it has such."""
+    """The (H, W) mask with its 8-connected holes below `min_area_px` filled, and whether it had any."""
     regions, small, _ = _regions(~mask, min_area_px)
     return mask | np.isin(regions, small), len(small) > 0
 
 
 def remove_islands(mask: NDArray[np.bool_], min_area_px: int) -> tuple[NDArray[np.bool_], bool]:
-    """The (H, W) mask without its 8-connected parts below `min_area_px`, and whether it has such.
+    """The (H, W) mask without its 8-connected parts below `min_area_px`, and whether it had any.
 
-    Where all parts are below, the largest stays.
+    If all parts are that small, the largest stays.
     """
     regions, small, sizes = _regions(mask, min_area_px)
     gone = np.delete(small, np.argmax(sizes)) if len(small) and len(small) == len(sizes) else small

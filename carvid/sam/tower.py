@@ -80,7 +80,7 @@ class SamTower:
     def _planes(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """The image resized to `size` and normalised: (1, 3, H', W') float32."""
         # By PIL itself, as segment-anything does: torch's kernel is off by a grey level here and there, which
-        # moves masks by more than a pixel in a thousand.
+        # changes more than one pixel of a mask in a thousand.
         small = Image.fromarray(image.cpu().numpy()).resize(size[::-1], Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(small, np.float32)).to(self.device)  # (H', W', 3)
         mean = 255 * torch.tensor(self._sam.mean, dtype=torch.float64)

@@ -1,1 +1,1 @@
-"""Weights of any network: where they are named, found, fetched, hashed and read, and the device they are put on."""
+"""The weights of any network: naming, finding, fetching, hashing and reading them, and choosing their device."""

@@ -14,8 +14,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def resolve_device(name: str = "auto") -> torch.device:
     """The device called `name`: auto, cpu, cuda, cuda:N or mps.
 
-    auto takes cuda:0, else mps, else cpu. Raises UsageError for a device that this machine does not have,
-    saying which it has, and for a name that is none of these.
+    auto takes cuda:0, else mps, else cpu. Raises UsageError for any other name, and for a device that this
+    machine does not have, listing those it has.
     """
     if name == "auto":
         return available_devices()[0]
@@ -32,8 +32,8 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """The floating-point type called `name` on `device`: auto, float32, bfloat16 or float16.
 
     auto is float32 on cpu and mps. On cuda it is bfloat16, whose range is float32's, so that the small
-    gradients of Grad-CAM do not underflow; float16 on cards older than bfloat16. Raises UsageError for a type
-    the device lacks and for an unknown name.
+    gradients of Grad-CAM do not underflow; on cards too old for it, float16. Raises UsageError for a type the
+    device lacks and for an unknown name.
     """
     if name == "auto":
         if device.type != "cuda":
@@ -57,8 +57,7 @@ def available_devices() -> tuple[torch.device, ...]:
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        # Compute capability 8 (Ampere) brought bfloat16; older cards emulate it slowly. ROCm reports 9 and
-        # up.
+        # Compute capability 8 (Ampere) brought bfloat16; older cards emulate it slowly. ROCm reports 9 or more.
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "mps":
         return bool(torch.backends.mps.is_macos_or_newer(14, 0))

@@ -1,15 +1,17 @@
-"""Which files make a Hugging Face CLIP, and what is to be refused among them. Knows nothing of tensors."""
+"""Which files hold a network in Hugging Face format, and which of them are refused. Knows nothing of tensors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carvid.errors import WeightsError
+from carvid.weights.names import Family
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -22,11 +24,15 @@ VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
 
 
+# Half precision, saved beside model.safetensors or instead of it. The shards of a model do not match.
+_VARIANT = re.compile(r"model\.(?!safetensors\b)[\w-]+\.safetensors", re.ASCII)
+
+
 @dataclass(frozen=True)
-class ClipFiles:
+class ModelFiles:
     """The names of a model's files inside one folder or repository.
 
-    weights: one file, or the index of a sharded model (its shards are named inside it).
+    weights: one file, or the index of a sharded model (which names its shards).
     others: configuration, preprocessing and, for a CLIP, vocabulary.
     """
 
@@ -39,31 +45,43 @@ class ClipFiles:
         return self.weights == SAFETENSORS_INDEX
 
 
-def choose_files(
-    names: Collection[str], *, where: str, pickle: bool, model: str = "a CLIP", vocabulary: bool = True
-) -> ClipFiles:
-    """Choose what to read among the file `names` of `where`: safetensors, or a pickle where `pickle` allows.
+def choose_files(names: Collection[str], family: Family, *, where: str, pickle: bool) -> ModelFiles:
+    """Choose what to read among the file `names` of `where`: safetensors, or a pickle if `pickle` allows it.
 
-    model: what messages call it. vocabulary: whether it needs a tokenizer.
-    Raises WeightsError that names what is missing, or the pickle that was refused.
+    A variant such as model.fp16.safetensors is chosen if it is the only one.
+    Raises WeightsError, which names what is missing or the pickle that was refused.
     """
     if CONFIG not in names:
-        raise WeightsError(f"{where} holds no {CONFIG}: expected {model} in Hugging Face format")
+        raise WeightsError(f"{where} holds no {CONFIG}: expected {family.model} in Hugging Face format")
     tokenizer = [name for name in (TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, MERGES) if name in names]
-    if vocabulary and not has_vocabulary(names):
+    if family.vocabulary and not has_vocabulary(names):
         raise WeightsError(f"{where} holds no vocabulary: expected {TOKENIZER}, or {VOCABULARY} and {MERGES}")
     others = (CONFIG, *(name for name in (PREPROCESSOR,) if name in names), *tokenizer)
-    for weights in (SAFETENSORS, SAFETENSORS_INDEX):
+    for weights in (SAFETENSORS, SAFETENSORS_INDEX, *((PICKLE,) if pickle else ())):
         if weights in names:
-            return ClipFiles(weights, others)
+            return ModelFiles(weights, others)
+    variants = sorted(name for name in names if _VARIANT.fullmatch(name))
+    if len(variants) == 1:
+        return ModelFiles(variants[0], others)
+    if variants:
+        raise WeightsError(
+            f"{where} holds {', '.join(variants)}: expected {SAFETENSORS}, or one of them alone"
+        )
     if PICKLE not in names:
         raise WeightsError(f"{where} holds no weights: expected {SAFETENSORS} or {SAFETENSORS_INDEX}")
-    if not pickle:
+    raise WeightsError(
+        f"{where} holds its weights only as {PICKLE}, which is a pickle: pass --allow-pickle to read it "
+        f"(tensors only, weights_only=True), or convert it to {SAFETENSORS}"
+    )
+
+
+def check_pickle(path: Path, *, allow_pickle: bool) -> None:
+    """Raises WeightsError if `path` is a pickle and pickles are not allowed."""
+    if path.suffix.lower() != ".safetensors" and not allow_pickle:
         raise WeightsError(
-            f"{where} holds its weights only as {PICKLE}, which is a pickle: pass --allow-pickle to read it "
-            f"(tensors only, weights_only=True), or convert it to {SAFETENSORS}"
+            f"{path} is a pickle: pass --allow-pickle to read its tensors (weights_only=True), or convert it "
+            "to safetensors"
         )
-    return ClipFiles(PICKLE, others)
 
 
 def has_vocabulary(names: Collection[str]) -> bool:
@@ -72,8 +90,11 @@ def has_vocabulary(names: Collection[str]) -> bool:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names of the readable files directly in `folder` (a dangling link is none)."""
-    return frozenset(path.name for path in folder.iterdir() if path.is_file())
+    """The names of the readable files directly in `folder` (a dangling link is none). Raises WeightsError."""
+    try:
+        return frozenset(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise WeightsError(f"cannot list {folder}: {error}") from error
 
 
 def shards_of(index: Path) -> tuple[str, ...]:
@@ -89,8 +110,8 @@ def shards_of(index: Path) -> tuple[str, ...]:
     return tuple(shards)
 
 
-def weight_files(folder: Path, files: ClipFiles) -> tuple[Path, ...]:
-    """The paths of the weights themselves, shards spelt out. Raises WeightsError where one is missing."""
+def weight_files(folder: Path, files: ModelFiles) -> tuple[Path, ...]:
+    """The paths of the weights themselves, each shard on its own. Raises WeightsError where one is missing."""
     shards = shards_of(folder / files.weights) if files.sharded else (files.weights,)
     for shard in shards:
         if not (folder / shard).is_file():
@@ -99,18 +120,20 @@ def weight_files(folder: Path, files: ClipFiles) -> tuple[Path, ...]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises WeightsError where there is none."""
+    """The JSON object in `path`. Raises WeightsError if it holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
+    except RecursionError as error:
+        raise WeightsError(f"cannot read {path}: its objects are nested too deeply") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a JSON {type(content).__name__}: expected an object")
     return content
 
 
 def sha256_of(paths: Iterable[Path]) -> str:
-    """The SHA-256 of one file; of several, that of sha256sum's lines `HASH  NAME` for them, by name."""
+    """The SHA-256 of one file; of several, that of the lines `HASH  NAME` sha256sum prints, sorted by name."""
     lines = []
     for path in sorted(paths, key=lambda path: path.name):
         digest = hashlib.sha256()

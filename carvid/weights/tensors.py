@@ -1,31 +1,35 @@
-"""Tensors out of files, and what is refused: pickles not asked for, tensors missing, misshapen or NaN."""
+"""Tensors out of files; refused are pickles nobody allowed, and tensors missing, misshapen or not finite."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.torch_version import TorchVersion
 
 from carvid.errors import WeightsError
+from carvid.weights.damage import refused
+from carvid.weights.files import check_pickle
 from carvid.weights.torchscript import is_torchscript, read_torchscript
 
 #: The first torch whose weights_only unpickler is trusted with files of unknown origin.
 SAFE_TORCH = "2.10"
 
+#: What torch.compile, data-parallel training and a surrounding module put before every name.
+PREFIXES = ("_orig_mod.", "module.", "model.", "clip.")
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SHOWN = 5
 
 
 def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, torch.Tensor]:
     """The tensors in `paths` (one file, or the shards of one model), on the CPU, by name.
 
-    `.safetensors` is read as it is. Any other suffix is a pickle: refused unless `allow_pickle`, then read
-    with torch.load(weights_only=True); OpenAI's TorchScript archives as `torchscript.read_torchscript` does.
-    Raises WeightsError.
+    A file that does not end in `.safetensors` is a pickle: refused unless `allow_pickle`, otherwise read with
+    torch.load(weights_only=True), or with `torchscript.read_torchscript` if it is such an archive.
+    Prefixes that wrappers put before every name are taken off. Raises WeightsError.
     """
     state: dict[str, torch.Tensor] = {}
     for path in paths:
@@ -36,6 +40,16 @@ def read_state_dict(paths: Iterable[Path], *, allow_pickle: bool) -> dict[str, t
         if twice := sorted(state.keys() & part.keys()):
             raise WeightsError(f"{path} holds {_list(twice)}, which another shard holds already")
         state.update(part)
+    return strip_prefixes(state)
+
+
+def strip_prefixes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors without the `PREFIXES` that all their names share, nested ones too."""
+    state = dict(state)
+    while shared := [
+        prefix for prefix in PREFIXES if state and all(name.startswith(prefix) for name in state)
+    ]:
+        state = {name.removeprefix(shared[0]): tensor for name, tensor in state.items()}
     return state
 
 
@@ -44,10 +58,10 @@ def check_state_dict(
 ) -> dict[str, torch.Tensor]:
     """The tensors of `state` that `expected` asks for, after the checks; position_ids buffers are left out.
 
-    Raises WeightsError that names the tensors missing, unknown, of another shape than expected, or with NaN
-    or infinite values.
+    Raises WeightsError, which names the tensors that are missing, unknown, of another shape than expected, not
+    dense floating-point tensors, or that hold NaN or infinite values.
     """
-    # Older checkpoints carry the position_ids buffers, which are nothing but 0, 1, 2, ...
+    # Older checkpoints carry the position_ids buffers, which just count 0, 1, 2, ...
     given = {name: tensor for name, tensor in state.items() if not name.endswith(".position_ids")}
     if missing := [name for name in expected if name not in given]:
         raise WeightsError(f"{where}: {len(missing)} tensors are missing: {_list(missing)}")
@@ -63,11 +77,10 @@ def check_state_dict(
     ]
     if wrong:
         raise WeightsError(f"{where}: wrong shapes: {_list(wrong)}")
-    integers = [
-        f"{name} ({tensor.dtype})" for name, tensor in given.items() if not tensor.is_floating_point()
-    ]
-    if integers:
-        raise WeightsError(f"{where}: expected floating-point tensors, found {_list(integers)}")
+    if others := [f"{name} ({kind})" for name, tensor in given.items() if (kind := _unusual(tensor))]:
+        raise WeightsError(
+            f"{where}: expected dense floating-point tensors of 16, 32 or 64 bits, found {_list(others)}"
+        )
     broken = [name for name, tensor in given.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise WeightsError(
@@ -76,31 +89,34 @@ def check_state_dict(
     return given
 
 
+def _unusual(tensor: torch.Tensor) -> str:
+    """What keeps `tensor` from being used; empty for a dense tensor of floating-point numbers."""
+    if tensor.dtype not in _DTYPES:
+        return str(tensor.dtype)
+    # A pickle may also hold sparse tensors, and tensors without content, on the meta device.
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return f"{tensor.layout} on {tensor.device}"
+    return ""
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
+    with refused(f"{path} is not a readable safetensors file"):
         tensors: dict[str, torch.Tensor] = load_file(path, device="cpu")
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
     return tensors
 
 
 def _read_pickle(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
-    if not allow_pickle:
-        raise WeightsError(
-            f"{path} is a pickle: pass --allow-pickle to read its tensors (weights_only=True), or convert it "
-            "to safetensors"
-        )
-    if is_torchscript(path):
-        return read_torchscript(path)
+    check_pickle(path, allow_pickle=allow_pickle)
+    with refused(f"{path} is not a readable archive"):
+        if is_torchscript(path):
+            return read_torchscript(path)
     if TorchVersion(torch.__version__) < TorchVersion(SAFE_TORCH):
         raise WeightsError(
             f"{path} is a pickle: reading it needs torch {SAFE_TORCH} or later, found {torch.__version__}"
         )
-    try:
+    # torch's own words are not passed on: they advise loading with weights_only=False.
+    with refused(f"{path} was refused: it is damaged, or holds more than tensors", quote=False):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path} was refused: it is no plain file of tensors ({reason})") from error
     # Training checkpoints keep the weights under "state_dict", beside the optimiser's state.
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

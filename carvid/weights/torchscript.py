@@ -2,9 +2,8 @@
 
 OpenAI published CLIP as TorchScript archives: a zip of code (`code/`), the module tree as a pickle
 (`data.pkl`) and the tensors' raw bytes (`data/0`, ...). torch.jit.load would run the archive's program, and
-torch.load refuses it with weights_only=True. Here nothing of the archive is executed: the module tree is
-unpickled with every class of the archive replaced by an empty node and only the names in `_Tree.find_class`
-allowed.
+torch.load with weights_only=True refuses it. Here nothing in the archive is executed: in its module tree an empty
+node takes the place of every class, and no names are allowed but those in `_Tree.find_class`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 
-from carvid.errors import WeightsError
+from carvid.weights.damage import refused
 
 _STORAGE_DTYPES = {
     "HalfStorage": torch.float16,
@@ -43,31 +42,13 @@ def is_torchscript(path: Path) -> bool:
 def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of the archive's modules by dotted name, as state_dict() calls them, on the CPU.
 
-    Plain tensor attributes, such as CLIP's attention mask, come along; state_dict() would leave them out.
+    Plain tensor attributes, such as CLIP's attention mask, are included; state_dict() would leave them out.
     Raises WeightsError for an archive that holds anything but modules, numbers, strings and tensors.
     """
     tensors: dict[str, torch.Tensor] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            (data,) = (
-                name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")
-            )
-            root = _Tree(archive, data).load()
-            _collect(root, "", tensors, set())
-    # A damaged pickle fails in as many ways as there are opcodes.
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
-        raise WeightsError(f"{path} is not a readable TorchScript archive: {error}") from error
+    with refused(f"{path} is not a readable TorchScript archive"), zipfile.ZipFile(path) as archive:
+        (data,) = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
+        _collect(_Tree(archive, data).load(), "", tensors, set())
     return tensors
 
 
