@@ -19,7 +19,8 @@ from carvid.frame import Frame, FrameResult
 from carvid.interrupt import Abandoned, Interrupt, first_interrupt
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
-from carvid.sinks.run_record import RunManifest, identify_source, now, write_manifest
+from carvid.sinks.run_record import RunManifest, now, write_manifest
+from carvid.stream.identity import identify_stream
 from carvid.stream.source import Damage, StreamInfo
 from carvid.write_behind import WriteBehind
 
@@ -210,7 +211,7 @@ def run_job(
                     writer.flush()
                 if exhausted and tally.frames == 0:
                     raise InputError(
-                        f"{stream.info.path} gave no frame to segment; check the range of frames"
+                        f"{stream.info.name} gave no frame to segment; check the range of frames"
                     )
         except BaseException as error:
             # On a full disk this fails as well; the run.json of the start then stands, and says incomplete.
@@ -330,7 +331,7 @@ def _pump(stream: Stream, segmenter: Segmenter, writer: Writer, tally: _Tally, i
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:
     return {
-        **identify_source(info.path),
+        **identify_stream(info),
         "kind": info.kind,
         "frame_rate": info.frame_rate,
         "time_base": info.time_base,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from carvid.frame import Frame, FrameResult, RecurrentStep
-from carvid.stream.source import Damage, StreamInfo
+from carvid.stream.source import Damage, Selection, StreamInfo
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 NASTY_QUERIES = (
@@ -97,6 +97,7 @@ class ListStream:
         self.frames = frames
         height, width = frames[0].image.shape[:2] if frames else (1, 1)
         self.info = StreamInfo(
+            name=path.name,
             path=path,
             kind="video",
             width=width,
@@ -104,6 +105,7 @@ class ListStream:
             frame_rate=frame_rate,
             time_base=Fraction(1, 30000),
             frames_claimed=len(frames),
+            selection=Selection(0, None, 1),
         )
         self.damage = damage
 

@@ -122,7 +122,7 @@ def run(
             folder,
             output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
             every=every,
-            total=_expected(frames.info.frames_claimed, start_frame, stop_frame, every),
+            total=frames.info.frames_expected,
             command=["carvid", *sys.argv[1:]],
             stream_options={
                 "reader": reader,
@@ -136,14 +136,6 @@ def run(
     if summary.interrupted:
         return INTERRUPTED
     return PART_FAILED if summary.damaged else 0
-
-
-def _expected(claimed: int | None, start: int, stop: int | None, every: int) -> int | None:
-    """How many frames to expect of a source that claims so many; for the progress alone."""
-    if claimed is None:
-        return None
-    last = claimed if stop is None else min(stop, claimed)
-    return max(0, -(-(last - start) // every))
 
 
 def _report(summary: Summary, as_json: bool) -> None:

@@ -122,7 +122,7 @@ def _run(
 ) -> None:
     with open_frames(source) as frames:
         output = OutputOptions(overlay=overlay, overwrite=True)
-        run_job(frames, segmenter, out, output=output, total=frames.info.frames_claimed, progress=progress)
+        run_job(frames, segmenter, out, output=output, total=frames.info.frames_expected, progress=progress)
 
 
 def table(rows: Sequence[Measured]) -> str:

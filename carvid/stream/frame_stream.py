@@ -53,7 +53,7 @@ class FrameStream:
     def __next__(self) -> Frame:
         """The next frame. Raises InputError at the place of the damage when the stream was opened strict."""
         if self._closed:
-            raise UsageError(f"the frame stream of {self._info.path} is closed; open it again to read on")
+            raise UsageError(f"the frame stream of {self._info.name} is closed; open it again to read on")
         if self._first is not None:
             first, self._first = self._first, None
             self._frames_read += 1

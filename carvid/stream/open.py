@@ -11,6 +11,7 @@ from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
 from carvid.stream.folder import is_image, open_folder, open_image
 from carvid.stream.frame_stream import FrameStream
+from carvid.stream.identity import source_name
 from carvid.stream.source import Damage, Items, Selection, Source, StreamInfo
 from carvid.stream.video_decord import load_decord, open_decord
 from carvid.stream.video_pyav import open_pyav
@@ -57,6 +58,7 @@ def open_frames(
     first, damage = _first_frame(path, rest, selection)
     height, width = first.image.shape[:2]
     info = StreamInfo(
+        name=source_name(path),
         path=path,
         kind=opened.kind,
         width=width,
@@ -64,6 +66,7 @@ def open_frames(
         frame_rate=opened.frame_rate,
         time_base=opened.time_base,
         frames_claimed=opened.frames_claimed,
+        selection=selection,
     )
     return FrameStream(info, first, damage, rest, read_ahead)
 
