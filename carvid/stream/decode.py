@@ -11,11 +11,15 @@ import av.error
 
 from carvid.stream.container import frame_rate, stated_end_seconds
 from carvid.stream.display_order import DisplayOrder
+from carvid.stream.late_start import LateStart
 from carvid.stream.nal_units import hole_finder
 from carvid.stream.source import Damage
 
 # Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame.
 _ERROR_DETECTION = "crccheck+bitstream+buffer+explode"
+
+# Where seeking by timestamp is exact and gives packets as reading on does; elsewhere packets are read and left out.
+_SEEKABLE = ("matroska", "mov")
 
 _INCOMPLETE = "incomplete data"
 _HOLE = "zeros where picture data should be"
@@ -27,18 +31,21 @@ _SLACK_SECONDS = Fraction(1, 5)
 _SLACK_FRAMES = 2
 
 
-def decode(container: Any, stream: Any, order: DisplayOrder[Any]) -> Iterator[tuple[int, Any] | Damage]:
+def decode(
+    container: Any, stream: Any, order: DisplayOrder[Any], start: LateStart | None = None
+) -> Iterator[tuple[int, Any] | Damage]:
     """(ordinal, av.VideoFrame) and Damage in display order; the frames are those that can be trusted.
 
     A packet that is incomplete, has a hole or does not decode is damage, and so is every later packet up to
-    the next key frame: what is drawn from a lost picture is not what the source held.
+    the next key frame: what is drawn from a lost picture is not what the source held. With `start`, frames begin
+    there.
     """
     context = stream.codec_context
     context.options = {**context.options, "err_detect": _ERROR_DETECTION}
     # Frame threads would report an error several packets late; slices of one frame may still go in parallel.
     stream.thread_type = "SLICE"
     has_hole = hole_finder(context.name, context.extradata)
-    packets = _Packets(container, stream)
+    packets = _Packets(container, stream, start)
     waiting_for_key = False
     for packet in packets:
         fault = _INCOMPLETE if packet.is_corrupt else None
@@ -75,12 +82,43 @@ def decode(container: Any, stream: Any, order: DisplayOrder[Any]) -> Iterator[tu
 class _Packets:
     """The stream's packets with data, and at their end, why there should have been more."""
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, container: Any, stream: Any, start: LateStart | None) -> None:
+        self._container, self._stream, self._start = container, stream, start
         self._end: int | None = None  # in units of the time base
         self._fault: str | None = None
 
     def __iter__(self) -> Iterator[Any]:
+        start = self._start
+        if start is None:
+            yield from self._all()
+            return
+        if not self._prime():
+            return
+        if self._container.format.name.startswith(_SEEKABLE):
+            first = start.pts if start.dts is None else min(start.pts, start.dts)
+            self._container.seek(first, stream=self._stream)
+        packets = self._all()
+        for packet in packets:
+            if packet.pts == start.pts:
+                yield packet
+                break
+        # What is shown before the key frame leans on what came before it.
+        yield from (packet for packet in packets if packet.pts is None or packet.pts > start.pts)
+
+    def _prime(self) -> bool:
+        """Show the decoder the first packet, which may hold what is said once for all: parameters, the encoder."""
+        context = self._stream.codec_context
+        for packet in self._container.demux(self._stream):
+            if packet.size:
+                try:
+                    packet.decode()
+                except av.error.FFmpegError:
+                    return False
+                context.flush_buffers()
+                return True
+        return False
+
+    def _all(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
         while True:
             try:

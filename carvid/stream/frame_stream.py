@@ -38,7 +38,8 @@ class FrameStream:
     def damage(self) -> tuple[Damage, ...]:
         """The damage met so far, in order: all that lies before the last frame given; at the end, all of it.
 
-        Only what was read is judged: nothing from stop_frame on, and in a folder no image that was left out.
+        Only what was read is judged: nothing from stop_frame on, in a folder no image that was left out, and in a
+        video, before the key frame where decoding began, only packets that show their damage (see `open_frames`).
         """
         return tuple(self._damage)
 

@@ -37,7 +37,9 @@ def open_frames(
     source: path of the file or folder.
     reader: "pyav" or "decord", for video files.
     start_frame, stop_frame, every: frames start_frame, start_frame + every, ... below stop_frame are given;
-        they keep their ordinals as `Frame.index`. What lies before start_frame is decoded on opening.
+        they keep their ordinals as `Frame.index`. What lies before start_frame is read on opening, and
+        decoded as far as it must be: in most videos from the key frame before start_frame. Damage before
+        that is then reported only if the packets show it: marked as incomplete, zeroed, without a timestamp.
     strict: damage raises InputError at its place, after the good frames before it, instead of being reported
         in `FrameStream.damage`.
     read_ahead: how many frames a thread keeps ready, at least 1.
