@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from carvid.errors import InputError
 from carvid.frame import Frame
 from carvid.stream import Damage, open_frames
-from carvid.stream.decode import falls_short
 from tests.media import moving_square, packet_spans, read_on, square_left, truncate, write_video, zero
 
 N = 40
@@ -212,21 +210,3 @@ def test_damage_before_the_start_is_reported_and_keeps_the_numbers(tmp_path: Pat
         assert stream.damage == ()
     with pytest.raises(InputError, match=r"no frame selected of .* could be decoded; frames 13 to 19"):
         open_frames(path, start_frame=14, stop_frame=18)
-
-
-@pytest.mark.parametrize(
-    ("end", "stated", "rate", "short"),
-    [
-        (Fraction(1), Fraction(2), Fraction(30), True),
-        (Fraction(19, 10), Fraction(2), Fraction(30), False),
-        (Fraction(17, 10), Fraction(2), Fraction(5), False),
-        (Fraction(17, 10), Fraction(2), None, True),
-        (Fraction(3), Fraction(2), Fraction(30), False),
-        (None, Fraction(2), Fraction(30), False),
-        (Fraction(1), None, Fraction(30), False),
-    ],
-)
-def test_an_end_counts_as_early_only_beyond_the_slack(
-    end: Fraction | None, stated: Fraction | None, rate: Fraction | None, short: bool
-) -> None:
-    assert (falls_short(end, stated, rate) is not None) == short

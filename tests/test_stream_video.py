@@ -23,6 +23,7 @@ from tests.media import (
     set_display_matrix,
     square_left,
     write_audio,
+    write_mixed,
     write_video,
 )
 
@@ -287,16 +288,7 @@ def test_sample_videos_are_undamaged(name: str, count: int, rate: Fraction | int
 def test_sound_beside_the_video_is_ignored(tmp_path: Path) -> None:
     sound = write_audio(tmp_path / "sound.m4a", seconds=2)
     video = write_video(tmp_path / "video.mp4", moving_square(10, 48, 64))
-    path = tmp_path / "both.mkv"
-    with av.open(str(path), "w") as container, av.open(str(sound)) as audio, av.open(str(video)) as pictures:
-        streams = {
-            id(source): container.add_stream_from_template(source.streams[0]) for source in (audio, pictures)
-        }
-        for source in (audio, pictures):
-            for packet in source.demux():
-                if packet.size:
-                    packet.stream = streams[id(source)]
-                    container.mux(packet)
+    path = write_mixed(tmp_path / "both.mkv", sound, video)
     # The sound is longer than the pictures, which is no damage.
     with open_frames(path) as stream:
         assert len(list(stream)) == 10

@@ -16,6 +16,9 @@ from carvid.errors import InputError
 # FFmpeg draws text files as video: these are the decoders for it.
 _TEXT_ART = ("ansi", "bintext", "idf", "xbin")
 
+# Formats whose header tells how long a stream lasts; names as FFmpeg's, or their beginning.
+_WITH_DURATION = ("asf", "avi", "flv", "matroska", "mov", "mxf")
+
 
 def open_container(path: Path) -> tuple[Any, Any]:
     """The opened container and its first video stream, ready to decode. Raises InputError.
@@ -71,25 +74,38 @@ def frame_rate(stream: Any) -> Fraction | None:
 
 
 def frames_claimed(container: Any, stream: Any) -> int | None:
-    """The header's count, or its duration times its frame rate; None where it gives neither."""
+    """The header's count, or the stream's duration times its frame rate; None where neither is known."""
     if stream.frames > 0:
         return int(stream.frames)
-    end, rate = stated_end_seconds(container, stream), frame_rate(stream)
+    end, rate = _end_seconds(container, stream), frame_rate(stream)
     if end is None or rate is None:
         return None
     return round((end - _start_seconds(stream)) * rate)
 
 
 def stated_end_seconds(container: Any, stream: Any) -> Fraction | None:
-    """When the stream ends by its header, on the clock of its timestamps; None where it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
+    """When the stream ends by its header, on the clock of its timestamps; None where it does not say.
+
+    Many formats state no duration, and FFmpeg takes the last timestamp in the file for the end.
+    """
+    return _end_seconds(container, stream) if container.format.name.startswith(_WITH_DURATION) else None
+
+
+def _end_seconds(container: Any, stream: Any) -> Fraction | None:
+    is_alone = len(container.streams) == 1
+    if (
+        stream.duration is not None
+        and stream.time_base is not None
+        # ASF states one duration for all, and sound may outlast the picture.
+        and (is_alone or container.format.name != "asf")
+    ):
         return _start_seconds(stream) + Fraction(stream.duration) * Fraction(stream.time_base)
     # Matroska: a tag per stream, or the duration of the whole, which is the stream's when it is alone.
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag:
         hours, minutes, seconds = tag.groups()
         return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-    if container.duration is not None and len(container.streams) == 1:
+    if container.duration is not None and is_alone:
         return _start_seconds(stream) + Fraction(container.duration, av.time_base)
     return None
 

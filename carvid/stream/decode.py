@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
-from fractions import Fraction
 from typing import Any
 
 import av.error
 
-from carvid.stream.container import frame_rate, stated_end_seconds
 from carvid.stream.display_order import DisplayOrder
-from carvid.stream.late_start import LateStart
+from carvid.stream.late_start import LateStart, packets_from
 from carvid.stream.nal_units import hole_finder
+from carvid.stream.packets import Packets
 from carvid.stream.source import Damage
 
 # Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame.
 _ERROR_DETECTION = "crccheck+bitstream+buffer+explode"
 
-# Where seeking by timestamp is exact and gives packets as reading on does; elsewhere packets are read and left out.
-_SEEKABLE = ("matroska", "mov")
-
 _INCOMPLETE = "incomplete data"
 _HOLE = "zeros where picture data should be"
 _UNDECODABLE = "data that does not decode"
 _PARTIAL = "data that decodes only in part"
-
-# A header's duration is rounded and may count a little more than the last frame's end.
-_SLACK_SECONDS = Fraction(1, 5)
-_SLACK_FRAMES = 2
 
 
 def decode(
@@ -45,10 +37,10 @@ def decode(
     # Frame threads would report an error several packets late; slices of one frame may still go in parallel.
     stream.thread_type = "SLICE"
     has_hole = hole_finder(context.name, context.extradata)
-    packets = _Packets(container, stream, start)
+    packets = Packets(container, stream)
     waiting_for_key = False
-    for packet in packets:
-        fault = _INCOMPLETE if packet.is_corrupt else None
+    for packet in packets if start is None else packets_from(start, container, stream, packets):
+        fault = _INCOMPLETE if packets.incomplete else None
         if fault is None and has_hole is not None and has_hole(bytes(packet)):
             fault = _HOLE
         if waiting_for_key and (fault or not packet.is_keyframe):
@@ -77,80 +69,6 @@ def decode(
     if not waiting_for_key:
         drained = yield from _rest(context, order)
     yield from order.finished(packets.cut_short(), drained)
-
-
-class _Packets:
-    """The stream's packets with data, and at their end, why there should have been more."""
-
-    def __init__(self, container: Any, stream: Any, start: LateStart | None) -> None:
-        self._container, self._stream, self._start = container, stream, start
-        self._end: int | None = None  # in units of the time base
-        self._fault: str | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        start = self._start
-        if start is None:
-            yield from self._all()
-            return
-        if not self._prime():
-            return
-        if self._container.format.name.startswith(_SEEKABLE):
-            first = start.pts if start.dts is None else min(start.pts, start.dts)
-            self._container.seek(first, stream=self._stream)
-        packets = self._all()
-        for packet in packets:
-            if packet.pts == start.pts:
-                yield packet
-                break
-        # What is shown before the key frame leans on what came before it.
-        yield from (packet for packet in packets if packet.pts is None or packet.pts > start.pts)
-
-    def _prime(self) -> bool:
-        """Show the decoder the first packet, which may hold what is said once for all: parameters, the encoder."""
-        context = self._stream.codec_context
-        for packet in self._container.demux(self._stream):
-            if packet.size:
-                try:
-                    packet.decode()
-                except av.error.FFmpegError:
-                    return False
-                context.flush_buffers()
-                return True
-        return False
-
-    def _all(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                self._fault = f"the file cannot be read on ({error.strerror})"
-                return
-            # One without data repeats a picture or ends the stream; the decoder would stop at it.
-            if packet.size == 0:
-                continue
-            self._fault = "the file ends in the middle of a frame" if packet.is_corrupt else None
-            if packet.pts is not None and packet.duration:
-                self._end = max(self._end or 0, packet.pts + packet.duration)
-            yield packet
-
-    def cut_short(self) -> str | None:
-        if self._fault is not None:
-            return self._fault
-        stream = self._stream
-        end = None if self._end is None else self._end * Fraction(stream.time_base)
-        return falls_short(end, stated_end_seconds(self._container, stream), frame_rate(stream))
-
-
-def falls_short(end: Fraction | None, stated: Fraction | None, rate: Fraction | None) -> str | None:
-    """What is wrong with a stream that ends at `end` seconds, its header saying `stated`; None if nothing."""
-    if end is None or stated is None:
-        return None
-    if end + _SLACK_SECONDS + (_SLACK_FRAMES / rate if rate else 0) >= stated:
-        return None
-    return f"the file ends at {float(end):.2f} s, its header says {float(stated):.2f} s"
 
 
 def _drained(context: Any, frames: list[Any]) -> list[tuple[int | None, Any]]:

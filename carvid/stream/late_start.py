@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import av.error
 
 from carvid.stream.container import open_container
 from carvid.stream.nal_units import CODECS, has_whole_frames_only, hole_finder, unit_splitter, unit_type
+from carvid.stream.packets import Packets
 
 # Pictures shown before a key frame may be sent after it and lean on what came before it. None of those shown
 # after it leans on them, so they can be left out (H.262 6.1.1.11, H.265 8.3.1; MPEG-4 part 2 as H.262).
@@ -20,6 +21,9 @@ _CLOSED_GROUPS = ("h264", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9
 
 # A packet of MPEG-4 no longer than this may say that nothing is coded, and gives no frame.
 _LONGEST_EMPTY_MPEG4 = 19
+
+# Where seeking by timestamp is exact and gives packets as reading on does; elsewhere packets are read and left out.
+_SEEKABLE = ("matroska", "mov")
 
 _H264_IDR, _H264_SPS = 5, 7
 _HEVC_IDR, _HEVC_CRA, _HEVC_SPS, _HEVC_ENDS = (19, 20), 21, 33, (36, 37)
@@ -53,13 +57,38 @@ def late_start(path: Path, wanted: int) -> LateStart | None:
         if not (context.name in _OPEN_GROUPS + _CLOSED_GROUPS or context.codec.intra_only):
             return None
         scan = _Scan(wanted, context)
+        packets = Packets(container, stream)
         try:
-            for packet in container.demux(stream):
-                if packet.size and not scan.take(packet):
+            for packet in packets:
+                if packets.incomplete or not scan.take(packet):
                     break
-        except (av.error.FFmpegError, _UncertainError):
+        except _UncertainError:
             return None
-        return scan.found()
+        return None if packets.fault or packets.incomplete else scan.found()
+
+
+def packets_from(start: LateStart, container: Any, stream: Any, packets: Packets) -> Iterator[Any]:
+    """The packets to decode from `start` on; none where the decoder does not take the stream's first packet.
+
+    The first one may hold what is said once for all, the parameters or which encoder it was, so the decoder is
+    shown it.
+    """
+    first = next(iter(packets), None)
+    try:
+        if first is not None:
+            first.decode()
+    except av.error.FFmpegError:
+        return
+    stream.codec_context.flush_buffers()
+    if container.format.name.startswith(_SEEKABLE):
+        container.seek(start.pts if start.dts is None else min(start.pts, start.dts), stream=stream)
+    rest = iter(packets)
+    for packet in rest:
+        if packet.pts == start.pts:
+            yield packet
+            break
+    # What is shown before the key frame leans on what came before it.
+    yield from (packet for packet in rest if packet.pts is None or packet.pts > start.pts)
 
 
 class _UncertainError(Exception):
@@ -89,7 +118,7 @@ class _Scan:
 
     def take(self, packet: Any) -> bool:
         """Whether more packets are needed."""
-        if packet.pts is None or packet.is_corrupt or _brings_new_parameters(packet, self._last_pts):
+        if packet.pts is None or _brings_new_parameters(packet, self._last_pts):
             raise _UncertainError
         data = bytes(packet)
         if self._has_hole is not None and self._has_hole(data):
@@ -111,8 +140,10 @@ class _Scan:
             raise _UncertainError
         if is_latest:
             self._last_pts = packet.pts
-        if packet.is_discard or not _makes_frame(self._codec, data):
+        if packet.is_discard or not makes_frame(self._codec, data):
             return True
+        if self._codec == "mpeg4" and packet.size <= _LONGEST_EMPTY_MPEG4:
+            raise _UncertainError
         if leads:
             self._keys[-1].ordinal += 1
         if not is_latest and packet.pts in self._shown:
@@ -178,15 +209,13 @@ def _brings_new_parameters(packet: Any, last_pts: int | None) -> bool:
     return last_pts is not None and has is not None and has("new_extradata")
 
 
-def _makes_frame(codec: str, packet: bytes) -> bool:
+def makes_frame(codec: str, packet: bytes) -> bool:
     """Whether a packet gives a frame of its own; hidden reference frames of VP8 and VP9 do not."""
     if codec in ("vp8", "libvpx"):
         return bool(packet[0] & 0x10)
     if codec in ("vp9", "libvpx-vp9"):
         is_superframe = packet[-1] & 0xE0 == 0xC0
         return is_superframe or _is_shown_vp9(packet[0])
-    if codec == "mpeg4" and len(packet) <= _LONGEST_EMPTY_MPEG4:
-        raise _UncertainError
     return True
 
 

@@ -60,7 +60,7 @@ def _items(path: Path, container: Any, stream: Any, selection: Selection) -> Ite
                 yield item
             elif selection.wants(index):
                 picture = item[1]
-                image = turned(_rgb(picture, reformatter), turn_of(picture) or UPRIGHT)
+                image = turned(rgb_of(picture, reformatter), turn_of(picture) or UPRIGHT)
                 # Not picture.time: before PyAV 18 the last frames of a stream lack their time base.
                 seconds = None if picture.pts is None else float(picture.pts * time_base)
                 yield Frame(index=index, pts_seconds=seconds, image=image, name=f"{index:05d}")
@@ -106,7 +106,7 @@ def turn_of(picture: Any) -> Turn | None:
     return None
 
 
-def _rgb(picture: Any, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+def rgb_of(picture: Any, reformatter: VideoReformatter) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB as stored. Alpha is left out; HDR is not tone-mapped."""
     matrix = _MATRICES.get(int(picture.colorspace), _BT601)
     # PyAV before 17 lets the matrix count only when source and destination differ; RGB has none.
