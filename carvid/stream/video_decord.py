@@ -26,7 +26,7 @@ from carvid.stream.video_pyav import rgb_of, turn_of
 _REPLACED_SHARE = 1e-9
 
 # Mean difference per sample, of 255, below which two pictures are one: decord converts colours a little differently.
-_SAME_PICTURE_LEVELS = 16
+_SAME_PICTURE_LEVELS = 6
 
 
 def load_decord() -> Any:
@@ -58,7 +58,7 @@ def open_decord(path: Path, selection: Selection) -> Source:
         claimed = frames_claimed(container, stream)
         if container.format.name == "mpegts":
             raise _refusal(path, "loses the first frames of MPEG-TS")
-        times, short = _times(container, stream)
+        times, short = _times(path, container, stream)
     container, stream = open_container(path)
     with container:
         first = _first_picture(container, stream)
@@ -82,13 +82,18 @@ def _refusal(path: Path, what: str) -> InputError:
     )
 
 
-def _times(container: Any, stream: Any) -> tuple[list[float | None], str | None]:
-    """Seconds of each frame in display order, by the packets, and why there should have been more."""
+def _times(path: Path, container: Any, stream: Any) -> tuple[list[float | None], str | None]:
+    """Seconds of each frame in display order, by the packets, and why there should have been more.
+
+    Raises InputError where the first packet is not the first one shown.
+    """
     packets = Packets(container, stream)
     codec = stream.codec_context.name
     stamps = [packet.pts for packet in packets if not packet.is_discard and makes_frame(codec, bytes(packet))]
     if None in stamps:
         return [None] * len(stamps), packets.cut_short()
+    if stamps and min(stamps) < stamps[0]:
+        raise _refusal(path, "loses the frames shown before the first key frame")
     return [float(pts * stream.time_base) for pts in sorted(stamps)], packets.cut_short()
 
 
