@@ -9,15 +9,19 @@ from typing import Any
 import av.error
 
 from carvid.stream.display_order import DisplayOrder
+from carvid.stream.encryption import is_encrypted
+from carvid.stream.gif_blocks import is_whole
 from carvid.stream.late_start import LateStart, packets_from
 from carvid.stream.nal_units import hole_finder
 from carvid.stream.packets import Packets
 from carvid.stream.source import Damage
 
-# Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame.
-_ERROR_DETECTION = "crccheck+bitstream+buffer+explode"
+# Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame. Not
+# "bitstream" besides: it takes the padding of a constant bit rate for an error.
+_ERROR_DETECTION = "crccheck+buffer+explode"
 
 _INCOMPLETE = "incomplete data"
+_ENCRYPTED = "encrypted data, which cannot be decoded without its key"
 _HOLE = "zeros where picture data should be"
 _UNDECODABLE = "data that does not decode"
 _PARTIAL = "data that decodes only in part"
@@ -40,8 +44,12 @@ def decode(
     packets = Packets(container, stream)
     waiting_for_key = False
     for packet in packets if start is None else packets_from(start, container, stream, packets):
-        fault = _INCOMPLETE if packets.incomplete else None
-        if fault is None and has_hole is not None and has_hole(bytes(packet)):
+        fault: str | None = None
+        if is_encrypted(packet):
+            fault = _ENCRYPTED
+        elif packets.incomplete or (context.name == "gif" and not is_whole(bytes(packet))):
+            fault = _INCOMPLETE
+        elif has_hole is not None and has_hole(bytes(packet)):
             fault = _HOLE
         if waiting_for_key and (fault or not packet.is_keyframe):
             order.skipped(packet.pts)

@@ -29,11 +29,15 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
+    ArithmeticError,
+    AttributeError,
     EOFError,
-    IndexError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

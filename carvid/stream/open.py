@@ -9,6 +9,7 @@ from pathlib import Path
 
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
+from carvid.stream.encryption import is_scrambled
 from carvid.stream.folder import is_image, open_folder, open_image
 from carvid.stream.frame_stream import FrameStream
 from carvid.stream.identity import source_name
@@ -101,6 +102,8 @@ def _first_frame(path: Path, items: Items, selection: Selection) -> tuple[Frame,
     if 0 < count <= selection.start:
         raise InputError(f"start_frame is {selection.start}, but {path} holds {count} frames{found}")
     part = "" if selection.start == 0 and selection.stop is None else " selected"
+    if not found and is_scrambled(path):
+        found = "; it is encrypted"
     raise InputError(f"no frame{part} of {path} could be decoded{found}")
 
 

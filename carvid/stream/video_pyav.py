@@ -14,11 +14,11 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from carvid.frame import Frame
-from carvid.stream.container import frame_rate, frames_claimed, open_container
+from carvid.stream.container import UNREADABLE, frame_rate, frames_claimed, open_container
 from carvid.stream.decode import decode
 from carvid.stream.display_order import DisplayOrder
 from carvid.stream.late_start import late_start
-from carvid.stream.orientation import UPRIGHT, Turn, turn_of_matrix, turned
+from carvid.stream.orientation import UPRIGHT, Turn, turn_of_angle, turn_of_matrix, turned
 from carvid.stream.source import Damage, Items, Selection, Source
 
 # FFmpeg's AVColorSpace -> swscale's SWS_CS. FFmpeg takes the others, unspecified among them, as BT.601.
@@ -60,7 +60,13 @@ def _items(path: Path, container: Any, stream: Any, selection: Selection) -> Ite
                 yield item
             elif selection.wants(index):
                 picture = item[1]
-                image = turned(rgb_of(picture, reformatter), turn_of(picture) or UPRIGHT)
+                try:
+                    image = turned(rgb_of(picture, reformatter), turn_of(picture) or UPRIGHT)
+                except UNREADABLE as error:
+                    yield Damage(
+                        index, index, f"{picture.format.name} samples that do not convert to RGB: {error}"
+                    )
+                    continue
                 # Not picture.time: before PyAV 18 the last frames of a stream lack their time base.
                 seconds = None if picture.pts is None else float(picture.pts * time_base)
                 yield Frame(index=index, pts_seconds=seconds, image=image, name=f"{index:05d}")
@@ -99,8 +105,13 @@ def _is_as_foretold(item: tuple[int, Any] | Damage, pts: int, *, is_key: bool) -
 
 def turn_of(picture: Any) -> Turn | None:
     """The turn the picture's display matrix asks for; None without one, or for other than quarter turns."""
-    # Not picture.side_data: the picture would keep it, it the picture, and both stay until the garbage collector looks.
-    for side_data in SideDataContainer(picture):  # type: ignore[call-arg]  # the stub has no constructor
+    try:
+        # Not picture.side_data: each would hold the other until the garbage collector looks.
+        entries = SideDataContainer(picture)  # type: ignore[call-arg]  # the stub has no constructor
+    except ValueError:
+        # PyAV does not know one of the kinds, and gives no list at all, but the angle of the matrix.
+        return turn_of_angle(picture.rotation)
+    for side_data in entries:
         if side_data.type == SideData.DISPLAYMATRIX:
             return turn_of_matrix(np.frombuffer(bytes(side_data), dtype=np.int32))
     return None
