@@ -9,6 +9,7 @@ from pathlib import Path
 
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
+from carvid.stream.animation import open_pages, player_of
 from carvid.stream.encryption import is_scrambled
 from carvid.stream.folder import is_image, open_folder, open_image
 from carvid.stream.frame_stream import FrameStream
@@ -33,7 +34,7 @@ def open_frames(
     strict: bool = False,
     read_ahead: int = 8,
 ) -> FrameStream:
-    """A video file, a folder of images or one image, as a stream of upright RGB frames.
+    """A video file, an animation, a folder of images or one image, as a stream of upright RGB frames.
 
     source: path of the file or folder.
     reader: "pyav" or "decord", for video files.
@@ -83,6 +84,8 @@ def _open(path: Path, reader: str, selection: Selection) -> Source:
         raise InputError(f"{path} is empty (0 bytes); expected a video")
     if is_image(path):
         return open_image(path, selection)
+    if player_of(path) == "pages":
+        return open_pages(path, selection)
     return _VIDEO_READERS[reader](path, selection)
 
 
