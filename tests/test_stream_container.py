@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -204,3 +205,57 @@ def test_a_lost_index_is_spoken_of_where_there_was_one(tmp_path: Path) -> None:
         with pytest.raises(InputError) as raised:
             open_frames(tmp_path / name)
         assert "lost its index" not in str(raised.value)
+
+
+def _box(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def _full(kind: bytes, version: int, *parts: bytes) -> bytes:
+    return _box(kind, bytes([version, 0, 0, 0]), *parts)
+
+
+def _heic_of_tiles(path: Path, tiles: list[bytes], record: bytes, side: int) -> Path:
+    """A HEIF file whose item 1 is a row of tiles, items 2, 3, ... (ISO 23008-12, section 6.6.2.3)."""
+    grid = bytes([0, 0, 0, len(tiles) - 1]) + struct.pack(">HH", side * len(tiles), side)
+    data = {1: grid, **dict(enumerate(tiles, 2))}
+
+    def entry(item: int) -> bytes:
+        return _full(b"infe", 2, struct.pack(">HH", item, 0), b"grid\0" if item == 1 else b"hvc1\0")
+
+    def meta(at: int) -> bytes:
+        places = b""
+        for item, content in data.items():
+            places += struct.pack(">HHHII", item, 0, 1, at, len(content))
+            at += len(content)
+        count = struct.pack(">H", len(data))
+        properties = _box(b"ipco", _box(b"hvcC", record), _full(b"ispe", 0, struct.pack(">II", side, side)))
+        used = b"".join(struct.pack(">HBBB", item, 2, 0x81, 2) for item in data if item > 1)
+        return _full(
+            b"meta",
+            0,
+            _full(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
+            _full(b"pitm", 0, struct.pack(">H", 1)),
+            _full(b"iloc", 0, b"\x44\0", count, places),
+            _full(b"iinf", 0, count, *map(entry, data)),
+            _full(
+                b"iref", 0, _box(b"dimg", struct.pack(f">{1 + len(data)}H", 1, len(tiles), *list(data)[1:]))
+            ),
+            _box(b"iprp", properties, _full(b"ipma", 0, struct.pack(">I", len(tiles)), used)),
+        )
+
+    kind = _box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    path.write_bytes(kind + meta(len(kind) + len(meta(0)) + 8) + _box(b"mdat", *data.values()))
+    return path
+
+
+def test_a_picture_in_tiles_is_refused_by_name(tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none"}
+    tile = write_video(tmp_path / "tile.mp4", moving_square(1, 64, 64), codec="libx265", options=options)
+    with av.open(str(tile)) as container:
+        record = container.streams.video[0].codec_context.extradata or b""
+        data = b"".join(bytes(packet) for packet in container.demux(video=0))
+    path = _heic_of_tiles(tmp_path / "a.heic", [data, data], record, 64)
+    with pytest.raises(InputError, match=r"a\.heic is a picture in 2 tiles, .* save it as PNG or JPEG"):
+        open_frames(path)

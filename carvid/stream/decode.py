@@ -20,6 +20,9 @@ from carvid.stream.source import Damage
 # "bitstream" besides: it takes the padding of a constant bit rate for an error.
 _ERROR_DETECTION = "crccheck+buffer+explode"
 
+# With threads for slices these decoders do not look whether every slice came, and leave green where one did not.
+_NEEDS_ONE_THREAD = ("h264", "mpeg1video", "mpeg2video")
+
 _INCOMPLETE = "incomplete data"
 _ENCRYPTED = "encrypted data, which cannot be decoded without its key"
 _HOLE = "zeros where picture data should be"
@@ -40,6 +43,8 @@ def decode(
     context.options = {**context.options, "err_detect": _ERROR_DETECTION}
     # Frame threads would report an error several packets late; slices of one frame may still go in parallel.
     stream.thread_type = "SLICE"
+    if context.name in _NEEDS_ONE_THREAD:
+        context.thread_count = 1
     has_hole = hole_finder(context.name, context.extradata)
     packets = Packets(container, stream)
     waiting_for_key = False
