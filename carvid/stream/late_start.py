@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +132,7 @@ class _Scan:
             return False
         if starts_anew and is_latest and not (self._keys and packet.is_discard):
             self._keys = [*self._keys[-1:], _Key(packet.pts, packet.dts, self._count)]
-            self._shown = self._shown[_first_at_least(self._shown, self._keys[0].pts) :]
+            self._shown = self._shown[bisect_left(self._shown, self._keys[0].pts) :]
         elif not self._keys:
             raise _UncertainError
         # Without a key frame before it, whether it is given at all is up to the decoder.
@@ -146,9 +146,10 @@ class _Scan:
             raise _UncertainError
         if leads:
             self._keys[-1].ordinal += 1
-        if not is_latest and packet.pts in self._shown:
+        place = bisect_left(self._shown, packet.pts)
+        if self._shown[place : place + 1] == [packet.pts]:
             raise _UncertainError
-        insort(self._shown, packet.pts)
+        self._shown.insert(place, packet.pts)
         self._count += 1
         return True
 
@@ -156,7 +157,7 @@ class _Scan:
         key = next((key for key in reversed(self._keys) if key.ordinal <= self._wanted), None)
         if key is None or key.ordinal == 0:
             return None
-        shown = self._shown[_first_at_least(self._shown, key.pts) :]
+        shown = self._shown[bisect_left(self._shown, key.pts) :]
         if shown[:1] != [key.pts]:
             return None
         return LateStart(key.pts, key.dts, key.ordinal, tuple(shown[: self._wanted - key.ordinal + 1]))
@@ -224,7 +225,3 @@ def _is_shown_vp9(header: int) -> bool:
     if header & 0x30 == 0x30:
         return bool(header & 0x04 or header & 0x01)
     return bool(header & 0x08 or header & 0x02)
-
-
-def _first_at_least(ascending: list[int], value: int) -> int:
-    return next((at for at, each in enumerate(ascending) if each >= value), len(ascending))
