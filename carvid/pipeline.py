@@ -20,7 +20,8 @@ from carvid.interrupt import Abandoned, Interrupt, first_interrupt
 from carvid.result import FrameResult
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, prepare_output
-from carvid.sinks.run_record import RunManifest, identify_source, now, write_manifest
+from carvid.sinks.run_record import RunManifest, now, write_manifest
+from carvid.stream.identity import identify_stream
 from carvid.stream.source import Damage, StreamInfo
 from carvid.write_behind import WriteBehind
 
@@ -125,8 +126,6 @@ def run_job(
     out: Path,
     *,
     output: OutputOptions = OutputOptions(),
-    every: int = 1,
-    total: int | None = None,
     command: Sequence[str] = (),
     stream_options: Mapping[str, Any] | None = None,
     progress: RunProgress | None = None,
@@ -142,31 +141,37 @@ def run_job(
         stream: read once, to its end. Closing it is the caller's.
         session: asked for as many frames at a time as it likes.
         out: made if missing; see `carvid.sinks.output.check_output` for what is refused.
-        every: the stream holds one of so many frames of its source, which sets the overlay's frame rate.
-        total: the expected number of frames, for `progress` alone.
         command: the command line, for run.json.
-        stream_options: how the stream was opened, for run.json.
+        stream_options: how the stream was opened, besides its selection, for run.json.
 
     Raises:
         UsageError: more queries than the outputs asked for can hold.
         InputError: no frame, or as the stream raises.
         OutputError: if something cannot be written.
     """
-    queries = tuple(session.queries)
+    queries, selection = tuple(session.queries), stream.info.selection
     # Built before the folder is touched: a sink that cannot do what is asked says so here.
     sinks: list[MaskSink | OverlaySink | ResultsSink] = [
         MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries)),
         ResultsSink(out / RESULTS, queries),
     ]
     if output.overlay:
-        overlay = OverlaySink(out / OVERLAY, queries, frame_rate=stream.info.frame_rate, every=every)
+        overlay = OverlaySink(
+            out / OVERLAY, queries, frame_rate=stream.info.frame_rate, every=selection.every
+        )
         sinks.append(overlay)
     outputs = {"masks": out / MASKS, "results": out / RESULTS, "manifest": out / MANIFEST}
     manifest = RunManifest(
         command=tuple(command),
         source=_describe_source(stream.info),
         segmenter=session.describe(),
-        options={**(stream_options or {}), "every": every, **dataclasses.asdict(output)},
+        options={
+            **(stream_options or {}),
+            "start_frame": selection.start,
+            "stop_frame": selection.stop,
+            "every": selection.every,
+            **dataclasses.asdict(output),
+        },
         queries=queries,
         outputs=tuple(path.name for path in outputs.values()),
     )
@@ -180,14 +185,14 @@ def run_job(
                     stack.enter_context(sink)
                 if progress is not None:
                     stack.callback(progress.finish)
-                    progress.start(total)
+                    progress.start(stream.info.frames_expected)
                 writer = stack.enter_context(tally.writer(sinks, progress))
                 exhausted = _pump(stream, session, writer, tally, interrupt)
                 with tally.clock("wait"):
                     writer.flush()
                 if exhausted and tally.frames == 0:
                     raise InputError(
-                        f"{stream.info.path} gave no frame to segment; check the range of frames"
+                        f"{stream.info.name} gave no frame to segment; check the range of frames"
                     )
         except BaseException as error:
             # On a full disk this fails as well; the run.json of the start then stands, and says incomplete.
@@ -309,7 +314,7 @@ def _pump(
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:
     return {
-        **identify_source(info.path),
+        **identify_stream(info),
         "kind": info.kind,
         "frame_rate": info.frame_rate,
         "time_base": info.time_base,

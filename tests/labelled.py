@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.media.rle import bounding_box_xywh, encode_rle
-from carvid.sinks.run_record import identify_source
 from carvid.store.schema import DATABASE, SCHEMA_VERSION, TABLES
+from carvid.stream.identity import identify_source
 
 Masks = NDArray[np.bool_]
 THETA = 0.3

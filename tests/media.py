@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def write_audio(path: Path, *, seconds: float = 0.5) -> Path:
             frame.sample_rate, frame.pts = 44100, i * samples
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_mixed(path: Path, *parts: Path) -> Path:
+    """One file with the first stream of each part."""
+    with ExitStack() as stack:
+        container = stack.enter_context(av.open(str(path), "w"))
+        sources = [stack.enter_context(av.open(str(part))) for part in parts]
+        streams = [container.add_stream_from_template(source.streams[0]) for source in sources]
+        for source, stream in zip(sources, streams, strict=True):
+            for packet in source.demux(0):
+                if packet.size:
+                    packet.stream = stream
+                    container.mux(packet)
     return path
 
 

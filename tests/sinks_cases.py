@@ -16,7 +16,7 @@ import pytest
 from carvid.evidence import Evidence, RecurrentStep
 from carvid.frame import Frame
 from carvid.result import FrameResult, ObjectResult
-from carvid.stream.source import Damage, StreamInfo
+from carvid.stream.source import Damage, Selection, StreamInfo
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 NASTY_QUERIES = (
@@ -98,17 +98,20 @@ class ListStream:
         *,
         frame_rate: Fraction | None = Fraction(30000, 1001),
         damage: tuple[Damage, ...] = (),
+        every: int = 1,
     ) -> None:
         self.frames = frames
         height, width = frames[0].image.shape[:2] if frames else (1, 1)
         self.info = StreamInfo(
+            name=path.name,
             path=path,
             kind="video",
             width=width,
             height=height,
             frame_rate=frame_rate,
             time_base=Fraction(1, 30000),
-            frames_claimed=len(frames),
+            frames_claimed=len(frames) * every,
+            selection=Selection(0, None, every),
         )
         self.damage = damage
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from carvid.annotate.intake import check_place, read_intake
 from carvid.errors import InputError, OutputError, UsageError
@@ -209,3 +210,19 @@ def test_the_dataset_may_not_lie_in_what_is_searched(tmp_path):
     check_place(tmp_path / "out", manifest)
     # A pattern searches the folders it matches, not the one it starts from.
     check_place(tmp_path / "in/out", read_intake(str(tmp_path / "in/*.mp4"), ["q"]).folders)
+
+
+def test_an_animation_is_a_video(tmp_path):
+    first, *others = (Image.fromarray(picture) for picture in moving_square(3))
+    (tmp_path / "clips").mkdir()
+    for name in ("a.png", "b.webp", "c.tif", "d.gif"):
+        first.save(tmp_path / "clips" / name, save_all=True, append_images=others)
+    write_folder(tmp_path / "frames", moving_square(3))
+    assert paths(read_intake(str(tmp_path), ["q"])) == [
+        "clips/a.png",
+        "clips/b.webp",
+        "clips/c.tif",
+        "clips/d.gif",
+        "frames",
+    ]
+    assert paths(read_intake(str(tmp_path / "clips" / "*.webp"), ["q"])) == ["b.webp"]

@@ -71,7 +71,7 @@ def test_the_product_loads_nothing_from_tests_or_scripts() -> None:
 
 
 def test_no_two_files_share_a_name_that_means_two_things() -> None:
-    """Where two rooms have a file of one name, it is the same part of two networks (or what they share), or a command and what it calls."""
+    """Where they share one, it is the same part of two networks, or a command and what it calls."""
     by_name: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):
         if not path.name.startswith("__"):

@@ -83,10 +83,9 @@ def test_a_run_writes_masks_record_overlay_and_manifest(tmp_path, source):
 def test_run_json_tells_what_was_run(tmp_path, source):
     out = tmp_path / "out"
     run_job(
-        ListStream(frames(2), source),
+        ListStream(frames(2), source, every=2),
         SquareSegmenter(),
         out,
-        every=2,
         command=["carvid", "run", "clip.mp4"],
         stream_options={"reader": "pyav"},
     )
@@ -105,6 +104,8 @@ def test_run_json_tells_what_was_run(tmp_path, source):
     assert told["segmenter"] == {"proposer": {"name": "squares", "sha256": "0" * 64}, "theta": 0.3}
     assert told["options"] == {
         "reader": "pyav",
+        "start_frame": 0,
+        "stop_frame": None,
         "every": 2,
         "separate": False,
         "overlay": True,
@@ -138,7 +139,7 @@ def test_options_decide_what_is_written(tmp_path, source):
 
 
 def test_overlay_of_a_thinned_stream_plays_in_real_time(tmp_path, source):
-    run_job(ListStream(frames(8)[::4], source), SquareSegmenter(), tmp_path / "out", every=4)
+    run_job(ListStream(frames(8)[::4], source, every=4), SquareSegmenter(), tmp_path / "out")
     assert read_video(tmp_path / "out" / "overlay.mp4")[1] == Fraction(7500, 1001)
     indices = [record["index"] for record in read_results(tmp_path / "out" / "results.jsonl")]
     assert indices == [0, 4]
@@ -212,7 +213,7 @@ class RecordedProgress:
 
 def test_progress_is_told_of_each_frame(tmp_path, source):
     progress = RecordedProgress()
-    run_job(ListStream(frames(2), source), SquareSegmenter(), tmp_path / "out", total=2, progress=progress)
+    run_job(ListStream(frames(2), source), SquareSegmenter(), tmp_path / "out", progress=progress)
     assert progress.calls == [("start", 2), ("advance", 0, 0), ("advance", 1, 1), "finish"]
 
 
@@ -226,7 +227,7 @@ def test_progress_is_finished_when_a_run_fails(tmp_path, source):
         run_job(
             ListStream(frames(2), source), SquareSegmenter(on_step=fail), tmp_path / "out", progress=progress
         )
-    assert progress.calls == [("start", None), "finish"]
+    assert progress.calls == [("start", 2), "finish"]
 
 
 def test_run_json_says_incomplete_while_the_run_goes_on(tmp_path, source):

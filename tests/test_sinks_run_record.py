@@ -1,8 +1,6 @@
-"""run.json and the identity of a source."""
+"""run.json."""
 
-import hashlib
 import json
-import os
 import platform
 import re
 from fractions import Fraction
@@ -15,7 +13,6 @@ import carvid
 from carvid.errors import InputError, OutputError
 from carvid.sinks.run_record import (
     RunManifest,
-    identify_source,
     package_versions,
     read_manifest,
     to_plain,
@@ -83,54 +80,3 @@ def test_other_files_of_that_name_are_not_taken_for_carvids(tmp_path, text):
 def test_a_value_without_a_form_in_json_is_named():
     with pytest.raises(TypeError, match="object"):
         json.dumps({"x": object()}, default=to_plain)
-
-
-def test_a_files_identity_is_its_name_size_and_sha256(tmp_path):
-    data = bytes(range(256)) * 9000
-    (tmp_path / "v.mp4").write_bytes(data)
-    assert identify_source(tmp_path / "v.mp4") == {
-        "name": "v.mp4",
-        "size_bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-
-
-def test_a_folders_identity_follows_the_documented_recipe(tmp_path):
-    (tmp_path / "b.png").write_bytes(b"bb")
-    (tmp_path / "a.png").write_bytes(b"aaa")
-    (tmp_path / ".hidden").write_bytes(b"h")
-    (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "c.png").write_bytes(b"c")
-    recipe = b"a.png\0" + (3).to_bytes(8, "big") + b"aaa" + b"b.png\0" + (2).to_bytes(8, "big") + b"bb"
-    assert identify_source(tmp_path) == {
-        "name": tmp_path.name,
-        "size_bytes": 5,
-        "sha256": hashlib.sha256(recipe).hexdigest(),
-    }
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"a": b"x"}, {"b": b"x"}),
-        ({"a": b"x"}, {"a": b"y"}),
-        ({"a": b"xb", "b": b""}, {"a": b"x", "b": b"b"}),
-        ({"a": b"x"}, {"a": b"x", "b": b""}),
-    ],
-)
-def test_folders_that_differ_have_different_hashes(tmp_path, one, other):
-    hashes = []
-    for number, files in enumerate((one, other)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        hashes.append(identify_source(folder)["sha256"])
-    assert hashes[0] != hashes[1]
-
-
-def test_a_pipe_is_not_used_up_by_hashing_it(tmp_path):
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("no named pipes here")
-    os.mkfifo(tmp_path / "pipe")
-    assert identify_source(tmp_path / "pipe") == {"name": "pipe", "size_bytes": None, "sha256": None}

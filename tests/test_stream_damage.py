@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fractions import Fraction
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from carvid.errors import InputError
 from carvid.frame import Frame
 from carvid.stream import Damage, open_frames
-from carvid.stream.decode import falls_short
 from tests.media import moving_square, packet_spans, read_on, square_left, truncate, write_video, zero
 
 N = 40
@@ -175,6 +173,35 @@ def test_damage_without_timestamps(tmp_path: Path) -> None:
     assert [square_left(frame.image) for frame in frames] == [2 * i for i in range(20) if not 5 <= i < 10]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "is_slice"),
+    [
+        ("a.h264", "libx264", {"bf": "0", "x264-params": "slices=4"}, lambda header: header & 0x1F in (1, 5)),
+        ("a.m2v", "mpeg2video", {"slices": "8"}, lambda header: 1 <= header <= 0xAF),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_slice_that_is_missing_from_a_byte_stream(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], is_slice: Callable[[int], bool], at: int
+) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [
+        np.clip(picture + rng.integers(-9, 9, picture.shape), 0, 255).astype(np.uint8)
+        for picture in moving_square(30, 128, 144)
+    ]
+    path = write_video(tmp_path / name, pictures, codec=codec, options=options, gop=GOP)
+    units = path.read_bytes().split(b"\0\0\1")
+    slices = [i for i, unit in enumerate(units) if unit and is_slice(unit[0])]
+    del units[slices[len(slices) // 2 + at]]
+    path.write_bytes(b"\0\0\1".join(units))
+    with open_frames(path) as stream:
+        indices = [frame.index for frame in stream]
+        assert 15 <= len(indices) < 30
+        (damage,) = stream.damage
+    assert damage.first_frame in (14, 15)
+    assert set(indices) == set(range(30)) - set(range(damage.first_frame, damage.last_frame + 1))
+
+
 def test_strict_raises_at_the_damage_after_the_good_frames(tmp_path: Path) -> None:
     path = _video(tmp_path / "hole.mp4", **NO_B_FRAMES)
     position, size, _ = packet_spans(path)[13]
@@ -212,21 +239,3 @@ def test_damage_before_the_start_is_reported_and_keeps_the_numbers(tmp_path: Pat
         assert stream.damage == ()
     with pytest.raises(InputError, match=r"no frame selected of .* could be decoded; frames 13 to 19"):
         open_frames(path, start_frame=14, stop_frame=18)
-
-
-@pytest.mark.parametrize(
-    ("end", "stated", "rate", "short"),
-    [
-        (Fraction(1), Fraction(2), Fraction(30), True),
-        (Fraction(19, 10), Fraction(2), Fraction(30), False),
-        (Fraction(17, 10), Fraction(2), Fraction(5), False),
-        (Fraction(17, 10), Fraction(2), None, True),
-        (Fraction(3), Fraction(2), Fraction(30), False),
-        (None, Fraction(2), Fraction(30), False),
-        (Fraction(1), None, Fraction(30), False),
-    ],
-)
-def test_an_end_counts_as_early_only_beyond_the_slack(
-    end: Fraction | None, stated: Fraction | None, rate: Fraction | None, short: bool
-) -> None:
-    assert (falls_short(end, stated, rate) is not None) == short

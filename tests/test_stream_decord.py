@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -38,7 +39,7 @@ def test_frames_and_facts_agree_with_pyav(video: Path) -> None:
     assert len(pairs) == 20
     for frame, other in pairs:
         assert (frame.index, frame.name) == (other.index, other.name)
-        assert frame.pts_seconds == pytest.approx(other.pts_seconds, abs=1e-5)
+        assert frame.pts_seconds == other.pts_seconds
         assert frame.image.dtype == np.uint8
         assert frame.image.flags.writeable
         np.testing.assert_allclose(frame.image.astype(int), other.image.astype(int), atol=3)
@@ -130,6 +131,63 @@ def test_the_same_errors(tmp_path: Path) -> None:
         open_frames(write_audio(tmp_path / "a.m4a"), reader="decord")
     with pytest.raises(InputError, match="no file or folder"):
         open_frames(tmp_path / "missing.mp4", reader="decord")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "libx264"), ("a.mpg", "mpeg2video"), ("a.avi", "mpeg4"), ("a.flv", "flv")]
+)
+def test_timestamps_are_the_containers(tmp_path: Path, name: str, codec: str) -> None:
+    path = write_video(
+        tmp_path / name, moving_square(20, 48, 144), codec=codec, pts=[i + 100 for i in range(20)]
+    )
+    with open_frames(path, reader="decord") as ours, open_frames(path) as reference:
+        times = [(frame.index, frame.pts_seconds) for frame in reference]
+        assert [(frame.index, frame.pts_seconds) for frame in ours] == times
+        assert ours.damage == ()
+    assert len(times) == 20
+
+
+def test_mpeg_ts_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.ts", moving_square(20, 48, 144))
+    with pytest.raises(
+        InputError, match=r"loses the first frames of MPEG-TS, .*a\.ts .* use the reader pyav"
+    ):
+        open_frames(path, reader="decord")
+
+
+def test_pictures_before_the_first_key_frame_are_refused(tmp_path: Path) -> None:
+    whole = write_video(
+        tmp_path / "whole.mkv",
+        moving_square(40, 48, 144),
+        codec="libx265",
+        options={"x265-params": "log-level=none:bframes=3:b-adapt=0:open-gop=1"},
+    )
+    path = tmp_path / "cut.mkv"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        second = [at for at, packet in enumerate(packets) if packet.is_keyframe][1]
+        for packet in packets[second:]:
+            packet.stream = stream
+            target.mux(packet)
+    with open_frames(path) as frames:
+        assert len(list(frames)) == 30
+    with pytest.raises(InputError, match=r"frames shown before the first key frame, .* use the reader pyav"):
+        open_frames(path, reader="decord")
+
+
+def test_a_picture_that_is_not_the_first_one_is_refused(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decord = pytest.importorskip("decord")
+
+    class SkipsOne(decord.VideoReader):  # type: ignore[misc, name-defined]
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)
+            for _ in range(15):
+                self.next()
+
+    monkeypatch.setattr(decord, "VideoReader", SkipsOne)
+    with pytest.raises(InputError, match="does not begin with the first frame"):
+        open_frames(video, reader="decord")
 
 
 def test_folders_do_not_need_it(tmp_path: Path) -> None:

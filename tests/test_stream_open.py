@@ -13,6 +13,7 @@ import pytest
 
 from carvid.errors import CarvidError, InputError, UsageError
 from carvid.stream import READERS, Damage, FrameStream, open_frames
+from carvid.stream.source import Selection
 from tests.media import moving_square, square_left, truncate, write_audio, write_folder, write_video
 
 RATE = Fraction(25)
@@ -46,11 +47,16 @@ def test_the_facts_travel_along(tmp_path: Path, video: Path) -> None:
     assert info.frame_rate == RATE
     assert info.time_base == Fraction(1, 12800)
     assert info.frames_claimed == 30
+    assert info.name == "square.mp4"
     ntsc = write_video(tmp_path / "a.mkv", moving_square(12))
     with open_frames(ntsc) as stream:
         assert stream.info.frame_rate == Fraction(30000, 1001)
         assert stream.info.time_base == Fraction(1, 1000)
         assert stream.info.frames_claimed == 12
+
+
+def _selection(options: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix("_frame"): value for name, value in options.items()}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +77,8 @@ def test_start_stop_and_every_keep_the_ordinals(
     assert [frame.index for frame in frames] == indices
     assert [square_left(frame.image) for frame in frames] == [2 * i for i in indices]
     assert [frame.name for frame in frames] == [f"{i:05d}" for i in indices]
+    assert stream.info.selection == Selection(**{"start": 0, "stop": None, "every": 1, **_selection(options)})
+    assert stream.info.frames_expected == len(indices)
 
 
 def test_a_start_beyond_the_end_names_the_count(video: Path) -> None:

@@ -23,6 +23,7 @@ from tests.media import (
     set_display_matrix,
     square_left,
     write_audio,
+    write_mixed,
     write_video,
 )
 
@@ -287,17 +288,44 @@ def test_sample_videos_are_undamaged(name: str, count: int, rate: Fraction | int
 def test_sound_beside_the_video_is_ignored(tmp_path: Path) -> None:
     sound = write_audio(tmp_path / "sound.m4a", seconds=2)
     video = write_video(tmp_path / "video.mp4", moving_square(10, 48, 64))
-    path = tmp_path / "both.mkv"
-    with av.open(str(path), "w") as container, av.open(str(sound)) as audio, av.open(str(video)) as pictures:
-        streams = {
-            id(source): container.add_stream_from_template(source.streams[0]) for source in (audio, pictures)
-        }
-        for source in (audio, pictures):
-            for packet in source.demux():
-                if packet.size:
-                    packet.stream = streams[id(source)]
-                    container.mux(packet)
+    path = write_mixed(tmp_path / "both.mkv", sound, video)
     # The sound is longer than the pictures, which is no damage.
     with open_frames(path) as stream:
         assert len(list(stream)) == 10
         assert stream.damage == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "options"),
+    [
+        ("a.mkv", "ffv1", "yuv420p", {}),
+        ("a.mkv", "ffv1", "yuv420p10le", {}),
+        ("a.ts", "mpeg2video", "yuv420p", {"flags": "+ildct+ilme"}),
+    ],
+    ids=["8 bits", "10 bits", "interlaced"],
+)
+def test_rgb_differs_from_ffmpegs_own_filter_in_chroma_alone(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, options: dict[str, str]
+) -> None:
+    """docs/sources.md tells which kinds differ, and why."""
+    noise = np.random.default_rng(0).integers(0, 255, (12, 18, 3)).astype(np.uint8)
+    picture = noise.repeat(8, axis=0).repeat(8, axis=1)
+    path = write_video(tmp_path / name, [picture], codec=codec, pix_fmt=pix_fmt, options=options)
+    with open_frames(path) as stream:
+        ours = next(stream).image.astype(int)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        graph = av.filter.Graph()
+        source = graph.add_buffer(template=container.streams.video[0])
+        steps = [source, graph.add("scale"), graph.add("format", "rgb24"), graph.add("buffersink")]
+        graph.link_nodes(*steps).configure()
+        graph.push(frame)
+        theirs = graph.pull().to_ndarray().astype(int)
+    difference = np.abs(ours - theirs)
+    if pix_fmt == "yuv420p" and not options:
+        assert difference.max() == 0
+    assert difference.mean() < 6
+    # Where a channel is cut off at 0 or 255, luma follows chroma.
+    inside = ((ours > 0) & (ours < 255) & (theirs > 0) & (theirs < 255)).all(axis=2)
+    luma = np.abs((ours - theirs) @ [0.299, 0.587, 0.114])[inside]
+    assert luma.mean() < 1

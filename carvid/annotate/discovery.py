@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carvid.errors import InputError
+from carvid.stream.animation import player_of
 from carvid.stream.folder import is_image, natural_key
+from carvid.stream.image_file import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     (
-        ".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov",
-        ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+        ".3g2", ".3gp", ".apng", ".asf", ".avi", ".avifs", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg",
+        ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
     )
 )  # fmt: skip
 
@@ -35,10 +37,10 @@ class Found:
 def find_videos(videos: str) -> Found:
     """The sources that VIDEOS names: a folder, a video file, or a glob pattern (`**` for any depth).
 
-    In a folder, each file with a video's suffix is one video, and so is each folder that holds images but
-    neither videos nor folders: its images are the frames. Hidden files and folders are left out. Links are
-    followed; a folder that can be reached in several ways is searched once, by a way without links if there
-    is one. Order: natural order of the paths.
+    In a folder, each file with a video's suffix is one video, and so are each animation (PNG, WebP, AVIF, TIFF of
+    several pages) and each folder that holds images but neither videos nor folders: its images are the frames.
+    Hidden files and folders are left out. Links are followed; a folder that can be reached in several ways is
+    searched once, by a way without links if there is one. Order: natural order of the paths.
     Raises InputError if there is no such place, or no video in it.
     """
     path = Path(videos)
@@ -78,7 +80,7 @@ def _by_pattern(pattern: str) -> tuple[Path, _Walk, list[Path]]:
             # `**` matches every folder on the way as well; what is in them matches by itself.
             if "**" not in rest or walk.is_frames(path):
                 sources.extend(walk.search(path))
-        elif is_video_name(path.name):
+        elif is_video(path):
             sources.append(path)
     return root, walk, sources
 
@@ -105,7 +107,7 @@ class _Walk:
         """Whether the folder is one video, its images being the frames."""
         entries = list(_entries(folder))
         return any(is_image(entry) for entry in entries) and not any(
-            entry.is_dir() or is_video_name(entry.name) for entry in entries
+            entry.is_dir() or is_video(entry) for entry in entries
         )
 
     def _search(self, top: Path, links: list[Path]) -> Iterator[Path]:
@@ -123,13 +125,16 @@ class _Walk:
             for entry in _entries(folder):
                 if entry.is_dir():
                     (links if entry.is_symlink() else stack).append(entry)
-                elif is_video_name(entry.name):
+                elif is_video(entry):
                     yield entry
 
 
-def is_video_name(name: str) -> bool:
-    """Whether a file's name is a video's."""
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+def is_video(file: Path) -> bool:
+    """Whether a file is a video by its suffix, or an image file that holds an animation."""
+    if file.name.startswith("."):
+        return False
+    suffix = file.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix in IMAGE_SUFFIXES and player_of(file) is not None)
 
 
 def _entries(folder: Path) -> list[Path]:

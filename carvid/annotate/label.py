@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from carvid.engines import EngineModel, run_session
-from carvid.sinks.run_record import identify_source
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import open_frames
+from carvid.stream.identity import identify_source
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def label_video(
         every=stream.every,
         strict=stream.strict,
     ) as frames:
-        expected = _expected(frames.info.frames_claimed, task, stream.every)
+        expected = frames.info.frames_expected
         progress(0, expected)
         with StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta) as writer:
             for result in run_session(session, frames):
@@ -62,10 +62,3 @@ def label_video(
             frame_count=writer.frame_count,
             damage=[asdict(stretch) for stretch in frames.damage],
         )
-
-
-def _expected(claimed: int | None, task: Task, every: int) -> int | None:
-    if claimed is None:
-        return None
-    stop = claimed if task.stop_frame is None else min(task.stop_frame, claimed)
-    return max(0, -(-(stop - task.start_frame) // every))

@@ -73,29 +73,14 @@ def run(
             load_engine(recipe).session(queries),
             folder,
             output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
-            every=every,
-            total=_expected(frames.info.frames_claimed, start_frame, stop_frame, every),
             command=["carvid", *sys.argv[1:]],
-            stream_options={
-                "reader": reader,
-                "start_frame": start_frame,
-                "stop_frame": stop_frame,
-                "strict": strict,
-            },
+            stream_options={"reader": reader, "strict": strict},
             progress=FrameProgress(Path(source).name),
         )
     _report(summary, as_json)
     if summary.interrupted:
         return INTERRUPTED
     return PART_FAILED if summary.damaged else 0
-
-
-def _expected(claimed: int | None, start: int, stop: int | None, every: int) -> int | None:
-    """How many frames to expect of a source that claims so many; for the progress alone."""
-    if claimed is None:
-        return None
-    last = claimed if stop is None else min(stop, claimed)
-    return max(0, -(-(last - start) // every))
 
 
 def _report(summary: RunSummary, as_json: bool) -> None:

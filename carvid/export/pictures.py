@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from carvid.errors import InputError
-from carvid.sinks.run_record import identify_source
 from carvid.store.database import Annotation, Dataset, FrameRow, Video
 from carvid.stream import open_frames
+from carvid.stream.identity import identify_source
 
 JPEG_QUALITY = 95
 

@@ -112,7 +112,7 @@ def _run(
 ) -> None:
     with open_frames(source) as frames:
         output = OutputOptions(overlay=overlay, overwrite=True)
-        run_job(frames, session, out, output=output, total=frames.info.frames_claimed, progress=progress)
+        run_job(frames, session, out, output=output, progress=progress)
 
 
 def table(rows: Sequence[Measured]) -> str:

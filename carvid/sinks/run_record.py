@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -44,7 +43,7 @@ class RunManifest:
     """The content of run.json, field by field.
 
     command: the command line, or nothing for a run from Python.
-    source: name, kind, size in bytes and SHA-256 (see `identify_source`), and the stream's frame rate, time
+    source: name, kind, size in bytes and SHA-256 (see `carvid.stream.identity`), and the stream's frame rate, time
         base (fractions as "30000/1001"), width and height.
     segmenter: what the segmenter says of itself: models with their hashes, thresholds and other options.
     options: the options of the stream and of the output.
@@ -108,51 +107,6 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not (isinstance(versions, dict) and "carvid" in versions):
         raise InputError(f"{path} was not written by carvid: it names no carvid version")
     return manifest
-
-
-def identify_source(path: Path) -> dict[str, Any]:
-    """Name, size and hash of a source.
-
-    A file's hash is the SHA-256 of its content. A folder's covers the regular files directly in it, hidden
-    ones left out: the SHA-256 of, for each in the order of its name's bytes, the name, a zero byte, the size
-    as 8 bytes big-endian, and the content. Its size is the sum of theirs. A source that is neither (a pipe,
-    say) has neither size nor hash, as reading it would use it up.
-
-    Returns:
-        name, size_bytes, sha256 (hexadecimal); the last two None as said.
-
-    Raises:
-        InputError: if a file cannot be read.
-    """
-    name = path.resolve().name
-    try:
-        if path.is_dir():
-            entries = [
-                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
-            ]
-            digest, size = hashlib.sha256(), 0
-            for entry in sorted(entries, key=lambda entry: entry.name.encode("utf-8", "surrogateescape")):
-                entry_size = entry.stat().st_size
-                digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
-                digest.update(entry_size.to_bytes(8, "big"))
-                size += _feed(digest, entry)
-        elif path.is_file():
-            digest = hashlib.sha256()
-            size = _feed(digest, path)
-        else:
-            return {"name": name, "size_bytes": None, "sha256": None}
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
-    return {"name": name, "size_bytes": size, "sha256": digest.hexdigest()}
-
-
-def _feed(digest: hashlib._Hash, path: Path) -> int:
-    size = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return size
 
 
 def to_plain(value: object) -> object:

@@ -31,7 +31,7 @@ class Video:
     id: from 1, in the order of discovery; file names of exports are made from it, never from a name.
     path: relative to the input's root, as text; two videos may have the same. source: absolute.
     start_frame, stop_frame: the range asked for; stop_frame None: to the end.
-    sha256, size_bytes: of the source, as `carvid.sinks.run_record.identify_source`; None before it is labelled.
+    sha256, size_bytes: of the source, as `carvid.stream.identity.identify_source`; None before it is labelled.
     status: waiting, running, done or failed. error: why it failed.
     width, height: of the first frame in px. frame_rate: frames per second of the source; None for a folder.
     frame_count: frames labelled, so far if it is running. These four and damage are known when it is done.

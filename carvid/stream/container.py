@@ -12,25 +12,33 @@ import av.error
 from av.stream import Disposition
 
 from carvid.errors import InputError
+from carvid.stream.encryption import is_scrambled
 
 # FFmpeg draws text files as video: these are the decoders for it.
 _TEXT_ART = ("ansi", "bintext", "idf", "xbin")
 
+UNREADABLE = (av.error.FFmpegError, ValueError, LookupError, RuntimeError)
+"""What PyAV raises for what it cannot read: FFmpeg's errors, and its own for values it does not know."""
+
+# Formats whose header tells how long a stream lasts; names as FFmpeg's, or their beginning.
+_WITH_DURATION = ("asf", "avi", "flv", "matroska", "mov", "mxf")
+
 
 def open_container(path: Path) -> tuple[Any, Any]:
-    """The opened container and its first video stream, ready to decode. Raises InputError.
+    """The opened container and a video stream of it, ready to decode. Raises InputError.
 
-    A cover picture (an attached picture of a music file, a thumbnail) is no video stream.
+    Of several, one marked as default, of several such the longest, of these the first. A cover picture (an
+    attached picture of a music file, a thumbnail) is no video stream.
     """
     try:
         # "file:" keeps FFmpeg from reading a name such as "concat:a|b" or "http:x" as a protocol.
         container = av.open(
             f"file:{path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
         )
-    except av.error.FFmpegError as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{path} is not a video FFmpeg can open ({error.strerror}). Give a video file or a folder of "
-            "images; an mp4 or mov whose end is missing has lost its index and cannot be read"
+            f"{path} is not a video FFmpeg can open ({getattr(error, 'strerror', error)}){_why(path)}. "
+            "Give a video file or a folder of images"
         ) from error
     try:
         stream = _video_stream(path, container)
@@ -42,13 +50,20 @@ def open_container(path: Path) -> tuple[Any, Any]:
 
 def _video_stream(path: Path, container: Any) -> Any:
     videos = [stream for stream in container.streams if stream.type == "video"]
-    moving = [stream for stream in videos if not _is_attached_picture(stream)]
+    moving = [stream for stream in videos if not _has(stream, Disposition.attached_pic)]
     if not moving:
         kinds = sorted({stream.type for stream in container.streams} - {"video"})
         found = ["a cover picture"] if videos else []
         found += [f"{kind} streams" for kind in kinds]
-        raise InputError(f"{path} has no video stream; it holds {' and '.join(found) or 'no stream at all'}")
-    stream = moving[0]
+        raise InputError(
+            f"{path} has no video stream; it holds {' and '.join(found) or 'no stream at all'}{_why(path)}"
+        )
+    stream = max(moving, key=lambda stream: (_has(stream, Disposition.default), _length(container, stream)))
+    tiles = [stream for stream in moving if _has(stream, Disposition.dependent)]
+    if len(tiles) > 1 and stream.frames <= 1:
+        raise InputError(
+            f"{path} is a picture in {len(tiles)} tiles, which are not put together here; save it as PNG or JPEG"
+        )
     if stream.codec_context is None:
         raise InputError(
             f"{path} holds video this FFmpeg has no decoder for; convert it, to H.264 for instance"
@@ -58,10 +73,29 @@ def _video_stream(path: Path, container: Any) -> Any:
     return stream
 
 
-def _is_attached_picture(stream: Any) -> bool:
+def _has(stream: Any, flag: Disposition) -> bool:
     # PyAV gives a plain number in some versions, a flag in others.
     disposition = stream.disposition
-    return bool(int(getattr(disposition, "value", disposition)) & Disposition.attached_pic.value)
+    return bool(int(getattr(disposition, "value", disposition)) & flag.value)
+
+
+def _length(container: Any, stream: Any) -> Fraction:
+    """Seconds by the header; 0 where it does not say."""
+    end = stated_end_seconds(container, stream)
+    return Fraction(0) if end is None else end - _start_seconds(stream)
+
+
+def _why(path: Path) -> str:
+    if is_scrambled(path):
+        return ": it is encrypted"
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        return ""
+    if start[4:] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        return ": an mp4 or mov whose end is missing has lost its index and cannot be read"
+    return ""
 
 
 def frame_rate(stream: Any) -> Fraction | None:
@@ -71,25 +105,38 @@ def frame_rate(stream: Any) -> Fraction | None:
 
 
 def frames_claimed(container: Any, stream: Any) -> int | None:
-    """The header's count, or its duration times its frame rate; None where it gives neither."""
+    """The header's count, or the stream's duration times its frame rate; None where neither is known."""
     if stream.frames > 0:
         return int(stream.frames)
-    end, rate = stated_end_seconds(container, stream), frame_rate(stream)
+    end, rate = _end_seconds(container, stream), frame_rate(stream)
     if end is None or rate is None:
         return None
     return round((end - _start_seconds(stream)) * rate)
 
 
 def stated_end_seconds(container: Any, stream: Any) -> Fraction | None:
-    """When the stream ends by its header, on the clock of its timestamps; None where it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
+    """When the stream ends by its header, on the clock of its timestamps; None where it does not say.
+
+    Many formats state no duration, and FFmpeg takes the last timestamp in the file for the end.
+    """
+    return _end_seconds(container, stream) if container.format.name.startswith(_WITH_DURATION) else None
+
+
+def _end_seconds(container: Any, stream: Any) -> Fraction | None:
+    is_alone = len(container.streams) == 1
+    if (
+        stream.duration is not None
+        and stream.time_base is not None
+        # ASF states one duration for all, and sound may outlast the picture.
+        and (is_alone or container.format.name != "asf")
+    ):
         return _start_seconds(stream) + Fraction(stream.duration) * Fraction(stream.time_base)
     # Matroska: a tag per stream, or the duration of the whole, which is the stream's when it is alone.
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag:
         hours, minutes, seconds = tag.groups()
         return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-    if container.duration is not None and len(container.streams) == 1:
+    if container.duration is not None and is_alone:
         return _start_seconds(stream) + Fraction(container.duration, av.time_base)
     return None
 

@@ -4,45 +4,57 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
-from fractions import Fraction
 from typing import Any
 
 import av.error
 
-from carvid.stream.container import frame_rate, stated_end_seconds
 from carvid.stream.display_order import DisplayOrder
+from carvid.stream.encryption import is_encrypted
+from carvid.stream.gif_blocks import is_whole
+from carvid.stream.late_start import LateStart, packets_from
 from carvid.stream.nal_units import hole_finder
+from carvid.stream.packets import Packets
 from carvid.stream.source import Damage
 
-# Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame.
-_ERROR_DETECTION = "crccheck+bitstream+buffer+explode"
+# Without "explode" FFmpeg paints over what it cannot decode, in several codecs with no flag on the frame. Not
+# "bitstream" besides: it takes the padding of a constant bit rate for an error.
+_ERROR_DETECTION = "crccheck+buffer+explode"
+
+# With threads for slices these decoders do not look whether every slice came, and leave green where one did not.
+_NEEDS_ONE_THREAD = ("h264", "mpeg1video", "mpeg2video")
 
 _INCOMPLETE = "incomplete data"
+_ENCRYPTED = "encrypted data, which cannot be decoded without its key"
 _HOLE = "zeros where picture data should be"
 _UNDECODABLE = "data that does not decode"
 _PARTIAL = "data that decodes only in part"
 
-# A header's duration is rounded and may count a little more than the last frame's end.
-_SLACK_SECONDS = Fraction(1, 5)
-_SLACK_FRAMES = 2
 
-
-def decode(container: Any, stream: Any, order: DisplayOrder[Any]) -> Iterator[tuple[int, Any] | Damage]:
+def decode(
+    container: Any, stream: Any, order: DisplayOrder[Any], start: LateStart | None = None
+) -> Iterator[tuple[int, Any] | Damage]:
     """(ordinal, av.VideoFrame) and Damage in display order; the frames are those that can be trusted.
 
     A packet that is incomplete, has a hole or does not decode is damage, and so is every later packet up to
-    the next key frame: what is drawn from a lost picture is not what the source held.
+    the next key frame: what is drawn from a lost picture is not what the source held. With `start`, frames begin
+    there.
     """
     context = stream.codec_context
     context.options = {**context.options, "err_detect": _ERROR_DETECTION}
     # Frame threads would report an error several packets late; slices of one frame may still go in parallel.
     stream.thread_type = "SLICE"
+    if context.name in _NEEDS_ONE_THREAD:
+        context.thread_count = 1
     has_hole = hole_finder(context.name, context.extradata)
-    packets = _Packets(container, stream)
+    packets = Packets(container, stream)
     waiting_for_key = False
-    for packet in packets:
-        fault = _INCOMPLETE if packet.is_corrupt else None
-        if fault is None and has_hole is not None and has_hole(bytes(packet)):
+    for packet in packets if start is None else packets_from(start, container, stream, packets):
+        fault: str | None = None
+        if is_encrypted(packet):
+            fault = _ENCRYPTED
+        elif packets.incomplete or (context.name == "gif" and not is_whole(bytes(packet))):
+            fault = _INCOMPLETE
+        elif has_hole is not None and has_hole(bytes(packet)):
             fault = _HOLE
         if waiting_for_key and (fault or not packet.is_keyframe):
             order.skipped(packet.pts)
@@ -70,49 +82,6 @@ def decode(container: Any, stream: Any, order: DisplayOrder[Any]) -> Iterator[tu
     if not waiting_for_key:
         drained = yield from _rest(context, order)
     yield from order.finished(packets.cut_short(), drained)
-
-
-class _Packets:
-    """The stream's packets with data, and at their end, why there should have been more."""
-
-    def __init__(self, container: Any, stream: Any) -> None:
-        self._container, self._stream = container, stream
-        self._end: int | None = None  # in units of the time base
-        self._fault: str | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                self._fault = f"the file cannot be read on ({error.strerror})"
-                return
-            # One without data repeats a picture or ends the stream; the decoder would stop at it.
-            if packet.size == 0:
-                continue
-            self._fault = "the file ends in the middle of a frame" if packet.is_corrupt else None
-            if packet.pts is not None and packet.duration:
-                self._end = max(self._end or 0, packet.pts + packet.duration)
-            yield packet
-
-    def cut_short(self) -> str | None:
-        if self._fault is not None:
-            return self._fault
-        stream = self._stream
-        end = None if self._end is None else self._end * Fraction(stream.time_base)
-        return falls_short(end, stated_end_seconds(self._container, stream), frame_rate(stream))
-
-
-def falls_short(end: Fraction | None, stated: Fraction | None, rate: Fraction | None) -> str | None:
-    """What is wrong with a stream that ends at `end` seconds, its header saying `stated`; None if nothing."""
-    if end is None or stated is None:
-        return None
-    if end + _SLACK_SECONDS + (_SLACK_FRAMES / rate if rate else 0) >= stated:
-        return None
-    return f"the file ends at {float(end):.2f} s, its header says {float(stated):.2f} s"
 
 
 def _drained(context: Any, frames: list[Any]) -> list[tuple[int | None, Any]]:

@@ -19,11 +19,12 @@ class DisplayOrder(Generic[T]):
     frame, each packet stands for one frame, placed by its timestamp; without timestamps the frames that were
     saved come first.
 
-    Timestamps (pts) are in any unit, None where missing. Memory is bounded by the decoder's delay.
+    Timestamps (pts) are in any unit, None where missing. Memory is bounded by the decoder's delay. `first` is the
+    ordinal of the first frame.
     """
 
-    def __init__(self) -> None:
-        self.next_index = 0
+    def __init__(self, first: int = 0) -> None:
+        self.next_index = first
         self._pending: deque[int | None] = deque()  # sent to the decoder, not yet out; decode order
         self._last_pts: int | None = None  # of the frame given last, when no gap followed it
         self._largest_step = 0  # between the timestamps of two frames given in a row

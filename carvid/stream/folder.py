@@ -8,6 +8,7 @@ from pathlib import Path
 
 from carvid.errors import InputError
 from carvid.frame import Frame
+from carvid.stream.animation import player_of
 from carvid.stream.image_file import IMAGE_SUFFIXES, UNREADABLE, read_image
 from carvid.stream.source import Damage, Items, Selection, Source
 
@@ -42,8 +43,8 @@ def open_image(file: Path, selection: Selection) -> Source:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file given by itself is an image; a GIF is left to the video reader."""
-    return _is_image_name(path.name) and path.suffix.lower() != ".gif"
+    """Whether a file given by itself is one image and no animation; a GIF counts as one."""
+    return _is_image_name(path.name) and path.suffix.lower() != ".gif" and player_of(path) is None
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

@@ -38,7 +38,8 @@ class FrameStream:
     def damage(self) -> tuple[Damage, ...]:
         """The damage met so far, in order: all that lies before the last frame given; at the end, all of it.
 
-        Only what was read is judged: nothing from stop_frame on, and in a folder no image that was left out.
+        Only what was read is judged: nothing from stop_frame on, in a folder no image that was left out, and in a
+        video, before the key frame where decoding began, only packets that show their damage (see `open_frames`).
         """
         return tuple(self._damage)
 
@@ -53,7 +54,7 @@ class FrameStream:
     def __next__(self) -> Frame:
         """The next frame. Raises InputError at the place of the damage when the stream was opened strict."""
         if self._closed:
-            raise UsageError(f"the frame stream of {self._info.path} is closed; open it again to read on")
+            raise UsageError(f"the frame stream of {self._info.name} is closed; open it again to read on")
         if self._first is not None:
             first, self._first = self._first, None
             self._frames_read += 1

@@ -28,12 +28,20 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 
+# MaxSampleValue (TIFF 6.0, section 8).
+_TIFF_MAX_SAMPLE = 281
+_WHITE = 65535
+
 UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
+    ArithmeticError,
+    AttributeError,
     EOFError,
-    IndexError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -44,23 +52,34 @@ UNREADABLE = (
 def read_image(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB, EXIF rotation applied, contiguous and writable. Raises one of UNREADABLE.
 
-    Grey is repeated, palettes are looked up, 16-bit samples are scaled to 8, alpha is left out (as in video);
-    of an animation the first picture is taken. Floating-point samples have no agreed range: ValueError.
+    Of an animation the first picture is taken; for the rest see `to_rgb`.
     """
     with Image.open(path) as stored:
-        image = ImageOps.exif_transpose(stored)
-        if image.mode == "F":
-            raise ValueError("its samples are 32-bit floating point; expected 8 or 16 bits")
-        if image.mode.startswith("I"):
-            return _from_deep_grey(np.asarray(image))
-        return np.array(image.convert("RGB"))
+        return to_rgb(stored)
 
 
-def _from_deep_grey(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """(H, W) integer samples of 16 bits -> (H, W, 3) uint8; 65535 becomes 255."""
+def to_rgb(stored: Image.Image) -> NDArray[np.uint8]:
+    """The picture an opened image stands at, as `read_image` gives it.
+
+    Grey is repeated, palettes are looked up, alpha is left out (as in video). 16-bit samples are scaled to 8: 65535
+    becomes 255, or the greatest value a TIFF states, as for 12 bits stored in 16. Floating-point samples have no
+    agreed range: ValueError.
+    """
+    image = ImageOps.exif_transpose(stored)
+    if image.mode == "F":
+        raise ValueError("its samples are 32-bit floating point; expected 8 or 16 bits")
+    if image.mode.startswith("I"):
+        stated = getattr(stored, "tag_v2", {}).get(_TIFF_MAX_SAMPLE, _WHITE)
+        return _from_deep_grey(np.asarray(image), int(stated[0] if isinstance(stated, tuple) else stated))
+    return np.array(image.convert("RGB"))
+
+
+def _from_deep_grey(samples: NDArray[np.generic], white: int) -> NDArray[np.uint8]:
+    """(H, W) integer samples of 16 bits -> (H, W, 3) uint8; `white` and above become 255."""
     wide = samples.astype(np.int64)
     low, high = int(wide.min()), int(wide.max())
-    if low < 0 or high > 65535:
+    if low < 0 or high > _WHITE:
         raise ValueError(f"its samples go from {low} to {high}; expected 8 or 16 bits")
-    grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+    white = white if 0 < white < _WHITE else _WHITE
+    grey = ((wide.clip(max=white) * 255 + white // 2) // white).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
+from carvid.stream.animation import open_pages, player_of
+from carvid.stream.encryption import is_scrambled
 from carvid.stream.folder import is_image, open_folder, open_image
 from carvid.stream.frame_stream import FrameStream
+from carvid.stream.identity import source_name
 from carvid.stream.source import Damage, Items, Selection, Source, StreamInfo
 from carvid.stream.video_decord import load_decord, open_decord
 from carvid.stream.video_pyav import open_pyav
@@ -31,12 +34,14 @@ def open_frames(
     strict: bool = False,
     read_ahead: int = 8,
 ) -> FrameStream:
-    """A video file, a folder of images or one image, as a stream of upright RGB frames.
+    """A video file, an animation, a folder of images or one image, as a stream of upright RGB frames.
 
     source: path of the file or folder.
     reader: "pyav" or "decord", for video files.
     start_frame, stop_frame, every: frames start_frame, start_frame + every, ... below stop_frame are given;
-        they keep their ordinals as `Frame.index`. What lies before start_frame is decoded on opening.
+        they keep their ordinals as `Frame.index`. What lies before start_frame is read on opening, and
+        decoded as far as it must be: in most videos from the key frame before start_frame. Damage before
+        that is then reported only if the packets show it: marked as incomplete, zeroed, without a timestamp.
     strict: damage raises InputError at its place, after the good frames before it, instead of being reported
         in `FrameStream.damage`.
     read_ahead: how many frames a thread keeps ready, at least 1.
@@ -57,6 +62,7 @@ def open_frames(
     first, damage = _first_frame(path, rest, selection)
     height, width = first.image.shape[:2]
     info = StreamInfo(
+        name=source_name(path),
         path=path,
         kind=opened.kind,
         width=width,
@@ -64,6 +70,7 @@ def open_frames(
         frame_rate=opened.frame_rate,
         time_base=opened.time_base,
         frames_claimed=opened.frames_claimed,
+        selection=selection,
     )
     return FrameStream(info, first, damage, rest, read_ahead)
 
@@ -77,6 +84,8 @@ def _open(path: Path, reader: str, selection: Selection) -> Source:
         raise InputError(f"{path} is empty (0 bytes); expected a video")
     if is_image(path):
         return open_image(path, selection)
+    if player_of(path) == "pages":
+        return open_pages(path, selection)
     return _VIDEO_READERS[reader](path, selection)
 
 
@@ -96,6 +105,8 @@ def _first_frame(path: Path, items: Items, selection: Selection) -> tuple[Frame,
     if 0 < count <= selection.start:
         raise InputError(f"start_frame is {selection.start}, but {path} holds {count} frames{found}")
     part = "" if selection.start == 0 and selection.stop is None else " selected"
+    if not found and is_scrambled(path):
+        found = "; it is encrypted"
     raise InputError(f"no frame{part} of {path} could be decoded{found}")
 
 

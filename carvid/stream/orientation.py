@@ -32,6 +32,14 @@ def turn_of_matrix(matrix: NDArray[np.int32]) -> Turn | None:
     return (round(a), round(b), round(c), round(d)) if straight or quarter else None
 
 
+def turn_of_angle(degrees: int) -> Turn | None:
+    """A turn counterclockwise; None when it is no multiple of 90 degrees."""
+    if degrees % 90:
+        return None
+    cosine, sine = ((1, 0), (0, -1), (-1, 0), (0, 1))[degrees // 90 % 4]
+    return cosine, sine, -sine, cosine
+
+
 def turned(image: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
     """The (H, W, 3) picture as it is to be shown: (W, H, 3) after a quarter turn. Contiguous and writable."""
     a, b, c, d = turn

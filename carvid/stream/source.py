@@ -18,22 +18,34 @@ Kind: TypeAlias = Literal["video", "folder"]
 class StreamInfo:
     """What is known of a source before it has been read.
 
-    path: the source as it was given.
+    name: what the source is called: the name of its file or folder.
+    path: the source as it was given; None for one that is no file, such as a camera or an array.
     kind: "video", or "folder" for a folder of images (and for a single image).
     width, height: size in px of the first frame the stream gives, upright.
     frame_rate: average frames per second, exact; None where the source states none (every folder).
     time_base: unit of the source's timestamps in seconds; None where there are none (every folder).
     frames_claimed: how many frames the whole source claims to hold, whatever part of it is read; None where
-        it claims nothing. Good for an estimate of the time left; how many there are is known at the end.
+        it claims nothing.
+    selection: the part of the source that is read.
     """
 
-    path: Path
+    name: str
+    path: Path | None
     kind: Kind
     width: int
     height: int
     frame_rate: Fraction | None
     time_base: Fraction | None
     frames_claimed: int | None
+    selection: Selection
+
+    @property
+    def frames_expected(self) -> int | None:
+        """How many frames the stream will give if the source holds what it claims; None where it claims nothing.
+
+        Good for an estimate of the time left; how many there are is known at the end.
+        """
+        return None if self.frames_claimed is None else self.selection.count(self.frames_claimed)
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,10 @@ class Selection:
             raise UsageError(f"stop_frame is {self.stop}; it must be above start_frame, {self.start}")
         if self.every < 1:
             raise UsageError(f"every is {self.every}; it must be at least 1 (1 takes every frame)")
+
+    def count(self, total: int) -> int:
+        """How many ordinals of a source of `total` frames are given."""
+        return len(range(total)[self.start : self.stop : self.every])
 
     def wants(self, index: int) -> bool:
         return index >= self.start and not self.ends_before(index) and (index - self.start) % self.every == 0

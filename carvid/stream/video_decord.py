@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
-from carvid.stream.container import frame_rate, frames_claimed, open_container, stated_end_seconds
-from carvid.stream.decode import decode, falls_short
+from carvid.stream.container import frame_rate, frames_claimed, open_container
+from carvid.stream.decode import decode
 from carvid.stream.display_order import DisplayOrder
+from carvid.stream.late_start import makes_frame
 from carvid.stream.orientation import UPRIGHT, Turn, turned
+from carvid.stream.packets import Packets
 from carvid.stream.source import Damage, Items, Selection, Source
-from carvid.stream.video_pyav import turn_of
+from carvid.stream.video_pyav import rgb_of, turn_of
 
 # decord puts a neighbour in the place of a frame it cannot decode; above this share of the video it raises.
 _REPLACED_SHARE = 1e-9
 
-# A missing timestamp comes out of decord as some 1e17 seconds.
-_YEAR_SECONDS = 3.2e7
+# Mean difference per sample, of 255, below which two pictures are one: decord converts colours a little differently.
+_SAME_PICTURE_LEVELS = 6
 
 
 def load_decord() -> Any:
@@ -41,49 +43,84 @@ def load_decord() -> Any:
 
 
 def open_decord(path: Path, selection: Selection) -> Source:
-    """A video file decoded by decord. Raises InputError when it is no video, or one decord refuses.
+    """A video file decoded by decord. Raises InputError when it is no video, or one decord does not give as stored.
 
-    The container's facts and its orientation come from PyAV, since decord reports no time base, no exact
-    frame rate and no mirroring. Timestamps are decord's: 32-bit seconds, about 1 us off in the first ten
-    seconds. decord chooses among several video streams by itself. The first damage ends its stream,
-    some frames early, since it decodes in a thread of its own.
+    The container's facts, timestamps and orientation come from PyAV. So do the number of frames and the first
+    picture, which decord has to match: where it seeks badly (MPEG-TS) or sees other frames than there are (edit
+    lists, pictures before the first key frame), its frames would stand at wrong ordinals. decord chooses among
+    several video streams by itself. The first damage ends its stream, some frames early, since it decodes in a
+    thread of its own.
     """
     decord = load_decord()
     container, stream = open_container(path)
     with container:
-        rate, stated_end = frame_rate(stream), stated_end_seconds(container, stream)
-        time_base, claimed = stream.time_base, frames_claimed(container, stream)
-        turn = _first_turn(container, stream)
+        rate, time_base = frame_rate(stream), stream.time_base
+        claimed = frames_claimed(container, stream)
+        if container.format.name == "mpegts":
+            raise _refusal(path, "loses the first frames of MPEG-TS")
+        times, short = _times(path, container, stream)
+    container, stream = open_container(path)
+    with container:
+        first = _first_picture(container, stream)
     try:
         reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=_REPLACED_SHARE)
-    except (decord.DECORDError, RuntimeError, AssertionError) as error:
+        count = len(reader)
+    except (decord.DECORDError, decord.DECORDLimitReachedError, RuntimeError, AssertionError) as error:
         raise InputError(
             f"decord cannot open {path}, maybe truncated or damaged; the reader pyav reads up to the damage"
         ) from error
-    decoded = _decoded(decord, reader, stated_end, rate)
-    return Source("video", rate, time_base, claimed, _items(decoded, _correction(turn), selection))
+    if count != len(times):
+        raise _refusal(path, f"counts {count} frames where there are {len(times)}")
+    pictures = _pictures(path, decord, reader)
+    items = _items(path, pictures, times, short, first, selection)
+    return Source("video", rate, time_base, claimed, items)
 
 
-def _decoded(
-    decord: Any, reader: Any, stated_end: Fraction | None, rate: Fraction | None
-) -> Iterator[tuple[NDArray[np.uint8], float | None] | str]:
-    """Pictures as decord turns them, with their times; a last string says why there should have been more."""
-    spans = reader.get_frame_timestamp(range(len(reader)))  # (claimed frames, 2): start and end in seconds
-    count = 0
+def _refusal(path: Path, what: str) -> InputError:
+    return InputError(
+        f"decord {what}, so its frames of {path} would be numbered wrongly; use the reader pyav"
+    )
+
+
+def _times(path: Path, container: Any, stream: Any) -> tuple[list[float | None], str | None]:
+    """Seconds of each frame in display order, by the packets, and why there should have been more.
+
+    Raises InputError where the first packet is not the first one shown.
+    """
+    packets = Packets(container, stream)
+    codec = stream.codec_context.name
+    stamps = [packet.pts for packet in packets if not packet.is_discard and makes_frame(codec, bytes(packet))]
+    if None in stamps:
+        return [None] * len(stamps), packets.cut_short()
+    if stamps and min(stamps) < stamps[0]:
+        raise _refusal(path, "loses the frames shown before the first key frame")
+    return [float(pts * stream.time_base) for pts in sorted(stamps)], packets.cut_short()
+
+
+def _first_picture(container: Any, stream: Any) -> tuple[NDArray[np.uint8] | None, Turn]:
+    """Frame 0 upright, None where it is damaged, and how the stream's pictures are turned."""
+    order: DisplayOrder[Any] = DisplayOrder()
+    for item in decode(container, stream, order):
+        if not isinstance(item, Damage):
+            index, picture = item
+            turn = turn_of(picture) or UPRIGHT
+            return (turned(rgb_of(picture, VideoReformatter()), turn) if index == 0 else None), turn
+    return None, UPRIGHT
+
+
+def _pictures(path: Path, decord: Any, reader: Any) -> Iterator[NDArray[np.uint8] | str]:
+    """Pictures as decord turns them; a last string says that one did not decode."""
     while True:
         try:
             picture = _pixels(reader.next().asnumpy())
         except StopIteration:
-            break
+            return
+        except decord.DECORDLimitReachedError as error:
+            raise _refusal(path, "puts neighbours in the place of frames it does not decode") from error
         except (decord.DECORDError, RuntimeError):
             yield "data that decord does not decode; the reader pyav goes on after it"
             return
-        yield picture, _time(spans, count, 0)
-        count += 1
-    end = _time(spans, count - 1, 1)
-    short = falls_short(None if end is None else Fraction(end), stated_end, rate)
-    if short is not None:
-        yield short
+        yield picture
 
 
 def _pixels(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -93,28 +130,42 @@ def _pixels(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _items(
-    decoded: Iterator[tuple[NDArray[np.uint8], float | None] | str], correction: Turn, selection: Selection
+    path: Path,
+    pictures: Iterator[NDArray[np.uint8] | str],
+    times: Sequence[float | None],
+    short: str | None,
+    first: tuple[NDArray[np.uint8] | None, Turn],
+    selection: Selection,
 ) -> Items:
+    expected, turn = first
+    correction = _correction(turn)
     index = 0
-    for item in decoded:
+    for picture in pictures:
         if selection.ends_before(index):
-            break
-        if isinstance(item, str):
-            yield Damage(index, None, item)
-            break
-        picture, pts_seconds = item
+            return index
+        if isinstance(picture, str):
+            yield Damage(index, None, picture)
+            return index
+        if index == 0 and expected is not None:
+            _check_first(path, turned(picture, correction), expected)
+        if index == len(times):
+            raise _refusal(path, f"gives more than the {index} frames there are")
         if selection.wants(index):
-            yield Frame(index, pts_seconds, turned(picture, correction), f"{index:05d}")
+            yield Frame(index, times[index], turned(picture, correction), f"{index:05d}")
         index += 1
+    if index < len(times):
+        short = short or f"decord gives {index} frames of {len(times)}; the reader pyav may give them all"
+    if short is not None and not selection.ends_before(index):
+        yield Damage(index, None, short)
     return index
 
 
-def _first_turn(container: Any, stream: Any) -> Turn:
-    order: DisplayOrder[Any] = DisplayOrder()
-    for item in decode(container, stream, order):
-        if not isinstance(item, Damage):
-            return turn_of(item[1]) or UPRIGHT
-    return UPRIGHT
+def _check_first(path: Path, picture: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+    if (
+        picture.shape != expected.shape
+        or np.abs(picture.astype(np.int16) - expected).mean() > _SAME_PICTURE_LEVELS
+    ):
+        raise _refusal(path, "does not begin with the first frame")
 
 
 def _correction(turn: Turn) -> Turn:
@@ -124,10 +175,3 @@ def _correction(turn: Turn) -> Turn:
         return UPRIGHT
     # decord has applied the rotation R = [[a, -b], [b, a]]; [[a, c], [b, d]] R^-1 is left.
     return a * a - b * c, b * (a - d), a * (b + c), b * b + a * d
-
-
-def _time(spans: NDArray[np.float32], index: int, side: int) -> float | None:
-    if not 0 <= index < len(spans):
-        return None
-    seconds = float(spans[index, side])
-    return seconds if abs(seconds) < _YEAR_SECONDS else None

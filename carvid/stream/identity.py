@@ -1,0 +1,67 @@
+"""Which source it was: its name, its size and the hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from carvid.errors import InputError
+from carvid.stream.source import StreamInfo
+
+
+def source_name(path: Path) -> str:
+    """The name of the file or folder itself, also where the path is ".", ends in ".." or is a link."""
+    return path.resolve().name
+
+
+def identify_stream(info: StreamInfo) -> dict[str, Any]:
+    """What `identify_source` says of the stream's path; the name alone, without size and hash, if it has none."""
+    if info.path is None:
+        return {"name": info.name, "size_bytes": None, "sha256": None}
+    return identify_source(info.path)
+
+
+def identify_source(path: Path) -> dict[str, Any]:
+    """Name, size and hash of a source.
+
+    A file's hash is the SHA-256 of its content. A folder's covers the regular files directly in it, hidden
+    ones left out: the SHA-256 of, for each in the order of its name's bytes, the name, a zero byte, the size
+    as 8 bytes big-endian, and the content. Its size is the sum of theirs. A source that is neither (a pipe,
+    say) has neither size nor hash, as reading it would use it up.
+
+    Returns:
+        name, size_bytes, sha256 (hexadecimal); the last two None as said.
+
+    Raises:
+        InputError: if a file cannot be read.
+    """
+    name = source_name(path)
+    try:
+        if path.is_dir():
+            entries = [
+                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
+            ]
+            digest, size = hashlib.sha256(), 0
+            for entry in sorted(entries, key=lambda entry: entry.name.encode("utf-8", "surrogateescape")):
+                entry_size = entry.stat().st_size
+                digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
+                digest.update(entry_size.to_bytes(8, "big"))
+                size += _feed(digest, entry)
+        elif path.is_file():
+            digest = hashlib.sha256()
+            size = _feed(digest, path)
+        else:
+            return {"name": name, "size_bytes": None, "sha256": None}
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+    return {"name": name, "size_bytes": size, "sha256": digest.hexdigest()}
+
+
+def _feed(digest: hashlib._Hash, path: Path) -> int:
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return size
