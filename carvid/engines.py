@@ -15,7 +15,7 @@ from carvid.recipe import Recipe
 from carvid.result import FrameResult
 
 #: What makes each engine's model of a recipe, as module:name; a module is imported when its engine is asked for.
-ENGINES = {"car": "carvid.loading:load"}
+ENGINES = {"car": "carvid.loading:load_model"}
 
 T = TypeVar("T")
 

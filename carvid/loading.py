@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING
 from carvid.clip.names import resolve_pair
 from carvid.recipe import Recipe
 from carvid.sam.names import resolve_sam
-from carvid.weights.locate import LocatedWeights, locate_all
+from carvid.weights.locate import locate_all
 
 if TYPE_CHECKING:
     from carvid.model import Model
 
 
-def load(recipe: Recipe) -> Model:
-    """Raises UsageError for names and the device, WeightsError for weights."""
-    located = locate_weights(recipe)
-    # Imported here: torch takes seconds, and weights that cannot be had must be reported sooner.
-    from carvid.model import Model
-
-    return Model.load(recipe, located)
-
-
-def locate_weights(recipe: Recipe) -> LocatedWeights:
-    """Find the recipe's weights on this machine, or fetch them. Raises UsageError for names, WeightsError."""
+def load_model(recipe: Recipe) -> Model:
+    """Load the weights. Raises UsageError for names and the device, WeightsError for weights."""
     pair = resolve_pair(recipe.model, recipe.proposer, recipe.classifier)
-    sam = None if recipe.sam is None else resolve_sam(recipe.sam)
-    return locate_all(*pair, sam, offline=recipe.offline, allow_pickle=recipe.allow_pickle)
+    sam_spec = None if recipe.sam is None else resolve_sam(recipe.sam)
+    located = locate_all(*pair, sam_spec, offline=recipe.offline, allow_pickle=recipe.allow_pickle)
+    # Imported here: torch takes seconds, and weights that cannot be had must be reported sooner.
+    from carvid.clip.load import load_pair
+    from carvid.model import Model
+    from carvid.sam.load import load_sam
+    from carvid.weights.device import resolve_device, resolve_dtype
+
+    device = resolve_device(recipe.device)
+    dtype = resolve_dtype(recipe.dtype, device)
+    sam = None if located.sam is None else load_sam(located.sam, device=device, dtype=dtype)
+    clips = load_pair(located.proposer, located.classifier, device=device, dtype=dtype)
+    return Model(recipe, *clips, sam)

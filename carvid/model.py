@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,48 +12,22 @@ from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts
 from carvid.car.clip_rnn import ClipRnn, see
-from carvid.car.proposals import FrameFeatures, ProposalTexts
-from carvid.clip.load import LoadedClip, load_pair
+from carvid.car.proposals import ProposalTexts
+from carvid.clip.load import LoadedClip
 from carvid.frame import Frame
-from carvid.loading import locate_weights
 from carvid.recipe import Recipe
-from carvid.refine.crf import DenseCRF, FrameCrf
+from carvid.refine.crf import DenseCRF
 from carvid.sam.ensemble import SamEnsemble
-from carvid.sam.load import LoadedSam, load_sam
+from carvid.sam.load import LoadedSam
+from carvid.session import SeenFrame, SeenFrames, Session
 from carvid.stopwatch import Stopwatch
-from carvid.weights.device import resolve_device, resolve_dtype
-from carvid.weights.locate import LocatedWeights
 from carvid.wording import fill
-
-if TYPE_CHECKING:
-    from carvid.session import Session
-
-
-@dataclass(frozen=True, eq=False)
-class SeenFrame:
-    """A frame on the device. image: (H, W, 3) uint8 RGB. crf: of this image; None where none is asked for."""
-
-    frame: Frame
-    image: Tensor
-    crf: FrameCrf | None
-
-
-@dataclass(frozen=True, eq=False)
-class SeenFrames:
-    """B frames of one size, with what f sees of them before any query is known; sessions of one model may share them.
-
-    images: (B, H, W, 3) uint8 RGB on the device.
-    """
-
-    each: tuple[SeenFrame, ...]
-    images: Tensor
-    features: FrameFeatures
 
 
 class Model:
     """Both CLIPs of CLIP as RNN, the dense CRF and, where the recipe names one, a SAM.
 
-    It holds no frame; threads may share it, each with a session of its own.
+    Made by `carvid.loading.load_model`. It holds no frame; threads may share it, each with a session of its own.
     """
 
     def __init__(
@@ -63,24 +37,8 @@ class Model:
         self.proposer, self.classifier, self.sam = proposer, classifier, sam
         self.crf = DenseCRF(recipe.crf_options, device=proposer.device) if recipe.crf else None
 
-    @classmethod
-    def load(cls, recipe: Recipe, located: LocatedWeights | None = None) -> Model:
-        """Load the weights. located: where they are, if that is known already.
-
-        Raises UsageError for names and the device, WeightsError for weights.
-        """
-        weights = located or locate_weights(recipe)
-        device = resolve_device(recipe.device)
-        dtype = resolve_dtype(recipe.dtype, device)
-        sam = None if weights.sam is None else load_sam(weights.sam, device=device, dtype=dtype)
-        clips = load_pair(weights.proposer, weights.classifier, device=device, dtype=dtype)
-        return cls(recipe, *clips, sam)
-
     def session(self, queries: Sequence[str]) -> Session:
         """A session for one video. Raises UsageError for queries that cannot be used."""
-        # Imported here: a session needs its model's class.
-        from carvid.session import Session
-
         return Session(self, queries)
 
     def with_settings(self, **changes: Any) -> Model:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.frame import Frame
-from carvid.model import Model
+from carvid.loading import load_model
 from carvid.recipe import load_recipe
 from carvid.result import FrameResult
 from carvid.session import Session, checked_queries
@@ -38,7 +38,7 @@ class VideoSegmenter(Session):
         """
         recipe = load_recipe(preset, model=model, **options)
         checked_queries(queries)
-        return cls(Model.load(recipe), queries)
+        return cls(load_model(recipe), queries)
 
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
         """Segment the frames of a video in their order. Bare images are numbered from 0."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,22 +16,47 @@ from torch import Tensor
 from carvid.batch import Batch
 from carvid.car.carry import Carry
 from carvid.car.classifier import ClassifierTexts
-from carvid.car.proposals import ProposalTexts
+from carvid.car.proposals import FrameFeatures, ProposalTexts
 from carvid.car.recurrence import Recurrence, scatter
 from carvid.engines import run_session
 from carvid.errors import UsageError
 from carvid.evidence import Evidence, SamRecord
 from carvid.frame import Frame
 from carvid.media.packed import to_host
-from carvid.model import Model, SeenFrame, SeenFrames
 from carvid.recipe import Recipe
+from carvid.refine.crf import FrameCrf
 from carvid.result import FrameResult, ObjectResult
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.matching import label_map
 from carvid.stopwatch import Stopwatch
 
+if TYPE_CHECKING:
+    from carvid.model import Model
+
 # A label map is 8 bits deep, and 0 is the background.
 MOST_QUERIES = 255
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """A frame on the device. image: (H, W, 3) uint8 RGB. crf: of this image; None where none is asked for."""
+
+    frame: Frame
+    image: Tensor
+    crf: FrameCrf | None
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrames:
+    """B frames of one size, with what f sees of them before any query is known; sessions of one model may share them.
+
+    images: (B, H, W, 3) uint8 RGB on the device.
+    """
+
+    each: tuple[SeenFrame, ...]
+    images: Tensor
+    features: FrameFeatures
+
 
 # A frame, and what the recurrence left.
 Found = tuple[SeenFrame, Recurrence]

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from carvid.clip.load import LoadedClip
 from carvid.clip.vision import Block, activate
+from carvid.loading import load_model
 from carvid.measures.pair import iou
 from carvid.model import Model
 from carvid.recipe import load_recipe
@@ -91,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     recipe = load_recipe(options.preset, model=options.model, device="cpu", dtype="float32")
-    exact = Model.load(recipe)
+    exact = load_model(recipe)
     f, g = exact.proposer, exact.classifier
     small = Model(recipe, with_int8(f, but_last=True), with_int8(g, but_last=False))
     seconds: dict[str, list[float]] = {"float32": [], "int8": []}

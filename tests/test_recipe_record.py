@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from carvid.recipe import Recipe, load_recipe
+from carvid.recipe import Recipe, load_recipe, recipe_from_json
 from carvid.recipe.option import about
 from carvid.recipe.record import deciding, differences, fingerprint
 from carvid.recipe.refinement import AutomaticMaskOptions, CarryOptions, CrfOptions, SamOptions
@@ -95,7 +95,7 @@ def test_a_recipe_survives_its_way_through_json() -> None:
         negatives=["a dog"],
         batch=1,
     )
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
 def test_parts_are_named_with_their_prefix_or_given_whole() -> None:

@@ -12,6 +12,7 @@ from carvid import engines
 from carvid.engines import ENGINES, load_engine
 from carvid.errors import UsageError
 from carvid.frame import Frame
+from carvid.loading import load_model
 from carvid.model import Model
 from carvid.recipe import load_recipe
 from carvid.refine.crf import FrameCrf
@@ -32,7 +33,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(clip: Path) -> Model:
-    return Model.load(load_recipe(model=clip, device="cpu", theta=0.0))
+    return load_model(load_recipe(model=clip, device="cpu", theta=0.0))
 
 
 def same(one: FrameResult, other: FrameResult) -> bool:
@@ -79,7 +80,7 @@ def test_what_is_carried_ends_with_its_session(clip: Path) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (3, 40, 56, 3)).astype(np.uint8)
     # Frame numbers say nothing of where a video begins.
     frames = [Frame(index, None, image, str(index)) for index, image in zip((10, 11, 0), noise, strict=True)]
-    model = Model.load(load_recipe(model=clip, device="cpu", theta=1.0, carry=9))
+    model = load_model(load_recipe(model=clip, device="cpu", theta=1.0, carry=9))
     session = model.session(QUERIES)
     assert [len(result.evidence.steps) for result in session.steps(frames)] == [1, 0, 0]
     assert len(model.session(QUERIES).step(frames[2]).evidence.steps) == 1
@@ -90,7 +91,7 @@ def test_what_is_carried_ends_with_its_session(clip: Path) -> None:
 def test_a_session_counts_its_own_frames_for_sam(clip: Path, tmp_path: Path) -> None:
     sam = make_tiny_sam(tmp_path / "sam")
     recipe = load_recipe(model=clip, device="cpu", theta=0.0, sam=sam, sam_every=2)
-    model = Model.load(recipe)
+    model = load_model(recipe)
     for _ in range(2):
         session = model.session(QUERIES[:1])
         records = [result.evidence.sam for result in session.run(IMAGES)]
@@ -110,7 +111,7 @@ def test_no_crf_is_run_for_a_mask_that_is_thrown_away(clip: Path, monkeypatch: p
     for keep_best, expected in ((False, []), (True, [1])):
         refined.clear()
         recipe = load_recipe(model=clip, device="cpu", theta=1.0, keep_best=keep_best)
-        result = Model.load(recipe).session(QUERIES).step(IMAGES[0])
+        result = load_model(recipe).session(QUERIES).step(IMAGES[0])
         assert refined == expected
         assert result.masks.any() == keep_best
         assert not result.present.any()

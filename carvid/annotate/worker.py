@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from carvid.annotate.label import StreamOptions, label_video
 from carvid.engines import EngineModel, load_engine
 from carvid.errors import CarvidError, OutputError
-from carvid.recipe import Recipe
+from carvid.recipe import Recipe, recipe_from_json
 from carvid.store.task import Task
 
 
@@ -41,7 +41,7 @@ class Setup:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Setup:
         return cls(
-            Recipe.from_json(values["recipe"]),
+            recipe_from_json(values["recipe"]),
             StreamOptions(**values["stream"]),
             values["index"],
             values["threads"],

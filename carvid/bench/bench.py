@@ -24,6 +24,7 @@ from carvid.bench.reference_crf import load_pydensecrf
 from carvid.bench.report import BenchReport, QueriesReport, Share
 from carvid.bench.stages import Measured, Spread, measure_stages
 from carvid.errors import UsageError
+from carvid.loading import load_model
 from carvid.model import Model
 from carvid.recipe import Recipe
 from carvid.session import MOST_QUERIES, Session
@@ -88,11 +89,11 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
     with tempfile.TemporaryDirectory(prefix="carvid-bench-") as folder:
         clip = _clip(options, Path(folder))
         say(f"loading {recipe.model}")
-        model = Model.load(recipe)
+        model = load_model(recipe)
         straight = model
         device, dtype = model.proposer.device, model.proposer.dtype
         if "naive" in options.against and (device.type, dtype) != ("cpu", torch.float32):
-            straight = Model.load(replace(recipe, device="cpu", dtype="float32"))
+            straight = load_model(replace(recipe, device="cpu", dtype="float32"))
         say("measuring the machine's matrix products")
         products = _products(model, clip)
         best = max(product.flops for product in products)

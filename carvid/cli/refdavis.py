@@ -112,9 +112,9 @@ def refdavis(
     )
     from carvid.davis.evaluate import evaluate as score
     from carvid.davis.runner import run_refdavis
-    from carvid.model import Model
+    from carvid.loading import load_model
 
-    model = Model.load(recipe)
+    model = load_model(recipe)
     ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
     typer.echo(
         f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",

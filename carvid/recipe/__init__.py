@@ -1,6 +1,6 @@
 """What decides the masks, as frozen data: settings, refinement, weights by name; presets; what a record says of it."""
 
-from carvid.recipe.presets import load_recipe, preset_names
+from carvid.recipe.presets import load_recipe, preset_names, recipe_from_json
 from carvid.recipe.recipe import Recipe
 
-__all__ = ["Recipe", "load_recipe", "preset_names"]
+__all__ = ["Recipe", "load_recipe", "preset_names", "recipe_from_json"]

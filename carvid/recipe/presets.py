@@ -40,10 +40,15 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
     chosen = preset or preset_of(given.get("model")) or otherwise
     if "background" in given:
         given.setdefault("background_groups", ())
-    return build({**_read_preset(chosen, ()), "preset": chosen, **given}, f"preset {chosen}")
+    return _build({**_read_preset(chosen, ()), "preset": chosen, **given}, f"preset {chosen}")
 
 
-def build(values: Mapping[str, Any], where: str) -> Recipe:
+def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_json` gave, after its way through JSON."""
+    return _build(values, "a recipe")
+
+
+def _build(values: Mapping[str, Any], where: str) -> Recipe:
     """The recipe with these values, named as `load_recipe` names them. Raises UsageError that names `where`."""
     values = dict(values)
     parts = {name: _part(name, kind, values) for name, kind in PARTS.items()}

@@ -130,13 +130,5 @@ class Recipe(Settings):
         return {"settings": {"preset": self.preset, "model": self.model, **settings}, **others}
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for `from_json` in another process."""
+        """All of it, for `carvid.recipe.recipe_from_json` in another process."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that `to_json` gave, after its way through JSON."""
-        # Imported here: presets are made of recipes.
-        from carvid.recipe.presets import build
-
-        return build(values, "a recipe")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from carvid.davis.evaluate import evaluate
+from carvid.loading import load_model
 from carvid.media.palette import read_label_png, write_label_png
-from carvid.model import Model
 from carvid.pipeline import OutputOptions, RunProgress, run_job
 from carvid.recipe import load_recipe
 from carvid.session import Session
@@ -73,7 +73,7 @@ def measure(
     `carvid run` does, and out/predictions/<clip>, the same masks without the absent things' labels.
     """
     recipe = load_recipe("shapes", model=model, device=device, dtype="float32", **variant.overrides)
-    loaded = Model.load(recipe)
+    loaded = load_model(recipe)
     called_present, called_absent = [], []
     for clip in clips:
         run = out / "runs" / clip.name
