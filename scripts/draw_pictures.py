@@ -1,4 +1,4 @@
-"""The picture of the README: three frames of a drawn clip with the masks of the embedded model over them.
+"""The picture of the README: three frames of the demo's clip with the masks of the embedded model over them.
 
 python scripts/draw_pictures.py docs/pictures
 """
@@ -6,33 +6,35 @@ python scripts/draw_pictures.py docs/pictures
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from carvid import VideoSegmenter
-from carvid.frame import Frame
-from carvid.shapes.scenes import moving_clip
+import carvid
+from carvid.shapes.drawn_tree import write_dataset
 from carvid.sinks.legend import Legend
 
-SEED, FRAMES, SHOWN = 3_000_009, 24, (0, 11, 23)
+FRAMES, SHOWN = 24, (0, 11, 23)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
-    scenes = list(moving_clip(SEED, FRAMES))
-    queries = [f"the {thing.name}" for thing in scenes[0].things] + ["the pink fish"]
-    segmenter = VideoSegmenter.from_pretrained("shapes", queries=queries, device="cpu")
-    height, width = scenes[0].image.shape[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (clip,) = write_dataset(root, clips=1, frames=FRAMES)
+        queries = [f"the {name}" for name in (*clip.expressions, *clip.absent[:1])]
+        segmenter = carvid.VideoSegmenter.from_pretrained("shapes", queries=queries, device="cpu")
+        with carvid.open_frames(root / "JPEGImages" / "480p" / clip.name) as stream:
+            frames = [frame for frame in stream if frame.index in SHOWN]
+    height, width = frames[0].image.shape[:2]
     legend = Legend(queries, height, width)
-    strip = Image.new("RGB", (len(SHOWN) * width, height))
-    for place, index in enumerate(SHOWN):
-        result = segmenter.step(Frame(index, None, scenes[index].image, str(index)))
-        painted = result.plot(scenes[index].image)
-        canvas = np.array(painted)
+    strip = Image.new("RGB", (len(frames) * width, height))
+    for place, (frame, result) in enumerate(zip(frames, segmenter.run(frames), strict=True)):
+        canvas = np.array(result.plot(frame.image))
         legend.draw(canvas, result)
         strip.paste(Image.fromarray(canvas), (place * width, 0))
     out.mkdir(parents=True, exist_ok=True)
