@@ -76,6 +76,7 @@ def test_a_still_is_no_animation(tmp_path: Path, name: str) -> None:
         assert [frame.name for frame in stream] == ["a"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
     "data", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"RIFF1234WEBPVP8X1234\2", b"\x89PNG"]
 )

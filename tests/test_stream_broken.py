@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -53,6 +54,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.skipif(
+    av.library_versions["libavformat"] < (62,), reason="FFmpeg before 8 itself crashes on some of these files"
+)
 @given(
     name=st.sampled_from(list(KINDS)),
     places=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=20),
@@ -60,7 +64,12 @@ def _quiet() -> Iterator[None]:
     start=st.sampled_from([0, 0, 5]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_a_broken_file_raises_nothing_but_an_input_error(
     tmp_path_factory: pytest.TempPathFactory,
     sound: dict[str, bytes],

@@ -100,7 +100,7 @@ def _with_second_stream(path: Path, first: int, second: int, default: int) -> Pa
         for width in (64, 96):
             stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
             stream.width, stream.height, stream.pix_fmt = width, 48, "yuv420p"
-            stream.disposition = Disposition.default if len(streams) == default else Disposition(0)
+            stream.disposition = Disposition.default.value if len(streams) == default else 0
             streams.append(stream)
         for stream, width, count in zip(streams, (64, 96), (first, second), strict=True):
             for picture in moving_square(count, 48, width):

@@ -31,9 +31,13 @@ def open_container(path: Path) -> tuple[Any, Any]:
     attached picture of a music file, a thumbnail) is no video stream.
     """
     try:
-        # "file:" keeps FFmpeg from reading a name such as "concat:a|b" or "http:x" as a protocol.
+        # "file:" keeps FFmpeg from reading a name such as "concat:a|b" or "http:x" as a protocol. Not `options`:
+        # PyAV before 17 crashes over those when streams appear late, as in MPEG-PS.
         container = av.open(
-            f"file:{path}", mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            f"file:{path}",
+            mode="r",
+            container_options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
         )
     except UNREADABLE as error:
         raise InputError(
