@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import carvid
 from carvid import UsageError, VideoSegmenter
 from carvid.frame import Frame
-from tests.media import moving_square, write_folder
+from tests.media import moving_square
 from tests.tiny_clip import make_tiny_clip
 
 QUERIES = ["the red car", "a blue star", "a white fish"]
@@ -95,17 +94,6 @@ def test_run_takes_frames_and_bare_images_one_at_a_time(model: Path) -> None:
     frame = Frame(index=7, pts_seconds=0.25, image=IMAGE, name="seven")
     (result,) = segmenter.run([frame])
     assert (result.index, result.pts_seconds, result.name) == (7, 0.25, "seven")
-
-
-def test_the_example_of_the_readme_runs(model: Path, tmp_path: Path) -> None:
-    write_folder(tmp_path / "frames", moving_square(3))
-    segmenter = carvid.VideoSegmenter.from_pretrained(
-        str(model), queries=["the red car"], preset="refcoco", device="cpu"
-    )
-    with carvid.open_frames(tmp_path / "frames") as frames:
-        results = list(segmenter.run(frames))
-    assert [result.name for result in results] == ["00000", "00001", "00002"]
-    assert [result.scores.tolist() for result in results] == [[1], [1], [1]]
 
 
 def test_a_frame_gives_the_same_result_whatever_came_before(model: Path) -> None:
