@@ -7,14 +7,17 @@ with carvid.open_frames("video.mp4") as frames:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
-from carvid.evidence import RecurrentStep
+from carvid.evidence import Evidence, RecurrentStep
 from carvid.frame import Frame
-from carvid.result import FrameResult
+from carvid.result import FrameResult, ObjectResult
 
 if TYPE_CHECKING:
+    from carvid.loading import load_model
+    from carvid.recipe import Recipe, load_recipe
     from carvid.segmenter import VideoSegmenter
     from carvid.stream import open_frames
 
@@ -22,26 +25,34 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CarvidError",
+    "Evidence",
     "Frame",
     "FrameResult",
     "InputError",
+    "ObjectResult",
     "OutputError",
+    "Recipe",
     "RecurrentStep",
     "UsageError",
     "VideoSegmenter",
     "WeightsError",
+    "load_model",
+    "load_recipe",
     "open_frames",
 ]
 
 
+# torch and FFmpeg take seconds to import; `carvid --help` needs neither.
+_LATER = {
+    "Recipe": "carvid.recipe",
+    "VideoSegmenter": "carvid.segmenter",
+    "load_model": "carvid.loading",
+    "load_recipe": "carvid.recipe",
+    "open_frames": "carvid.stream",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # torch and FFmpeg take seconds to import; `carvid --help` needs neither.
-    if name == "VideoSegmenter":
-        from carvid.segmenter import VideoSegmenter
-
-        return VideoSegmenter
-    if name == "open_frames":
-        from carvid.stream import open_frames
-
-        return open_frames
-    raise AttributeError(f"module 'carvid' has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module 'carvid' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
