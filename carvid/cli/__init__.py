@@ -6,14 +6,17 @@ Exit codes: 0 done, 1 part failed, 2 usage or configuration, 3 input or weights,
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
 
 from carvid import __version__
 from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run
-from carvid.cli.exits import exits
+from carvid.cli.exits import exits, tell
 from carvid.cli.help import GroupedCommand
+from carvid.cli.standard_streams import settle_streams
+from carvid.errors import OutputError
 
 app = typer.Typer(
     help="Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out.",
@@ -65,5 +68,10 @@ def _wait_asleep() -> None:
 
 def main() -> None:
     """The console command `carvid`."""
+    settle_streams()
     _wait_asleep()
-    app(prog_name="carvid")
+    try:
+        app(prog_name="carvid")
+    except OutputError as error:
+        # Of standard output, where no command has begun: --help and --version.
+        sys.exit(tell(error))
