@@ -25,22 +25,31 @@ def demo(
 
     The embedded model `shapes` knows drawn shapes and nothing else: this shows that the whole method runs.
     """
+    from carvid.media.locks import FolderLock
     from carvid.shapes.benchmark import VARIANTS, WHOLE, measure
     from carvid.shapes.benchmark import table as markdown
     from carvid.shapes.drawn_tree import write_dataset
 
-    root = out / "DAVIS"
-    drawn = write_dataset(root, clips=clips, frames=frames)
-    rows = []
-    for number, variant in enumerate(VARIANTS if table else (WHOLE,)):
-        folder = out / (f"variant-{number}" if number else "output")
-        progress = FrameProgress(variant.name)
-        overlay = variant is WHOLE
-        rows.append(
-            measure(
-                root, drawn, folder, variant, model=model, device=device, overlay=overlay, progress=progress
+    with FolderLock(out):
+        root = out / "DAVIS"
+        drawn = write_dataset(root, clips=clips, frames=frames)
+        rows = []
+        for number, variant in enumerate(VARIANTS if table else (WHOLE,)):
+            folder = out / (f"variant-{number}" if number else "output")
+            progress = FrameProgress(variant.name)
+            overlay = variant is WHOLE
+            rows.append(
+                measure(
+                    root,
+                    drawn,
+                    folder,
+                    variant,
+                    model=model,
+                    device=device,
+                    overlay=overlay,
+                    progress=progress,
+                )
             )
-        )
     typer.echo(markdown(rows))
     for clip in drawn[:4]:
         said = ", ".join(f"the {name}" for name in (*clip.expressions, *clip.absent))

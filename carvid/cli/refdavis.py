@@ -105,31 +105,34 @@ def refdavis(
 ) -> int:
     """Segment a split with every expression set, then score it. Run it again to go on where it stopped."""
     from carvid.davis.dataset import read_dataset
+    from carvid.media.locks import FolderLock, check_free
 
-    # The tree is checked whole before any weights are loaded.
+    # The tree and the output folder are checked before any weights are loaded.
     dataset = read_dataset(
         davis_root, split=split, videos=_names(videos), sets=_numbers(sets), annotations=annotations
     )
+    check_free(out)
     from carvid.davis.evaluate import evaluate as score
     from carvid.davis.runner import run_refdavis
     from carvid.model import Model
 
     model = Model.load(recipe)
-    ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
-    typer.echo(
-        f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
-        err=True,
-    )
-    scores = score(
-        davis_root,
-        out,
-        split=split,
-        videos=_names(videos),
-        sets=dataset.sets,
-        annotations=annotations,
-        workers=workers,
-        report=report,
-    )
+    with FolderLock(out):
+        ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
+        typer.echo(
+            f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
+            err=True,
+        )
+        scores = score(
+            davis_root,
+            out,
+            split=split,
+            videos=_names(videos),
+            sets=dataset.sets,
+            annotations=annotations,
+            workers=workers,
+            report=report,
+        )
     return _tell(scores)
 
 
