@@ -20,6 +20,7 @@ from carvid.media.whole_file import output_errors
 from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
+from carvid.store.moves import adopt_moved, reroot
 from carvid.store.schema import DONE, database_path
 from carvid.store.status import Status, read_status
 from carvid.store.task import VideoRequest
@@ -29,11 +30,16 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset came to. seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C."""
+    """What a dataset came to.
+
+    seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C. moved: videos that were registered with
+    another path before.
+    """
 
     status: Status
     seconds: float
     interrupted: bool
+    moved: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -46,6 +52,7 @@ class DatasetSummary:
             **self.status.to_json(),
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "moved": self.moved,
         }
 
 
@@ -60,6 +67,7 @@ def annotate(
     work: WorkOptions | None = None,
     retry_failed: bool = False,
     overwrite: bool = False,
+    moved: Sequence[tuple[Path, Path]] = (),
     ray: str | None = None,
     progress: WorkProgress | None = None,
 ) -> DatasetSummary:
@@ -76,6 +84,8 @@ def annotate(
         retry_failed: label failed videos again.
         ray: a Ray cluster's address, whose actors then are the workers; None for processes on this machine.
         overwrite: throw away labels that were made with other settings, queries or files.
+        moved: folders or files that were moved, each with the place where it is now; see
+            `carvid.store.moves.reroot`. What is found by its content (`adopt_moved`) need not be told.
 
     Raises:
         UsageError: options that cannot be used; settings, queries or files other than those of the dataset.
@@ -96,6 +106,8 @@ def annotate(
             ledger = Ledger(dataset, presence.owner)
         with ledger:
             ledger.recover(presence.dead(ledger.lease_owners()))
+            moves = sum(reroot(ledger, old, new) for old, new in moved)
+            moves += adopt_moved(ledger, intake.requests)
             changed = register(ledger, intake.requests, replace=overwrite)
             if changed and not overwrite:
                 raise UsageError(_changed("queries", [_queries(*pair) for pair in changed]))
@@ -109,7 +121,7 @@ def annotate(
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
-    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished)
+    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished, moved=moves)
 
 
 def _workforce(ray: str | None, workers: int) -> Workforce:

@@ -13,6 +13,7 @@ from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT, SOURCE
 from carvid.cli.recipe_options import takes_recipe
+from carvid.errors import UsageError
 from carvid.recipe import Recipe
 from carvid.recipe.recipe import MACHINE
 
@@ -83,6 +84,15 @@ def annotate(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--moved",
+            metavar="OLD=NEW",
+            help="The videos labelled in the folder OLD now lie in NEW. Repeatable; seldom needed.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     reader: options.Reader = "pyav",
     every: options.Every = 1,
     strict: options.Strict = False,
@@ -108,6 +118,7 @@ def annotate(
             work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
             retry_failed=retry_failed,
             overwrite=overwrite,
+            moved=[_move(text) for text in moved or ()],
             ray=ray,
             progress=progress,
         )
@@ -115,6 +126,8 @@ def annotate(
         typer.echo(json.dumps(summary.to_json(), ensure_ascii=False, indent=2))
     else:
         typer.echo("interrupted" if summary.interrupted else f"done in {summary.seconds:.1f} s")
+        if summary.moved:
+            typer.echo(f"videos recognised at a new place: {summary.moved}")
         _show(summary.status)
         if summary.interrupted:
             typer.echo("run the same command again to go on")
@@ -136,6 +149,13 @@ def status(
     else:
         _show(found)
     return 0
+
+
+def _move(text: str) -> tuple[Path, Path]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise UsageError(f"--moved is {text!r}; expected OLD=NEW, the place before and the place now")
+    return Path(old), Path(new)
 
 
 def _show(found: Status) -> None:
