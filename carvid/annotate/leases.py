@@ -1,7 +1,7 @@
-"""Who is at work on a dataset: each process holds a lock that the system takes back however it ends.
+"""Who is working on a dataset: each process holds a lock, which the system releases however the process ends.
 
-A lease in the database runs out by itself; the lock tells at once that its owner is gone. All processes that
-share a dataset run on one machine, as SQLite's write-ahead log asks for.
+A lease in the database expires by itself; the lock shows at once that its owner is gone. All processes that share a
+dataset run on one machine, as SQLite's write-ahead log requires.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from carvid.media.locks import is_locked, lock
 from carvid.media.whole_file import output_errors
 
 WORK = "work"
-"""The folder in a dataset for what is there only while processes are at work on it."""
+"""The folder in a dataset for what is there only while processes are working on it."""
 
 
 class Presence:
-    """This process among those at work on a dataset; a context manager.
+    """This process as one of those that work on a dataset; a context manager.
 
-    owner: names it. folder: its own, for files in work; gone afterwards.
+    owner: its name. folder: its own, for unfinished files; removed afterwards.
     """
 
     def __init__(self, dataset: Path) -> None:
@@ -53,9 +53,9 @@ class Presence:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes from coming, from sweeping and from opening the database meanwhile."""
+        """Meanwhile no other process can come, sweep or open the database."""
         with output_errors(self._dataset):
-            # The folder itself is locked, as there is no file in it to lock yet. Windows opens no folders.
+            # The folder itself is locked, as it holds no file to lock yet. Windows cannot open folders.
             folder = os.open(self._dataset, os.O_RDONLY) if os.name != "nt" else None
         try:
             if folder is not None:
@@ -67,7 +67,7 @@ class Presence:
                 os.close(folder)
 
     def dead(self, owners: Iterable[str]) -> tuple[str, ...]:
-        """Those of the owners that have ended."""
+        """Which of the owners have ended."""
         return tuple(
             owner for owner in owners if owner != self.owner and not is_locked(self._lock_file(owner))
         )

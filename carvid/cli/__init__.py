@@ -52,15 +52,15 @@ def _root(
     """Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out."""
 
 
-# Turns that a thread of GNU OpenMP waits for the others before it sleeps; left to itself it takes 300 times as many.
+# How often a thread of GNU OpenMP looks for the others before it goes to sleep; by default, 300 times as often.
 _SPINS = "1000"
 
 
 def _wait_asleep() -> None:
-    """Let torch's threads wait asleep, unless the user has said how they are to wait.
+    """Let torch's threads sleep while they wait, unless the user has chosen otherwise.
 
-    Waiting awake, they keep the processor from the very thread they wait for as soon as another process wants one
-    too: a frame then took 50 times as long. Read when torch is loaded, which is later.
+    Threads that spin keep the processor from the very thread they wait for as soon as another process needs one
+    too: a frame then took 50 times as long. The variable is read when torch is loaded, which is later.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
@@ -73,5 +73,5 @@ def main() -> None:
     try:
         app(prog_name="carvid")
     except OutputError as error:
-        # Of standard output, where no command has begun: --help and --version.
+        # From standard output before any command has begun, as with --help and --version.
         sys.exit(tell(error))

@@ -15,10 +15,10 @@ from carvid.errors import OutputError
 def settle_streams() -> None:
     """Make the standard streams safe to use. To be called before any file is opened.
 
-    A stream that is closed becomes the null device; otherwise the next file to be opened would get its descriptor,
-    and what is meant for the stream. Writing to standard error never fails: what cannot be written is dropped.
-    Writing to standard output raises OutputError, or BrokenPipeError where its reader has gone, and after that
-    drops the rest.
+    A closed stream becomes the null device; otherwise the next file to be opened would get its descriptor, and with it
+    whatever is meant for the stream. Writing to standard error never fails: what cannot be written is dropped. Writing
+    to standard output raises OutputError if it fails, or BrokenPipeError if its reader has gone, and everything after
+    that is dropped.
     """
     for descriptor in range(3):
         try:

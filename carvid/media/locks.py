@@ -1,4 +1,4 @@
-"""Locks that processes hold on files: the system takes them back however a process ends, so none is ever stale.
+"""Locks that processes hold on files: the system releases them however a process ends, so none is ever stale.
 
 Without `fcntl` (on Windows) nothing is locked.
 """
@@ -63,11 +63,11 @@ def is_locked(file: Path) -> bool:
 
 
 class FolderLock:
-    """Keeps other processes from writing an output folder; a context manager, which one process or thread can enter.
+    """Keeps others from writing to an output folder; a context manager that one process or thread at a time can enter.
 
-    The folder is made if it is not there. The lock is a hidden file that also names its holder: in the folder, or,
-    `beside`, in its parent, for a folder that is moved into its place when it is complete. It is removed
-    afterwards.
+    The folder is made if it does not exist. The lock is a hidden file that also names its holder. It lies in the
+    folder or, if `beside`, in its parent: for a folder that is moved into its place only when it is complete. It is
+    removed afterwards.
 
     Raises OutputError, naming the holder, if another holds it, or if the place cannot be written. Warns where the file
     system has no locks.
@@ -108,7 +108,7 @@ class FolderLock:
                 if not lock(descriptor, wait=False):
                     if tries == _TRIES:
                         raise _in_use(self._folder, self._file)
-                    # Whoever merely asks, as `is_locked` does, holds it for an instant.
+                    # `is_locked` holds it for an instant too.
                     tries += 1
                     time.sleep(_TRY_AGAIN_SECONDS)
                 elif _is_same(descriptor, self._file):

@@ -1,4 +1,4 @@
-"""The output folder: what lies where, and when carvid may write there."""
+"""The output folder: what is where in it, and when carvid may write there."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _OWNED = (MASKS, OVERLAY, RESULTS, MANIFEST)
 
 
 def check_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Find out, changing nothing, whether a run may begin to write to `out`.
+    """Check, without changing anything, whether a run may write to `out`.
 
     Args:
         out: the output folder; it need not exist.
-        source: the run's source, which the output must not mix with or replace; None if it is no path.
+        source: the run's source, which the output must not be mixed with or replace; None if it has no path.
         overwrite: allow a folder that is not empty.
 
     Raises:
@@ -39,8 +39,8 @@ def check_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
 def prepare_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
     """Check `out` as `check_output` does, make it, and remove what carvid wrote there before.
 
-    Only `overwrite` lets there be anything. Nothing else is removed: of masks/, only the PNG files in it and
-    in its numbered folders. The caller holds a `carvid.media.locks.FolderLock` on `out`.
+    The folder may hold something only with `overwrite`. Nothing else is removed: of masks/, only the PNG files in it
+    and in its numbered folders. The caller holds a `carvid.media.locks.FolderLock` on `out`.
 
     Raises:
         OutputError: as `check_output`, or if the folder cannot be made or cleared.
@@ -118,7 +118,7 @@ def _is_carvids(out: Path) -> bool:
 def _clear(out: Path) -> None:
     masks = out / MASKS
     if masks.is_symlink():
-        # What a link points to is not ours to empty.
+        # A folder that a link points to is not ours to empty.
         masks.unlink()
     elif masks.is_dir():
         numbered = [entry for entry in masks.iterdir() if entry.name.isdecimal() and not entry.is_symlink()]
@@ -126,7 +126,7 @@ def _clear(out: Path) -> None:
             _remove((*folder.glob("*.png"), *folder.glob(PART_GLOB)))
             if not any(folder.iterdir()):
                 folder.rmdir()
-    # run.json goes last: should clearing be cut short, it still shows whose the rest is.
+    # run.json goes last: if clearing is cut short, it still shows who wrote the rest.
     _remove((*out.glob(PART_GLOB), *(out / name for name in (OVERLAY, RESULTS, MANIFEST))))
 
 

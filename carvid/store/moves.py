@@ -1,4 +1,4 @@
-"""Videos that have moved since they were registered: recognised by their content, or told of by the user."""
+"""Videos that have moved since they were registered: recognised by their content, or named by the user."""
 
 from __future__ import annotations
 
