@@ -17,9 +17,10 @@ from carvid.engines import EngineSession, gather
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame
 from carvid.interrupt import Abandoned, Interrupt, first_interrupt
+from carvid.media.locks import FolderLock
 from carvid.result import FrameResult
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
-from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, prepare_output
+from carvid.sinks.output import MANIFEST, MASKS, OVERLAY, RESULTS, check_output, prepare_output
 from carvid.sinks.run_record import RunManifest, now, write_manifest
 from carvid.stream.identity import identify_stream
 from carvid.stream.source import Damage, StreamInfo
@@ -140,7 +141,8 @@ def run_job(
     Args:
         stream: read once, to its end. Closing it is the caller's.
         session: asked for as many frames at a time as it likes.
-        out: made if missing; see `carvid.sinks.output.check_output` for what is refused.
+        out: made if missing, and locked until the run has ended; see `carvid.sinks.output.check_output` for what
+            is refused.
         command: the command line, for run.json.
         stream_options: how the stream was opened, besides its selection, for run.json.
 
@@ -175,10 +177,12 @@ def run_job(
         queries=queries,
         outputs=tuple(path.name for path in outputs.values()),
     )
-    prepare_output(out, stream.info.path, overwrite=output.overwrite)
-    write_manifest(out / MANIFEST, manifest)
-    tally = _Tally(queries, dict(session.seconds))
-    with first_interrupt(GRACE_SECONDS) as interrupt:
+    # Again once the folder is locked; this one leaves a folder that is refused as it is.
+    check_output(out, stream.info.path, overwrite=output.overwrite)
+    with FolderLock(out), first_interrupt(GRACE_SECONDS) as interrupt:
+        prepare_output(out, stream.info.path, overwrite=output.overwrite)
+        write_manifest(out / MANIFEST, manifest)
+        tally = _Tally(queries, dict(session.seconds))
         try:
             with ExitStack() as stack:
                 for sink in sinks:

@@ -182,6 +182,25 @@ def test_a_manifest_gives_queries_and_ranges_and_overwrite_replaces_labels(tmp_p
     assert after[2] != before[2]
 
 
+def test_a_dataset_that_moved_with_its_videos_is_not_labelled_again(tmp_path, model, clip):
+    copy(clip, tmp_path / "before/in/a/1.mp4")
+    assert run_annotate(tmp_path / "before/in", tmp_path / "before/out", model, *QUERIES).returncode == 0
+    (tmp_path / "before").rename(tmp_path / "now")
+    count_labellings(tmp_path / "now/out")
+    ran = run_annotate(tmp_path / "now/in", tmp_path / "now/out", model, *QUERIES)
+    assert ran.returncode == 0, ran.stderr
+    assert "videos recognised at a new place: 1" in ran.stdout
+    assert labellings(tmp_path / "now/out") == []
+    # The user may also say so, which reads no file.
+    (tmp_path / "now/in").rename(tmp_path / "now/videos")
+    moved = f"{tmp_path / 'now/in'}={tmp_path / 'now/videos'}"
+    ran = run_annotate(tmp_path / "now/videos/a", tmp_path / "now/out", model, *QUERIES, "--moved", moved)
+    assert ran.returncode == 0, ran.stderr
+    assert labellings(tmp_path / "now/out") == []
+    with open_dataset(tmp_path / "now/out") as dataset:
+        assert [video.source for video in dataset.videos()] == [str(tmp_path / "now/videos/a/1.mp4")]
+
+
 def test_what_cannot_be_begun_is_refused_at_once(tmp_path, model, clip):
     videos = clip.parent
     (tmp_path / "used").mkdir()
@@ -193,6 +212,7 @@ def test_what_cannot_be_begun_is_refused_at_once(tmp_path, model, clip):
         ((videos, tmp_path / "out"), 2, "no query for clip.mp4"),
         ((videos, tmp_path / "out", *QUERIES, "--workers", "0"), 2, "workers is 0"),
         ((videos, tmp_path / "out", *QUERIES, "--theta", "2"), 2, "theta is 2.0"),
+        ((videos, tmp_path / "out", *QUERIES, "--moved", "old"), 2, "expected OLD=NEW"),
         ((tmp_path / "nowhere", tmp_path / "out", *QUERIES), 3, "there is no"),
     ]:
         where, dataset, *rest = arguments

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from carvid.media.locks import FolderLock
 from carvid.media.palette import read_label_png
 from carvid.sinks.results import read_results
 from tests.media import moving_square, truncate, write_folder, write_video
@@ -129,6 +130,14 @@ def test_existing_output_is_refused_unless_overwrite(model: Path, video: Path, t
     assert "--overwrite" in refused.stderr
     assert (tmp_path / "o" / "run.json").read_bytes() == before
     assert carvid(*arguments, "--overwrite").returncode == 0
+
+
+def test_a_folder_in_use_is_refused_before_any_weights(video: Path, tmp_path: Path) -> None:
+    arguments = ("run", video, "a car", "--model", "./no-such-model", "-o", tmp_path / "o", "--overwrite")
+    with FolderLock(tmp_path / "o"):
+        refused = carvid(*arguments)
+    assert refused.returncode == 4
+    assert f"is in use: process {os.getpid()} on" in refused.stderr
 
 
 @pytest.mark.parametrize(

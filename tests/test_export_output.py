@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import tracemalloc
@@ -156,6 +157,15 @@ def test_a_disk_that_fills_up_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"No space left.*free some space"):
         write()
     assert not list(tmp_path.iterdir())
+
+
+def test_two_exports_do_not_write_to_one_place(dataset: Path, tmp_path: Path) -> None:
+    with OutputTree(tmp_path / "out", dataset, overwrite=False) as tree:
+        for options in (PLAIN, ExportOptions(pictures=False, overwrite=True)):
+            with pytest.raises(OutputError, match=f"is in use: process {os.getpid()} on"):
+                export_dataset(dataset, "coco", tmp_path / "out", options)
+        tree.write("a.txt", b"x")
+    assert files(tmp_path) == {"out/a.txt": b"x"}
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:

@@ -397,6 +397,29 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a pr
 
 
 @posix_only
+def test_two_runs_do_not_write_into_one_folder(tmp_path, source):
+    out = tmp_path / "out"
+    stream, overwrite = ListStream(frames(2), source), OutputOptions(overwrite=True)
+    with start_run(out, 3000) as process:
+        assert process.stdout.readline() == "frame 0\n"
+        before = (out / "run.json").read_bytes()
+        for output in (overwrite, OutputOptions()):
+            with pytest.raises(OutputError, match=f"is in use: process {process.pid} on"):
+                run_job(stream, SquareSegmenter(), out, output=output)
+        assert (out / "run.json").read_bytes() == before
+        process.kill()
+    # What a killed run leaves locks nothing, and is replaced as a whole.
+    run_job(stream, SquareSegmenter(), out, output=overwrite)
+    assert read_manifest(out / "run.json")["complete"] is True
+    assert sorted(path.name for path in out.iterdir()) == [
+        "masks",
+        "overlay.mp4",
+        "results.jsonl",
+        "run.json",
+    ]
+
+
+@posix_only
 def test_the_first_interrupt_finishes_the_frame_and_closes_the_files(tmp_path):
     out = tmp_path / "out"
     with start_run(out, 20) as run:

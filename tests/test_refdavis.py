@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carvid.media.locks import FolderLock
 from carvid.media.palette import read_label_png
 from carvid.shapes.drawn_tree import Clip, write_dataset
 from tests.tiny_clip import make_tiny_clip
@@ -152,3 +153,12 @@ def test_an_incomplete_tree_is_one_error_before_any_weights(tmp_path: Path) -> N
     assert done.returncode == 3
     assert "4 problems" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_use_is_refused_before_any_weights(
+    tree: tuple[Path, tuple[Clip, ...]], tmp_path: Path
+) -> None:
+    with FolderLock(tmp_path / "out"):
+        done = refdavis(tree[0], tmp_path / "out", Path("./no-such-model"), "--overwrite")
+    assert done.returncode == 4
+    assert f"is in use: process {os.getpid()} on" in done.stderr

@@ -1,4 +1,4 @@
-"""The one way from videos and queries to a labelled dataset."""
+"""From videos and queries to a labelled dataset."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from carvid.media.whole_file import output_errors
 from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
+from carvid.store.moves import adopt_moved, reroot
 from carvid.store.schema import DONE, database_path
 from carvid.store.status import Status, read_status
 from carvid.store.task import VideoRequest
@@ -29,11 +30,16 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset came to. seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C."""
+    """The result of labelling a dataset.
+
+    seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C. moved: how many videos were found at
+    another path than before.
+    """
 
     status: Status
     seconds: float
     interrupted: bool
+    moved: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -46,6 +52,7 @@ class DatasetSummary:
             **self.status.to_json(),
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "moved": self.moved,
         }
 
 
@@ -60,22 +67,25 @@ def annotate(
     work: WorkOptions | None = None,
     retry_failed: bool = False,
     overwrite: bool = False,
+    moved: Sequence[tuple[Path, Path]] = (),
     ray: str | None = None,
     progress: WorkProgress | None = None,
 ) -> DatasetSummary:
     """Label every video of a dataset that is not labelled yet.
 
-    What is done stays done, whatever ends the process; running it again goes on. Several processes may run
-    on one dataset and share the work. The first Ctrl-C gives videos that are nearly done a moment and ends;
-    the second raises `KeyboardInterrupt` at once.
+    What is done stays done, however the process ends; running it again continues. Several processes may work on one
+    dataset and share the videos. On the first Ctrl-C, videos that are nearly done get a moment to finish; a second one
+    raises `KeyboardInterrupt` at once.
 
     Args:
         videos, queries, queries_file: see `carvid.annotate.intake.read_intake`.
-        recipe: what the labels are made with.
-        dataset: a folder that is not there, is empty, or holds a dataset.
+        recipe: the model and the settings that make the labels.
+        dataset: a folder that does not exist, is empty, or holds a dataset.
         retry_failed: label failed videos again.
-        ray: a Ray cluster's address, whose actors then are the workers; None for processes on this machine.
-        overwrite: throw away labels that were made with other settings, queries or files.
+        ray: the address of a Ray cluster on which the workers run as actors; None: as processes on this machine.
+        overwrite: discard labels that were made with other settings, queries or files.
+        moved: folders or files that were moved, each with its new place; see `carvid.store.moves.reroot`. Videos that
+            `adopt_moved` recognises need not be named.
 
     Raises:
         UsageError: options that cannot be used; settings, queries or files other than those of the dataset.
@@ -84,7 +94,7 @@ def annotate(
     """
     started = time.monotonic()
     stream, work = stream or StreamOptions(), work or WorkOptions()
-    # One frame at a time: how many fit together changes from run to run, and with it the last digits of sums.
+    # One frame at a time: how many fit into a batch varies from run to run, and with it the last digits of sums.
     recipe = replace(recipe, batch=1)
     intake = read_intake(videos, queries, queries_file)
     _check_dataset(dataset, intake)
@@ -96,6 +106,8 @@ def annotate(
             ledger = Ledger(dataset, presence.owner)
         with ledger:
             ledger.recover(presence.dead(ledger.lease_owners()))
+            moves = sum(reroot(ledger, old, new) for old, new in moved)
+            moves += adopt_moved(ledger, intake.requests)
             changed = register(ledger, intake.requests, replace=overwrite)
             if changed and not overwrite:
                 raise UsageError(_changed("queries", [_queries(*pair) for pair in changed]))
@@ -109,7 +121,7 @@ def annotate(
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
-    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished)
+    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished, moved=moves)
 
 
 def _workforce(ray: str | None, workers: int) -> Workforce:
@@ -131,7 +143,7 @@ def _check_dataset(dataset: Path, intake: Intake) -> None:
     if not os.access(dataset, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {dataset}; make it writable or choose another folder")
     with output_errors(dataset):
-        # A process killed before it made the database leaves its folder.
+        # A process that was killed before it made the database leaves WORK behind.
         entries = sorted(entry.name for entry in dataset.iterdir() if entry.name != WORK)
     if entries and not database_path(dataset).exists():
         raise OutputError(
@@ -149,5 +161,5 @@ def _changed(what: str, lines: Sequence[str]) -> str:
     return (
         f"this dataset was labelled with other {what}:\n  "
         + "\n  ".join([*lines[:_SHOWN], *more])
-        + "\nchoose another folder, or give --overwrite to throw away the labels of these videos"
+        + "\nchoose another folder, or give --overwrite to discard the labels of these videos"
     )

@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it."""
+"""A worker process, as seen by its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from carvid.annotate.worker import Setup
 from carvid.store.task import Task
 
 Message = dict[str, Any]
-# Who says it, and what; None once it has ended.
+# Who sent it, and the message; None once the sender has ended.
 Inbox = queue.SimpleQueue[tuple[Any, Message | None]]
 
 _END_SECONDS = 1.0
@@ -30,16 +30,16 @@ _START = (
 
 
 class Child:
-    """A process running `carvid.annotate.worker`; its messages come through the queue it is given.
+    """A process that runs `carvid.annotate.worker`; its messages come through the queue it is given.
 
-    After the last message comes None: the process has ended.
+    The last is None: the process has ended.
     """
 
     def __init__(self, setup: Setup, inbox: Inbox) -> None:
         self._inbox = inbox
         self._errors: deque[str] = deque(maxlen=20)
-        # A session of its own: Ctrl-C at the terminal reaches the parent alone, which decides what becomes of
-        # the videos in work.
+        # In a session of its own, so that Ctrl-C at the terminal reaches only the parent, which decides what becomes
+        # of the videos that are being labelled.
         self._process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -64,26 +64,26 @@ class Child:
         return self._process.pid
 
     def label(self, task: Task, staged: Path) -> None:
-        """Give it a video to label into `staged`."""
+        """Have it label a video into `staged`."""
         self._send({"task": asdict(task), "staged": str(staged)})
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End it at once, whatever it is doing."""
         self._process.kill()
 
     def end(self) -> None:
-        """End it at once and wait until it is gone; not for long: one that hangs in the system may stay."""
+        """End it at once and wait until it is gone, but not for long: one that hangs in a system call may stay."""
         self.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
             for thread in self._threads:
                 thread.join(_END_SECONDS)
-        # The pipe is broken by a message it did not live to read.
+        # The pipe is broken if there is a message that it did not live to read.
         with suppress(BrokenPipeError):
             self._stdin.close()
 
     def last_words(self) -> str:
-        """How it ended, and the last line it wrote to standard error; for a process that has ended."""
+        """How it ended, with the last line it wrote to standard error. Waits for its end."""
         code = self._process.wait()
         how = f"ended with exit code {code}"
         if code < 0:
@@ -91,13 +91,13 @@ class Child:
                 how = f"was killed by {signal.Signals(-code).name}"
             except ValueError:
                 how = f"was killed by signal {-code}"
-        # faulthandler tells the reason first and the Python stack after it.
+        # faulthandler gives the reason first and the Python stack after it.
         fatal = [line for line in self._errors if line.startswith("Fatal Python error")]
         said = fatal or [line for line in self._errors if line.strip()]
         return f"{how} ({said[-1].strip()})" if said else how
 
     def _send(self, message: Message) -> None:
-        # If it has ended, its None is on the way.
+        # If it has ended, its None is about to arrive.
         with suppress(BrokenPipeError):
             self._stdin.write(json.dumps(message).encode() + b"\n")
             self._stdin.flush()

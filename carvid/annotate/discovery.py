@@ -25,8 +25,8 @@ VIDEO_SUFFIXES = frozenset(
 class Found:
     """Sources found.
 
-    root: the folder their paths are told relative to; absolute. sources: absolute, in a fixed order.
-    folders: every folder that was searched or is a source itself, in which no output may lie.
+    root: the folder to which their paths are relative; absolute. sources: absolute, in a fixed order.
+    folders: every folder that was searched or is itself a source; no output may lie in one.
     """
 
     root: Path
@@ -35,12 +35,12 @@ class Found:
 
 
 def find_videos(videos: str) -> Found:
-    """The sources that VIDEOS names: a folder, a video file, or a glob pattern (`**` for any depth).
+    """The sources that VIDEOS stands for: a folder, a video file, or a glob pattern (`**` for any depth).
 
-    In a folder, each file with a video's suffix is one video, and so are each animation (PNG, WebP, AVIF, TIFF of
+    In a folder, each file with a video's suffix is a video, and so is each animation (PNG, WebP, AVIF, TIFF of
     several pages) and each folder that holds images but neither videos nor folders: its images are the frames.
     Hidden files and folders are left out. Links are followed; a folder that can be reached in several ways is
-    searched once, by a way without links if there is one. Order: natural order of the paths.
+    searched once, by a way without links if there is one. The sources come in natural order of their paths.
     Raises InputError if there is no such place, or no video in it.
     """
     path = Path(videos)
@@ -72,12 +72,12 @@ def _by_pattern(pattern: str) -> tuple[Path, _Walk, list[Path]]:
         rest.append("*")
     walk = _Walk()
     sources: list[Path] = []
-    # Of Path, not of the module glob, which follows linked folders and so goes round in a loop of them.
+    # Path's glob, as the module glob follows linked folders, even round in circles.
     for path in sorted(root.glob(str(Path(*rest)))):
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         if path.is_dir():
-            # `**` matches every folder on the way as well; what is in them matches by itself.
+            # `**` also matches every folder on the way; what they hold matches by itself.
             if "**" not in rest or walk.is_frames(path):
                 sources.extend(walk.search(path))
         elif is_video(path):
@@ -86,7 +86,7 @@ def _by_pattern(pattern: str) -> tuple[Path, _Walk, list[Path]]:
 
 
 class _Walk:
-    """Searches folders, each one once whatever links lead to it."""
+    """Searches folders, each one once, whatever links lead to it."""
 
     def __init__(self) -> None:
         self.folders: list[Path] = []
@@ -104,7 +104,7 @@ class _Walk:
         return found
 
     def is_frames(self, folder: Path) -> bool:
-        """Whether the folder is one video, its images being the frames."""
+        """Whether the folder is one video, with its images as the frames."""
         entries = list(_entries(folder))
         return any(is_image(entry) for entry in entries) and not any(
             entry.is_dir() or is_video(entry) for entry in entries

@@ -29,11 +29,11 @@ def label_video(
     staged: Path,
     progress: Callable[[int, int | None], None],
 ) -> Outcome:
-    """Segment every frame of a video and write the rows to `staged`; if anything is raised, it is not there.
+    """Segment every frame of a video and write the rows to `staged`; if anything is raised, there is no such file.
 
-    progress: told after each step how many frames are written and how many to expect.
-    Raises InputError for the source, UsageError for queries or a range that cannot be used, OutputError for
-    `staged`.
+    progress: called after each step with the number of frames written and the number expected.
+    Raises InputError if the source cannot be read, UsageError for queries or a range that cannot be used, and
+    OutputError if `staged` cannot be written.
     """
     identity = identify_source(Path(task.source))
     progress(0, None)

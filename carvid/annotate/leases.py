@@ -1,7 +1,7 @@
-"""Who is at work on a dataset: each process holds a lock that the system takes back however it ends.
+"""Who is working on a dataset: each process holds a lock, which the system releases however the process ends.
 
-A lease in the database runs out by itself; the lock tells at once that its owner is gone. All processes that
-share a dataset run on one machine, as SQLite's write-ahead log asks for.
+A lease in the database expires by itself; the lock shows at once that its owner is gone. All processes that share a
+dataset run on one machine, as SQLite's write-ahead log requires.
 """
 
 from __future__ import annotations
@@ -14,21 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from carvid.media.locks import is_locked, lock
 from carvid.media.whole_file import output_errors
 
-try:
-    import fcntl
-except ImportError:  # Not on Windows, where only the end of a lease tells that its owner is gone.
-    fcntl = None  # type: ignore[assignment]
-
 WORK = "work"
-"""The folder in a dataset for what is there only while processes are at work on it."""
+"""The folder in a dataset for what is there only while processes are working on it."""
 
 
 class Presence:
-    """This process among those at work on a dataset; a context manager.
+    """This process as one of those that work on a dataset; a context manager.
 
-    owner: names it. folder: its own, for files in work; gone afterwards.
+    owner: its name. folder: its own, for unfinished files; removed afterwards.
     """
 
     def __init__(self, dataset: Path) -> None:
@@ -42,8 +38,7 @@ class Presence:
         with self.alone(), output_errors(self._work):
             self.folder.mkdir(parents=True)
             self._lock = os.open(self._lock_file(self.owner), os.O_RDWR | os.O_CREAT, 0o666)
-            if fcntl is not None:
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            lock(self._lock)
         return self
 
     def __exit__(
@@ -58,21 +53,24 @@ class Presence:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes from coming, from sweeping and from opening the database meanwhile."""
+        """Meanwhile no other process can come, sweep or open the database."""
         with output_errors(self._dataset):
-            # The folder itself is locked: a file would be one more to remove, and could not be safely.
-            folder = os.open(self._dataset, os.O_RDONLY) if fcntl is not None else None
+            # The folder itself is locked, as it holds no file to lock yet. Windows cannot open folders.
+            folder = os.open(self._dataset, os.O_RDONLY) if os.name != "nt" else None
         try:
-            if fcntl is not None and folder is not None:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+            if folder is not None:
+                with output_errors(self._dataset):
+                    lock(folder)
             yield
         finally:
             if folder is not None:
                 os.close(folder)
 
     def dead(self, owners: Iterable[str]) -> tuple[str, ...]:
-        """Those of the owners that have ended."""
-        return tuple(owner for owner in owners if owner != self.owner and not self._is_alive(owner))
+        """Which of the owners have ended."""
+        return tuple(
+            owner for owner in owners if owner != self.owner and not is_locked(self._lock_file(owner))
+        )
 
     def sweep(self) -> None:
         """Remove what processes that have ended left behind."""
@@ -80,22 +78,6 @@ class Presence:
             if self._work.is_dir():
                 for owner in self.dead({entry.stem for entry in self._work.iterdir()}):
                     self._remove(owner)
-
-    def _is_alive(self, owner: str) -> bool:
-        if fcntl is None:
-            return True
-        try:
-            lock = os.open(self._lock_file(owner), os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            # Shared, so that two processes that ask at the same time do not take each other for the owner.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
 
     def _remove(self, owner: str) -> None:
         shutil.rmtree(self._work / owner, ignore_errors=True)

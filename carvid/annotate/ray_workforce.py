@@ -1,7 +1,7 @@
-"""Workers as actors of a Ray cluster: each loads the model once, labels videos and sends its rows back.
+"""Workers as actors of a Ray cluster: each loads the model once, labels videos and sends the rows back.
 
-Only this process writes the dataset. What an actor sends is taken when it is whole, so an actor that is lost, or a
-video that is labelled again, changes nothing. The videos must be found under the same paths on every node.
+Only this process writes the dataset. It takes what an actor sends once that is complete, so an actor that is lost, or a
+video that is labelled twice, changes nothing. The videos must have the same paths on every node.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from carvid.annotate.workforce import Worker
 from carvid.errors import CarvidError, UsageError
 from carvid.store.task import Task
 
-# Of a video's rows, sent at a time.
+# How much of a video's rows is sent at a time.
 _PART_BYTES = 4 << 20
 _END_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
 
 
 class RayWorkforce:
-    """Actors on the cluster at an address: HOST:PORT, auto, or local for one on this machine."""
+    """Actors on the cluster at an address: HOST:PORT, auto, or local for a cluster on this machine."""
 
     def __init__(self, address: str, workers: int) -> None:
-        """Raises UsageError where Ray is not installed, the cluster is not to be reached, or is too small."""
+        """Raises UsageError if Ray is not installed, or the cluster cannot be reached or is too small."""
         try:
             import ray
         except ImportError as error:
@@ -58,7 +58,7 @@ class RayWorkforce:
             ray.shutdown()
             raise UsageError(f"the Ray cluster at {address} has {total} CPUs; --workers is {workers}")
         self.cores = each * workers
-        # Workers share the GPUs there are, as processes on one machine would.
+        # The workers share the GPUs, as processes on one machine would.
         self._gpu_each = min(1.0, sum(node.get("GPU", 0.0) for node in nodes) / workers)
 
     def start(self, setup: Setup, inbox: Inbox) -> Worker:
@@ -80,7 +80,7 @@ class RayWorkforce:
 
 
 def cores_each(nodes: Sequence[int], workers: int) -> int:
-    """The most processors that each of so many workers can have, none of them on two nodes; 0 where they do not fit.
+    """How many processors each worker can have at most, if none is spread over two nodes; 0 if they do not fit.
 
     nodes: the processors of each node.
     """
@@ -91,21 +91,21 @@ def cores_each(nodes: Sequence[int], workers: int) -> int:
 
 
 def _check_reachable(address: str) -> None:
-    """Raises OSError where nobody listens: Ray itself would wait for minutes."""
+    """Raises OSError if nobody is listening, for which Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
 class CarvidWorker:
-    """The actor. Its own process: what crashes or hangs in it takes down one video."""
+    """The actor. It is a process of its own, so a crash or a hang in it costs one video."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         self._setup = Setup.from_json(setup)
         self._model: Any = None
 
     def load(self) -> Message:
-        """Load the model, once; ready or refused."""
+        """Load the model, once. Returns the message ready or refused."""
         try:
             self._model = load_model(self._setup)
         except CarvidError as error:
@@ -114,7 +114,7 @@ class CarvidWorker:
         return {"kind": "ready", "description": description}
 
     def label(self, values: dict[str, Any]) -> Iterator[Message]:
-        """A worker's messages on one video; before done, its rows in parts: the bytes of a closed file."""
+        """The messages of a worker about one video; before done come the rows, in parts: the bytes of a closed file."""
         said: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
         task = Task.from_json(values)
         with tempfile.TemporaryDirectory(prefix="carvid-ray-") as folder:
@@ -141,7 +141,7 @@ class CarvidWorker:
 
 
 class _ActorWorker:
-    """An actor as its parent sees it."""
+    """An actor, as seen by its parent."""
 
     def __init__(self, ray: Any, actor: Any, inbox: Inbox) -> None:
         self._ray, self._actor, self._inbox = ray, actor, inbox
@@ -187,7 +187,7 @@ class _ActorWorker:
         try:
             what()
         except Exception as error:  # noqa: BLE001
-            # Whatever went wrong, this worker is of no more use, and its silence would be waited for.
+            # Whatever went wrong, this worker is of no more use, and without this it would be waited for.
             lines = [line for line in str(error).splitlines() if line.strip()]
             self._why = f"ended ({lines[-1].strip() if lines else type(error).__name__})"
             self._inbox.put((self, None))

@@ -1,4 +1,4 @@
-"""The workers of one process: started, given videos, watched, replaced."""
+"""Starts the workers of one process, gives them videos, watches them and replaces those that die."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _START_TRIES = 3
 class WorkOptions:
     """How the work is done; nothing here changes the labels.
 
-    workers: processes that label, each with the model loaded.
-    stall_seconds: a worker that says nothing for so long while it labels is ended, and its video has failed.
-    lease_seconds: how long a lease holds that is not renewed.
-    tries: how often a video is begun in one run whose worker dies; then it has failed.
-    grace_seconds: how long videos that are nearly done may go on after Ctrl-C.
+    workers: how many there are; each loads the model.
+    stall_seconds: a worker that reports nothing for this long while it labels is ended; its video counts as failed.
+    lease_seconds: how long a lease lasts unless it is renewed.
+    tries: how often a video is begun in one run, if its worker dies each time, before it counts as failed.
+    grace_seconds: how long videos that are nearly done may take to finish after Ctrl-C.
     """
 
     workers: int = 1
@@ -55,10 +55,10 @@ class WorkOptions:
 
 
 class WorkProgress(Protocol):
-    """Told how far the work is."""
+    """Is told how far the work has got."""
 
     def update(self, counts: Mapping[str, int], working: Mapping[str, tuple[int, int | None]]) -> None:
-        """Now and then. counts: videos by state. working: frames labelled and expected, by a video's path."""
+        """Called now and then. counts: videos by state. working: frames labelled and expected, by a video's path."""
         ...
 
 
@@ -75,7 +75,7 @@ class _Hired:
 
 
 class Supervisor:
-    """Labels what waits in a dataset; a context manager that ends the workers and gives back their videos."""
+    """Labels the waiting videos of a dataset; a context manager that ends the workers and releases their videos."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Supervisor:
         *,
         replace: bool = False,
     ) -> None:
-        """workforce: where the workers run. replace: whether labels made with other settings may be thrown away."""
+        """workforce: where the workers run. replace: whether labels made with other settings may be discarded."""
         self._ledger, self._presence = ledger, presence
         self._recipe, self._stream, self._options = recipe, stream, options
         self._replace, self._workforce = replace, workforce
@@ -100,11 +100,11 @@ class Supervisor:
         self._renewed = self._looked = time.monotonic()
 
     def run(self, interrupt: Interrupt, progress: WorkProgress | None = None) -> bool:
-        """Label until no video waits or is in work anywhere; False if an interrupt ended it before.
+        """Label until no video is waiting or being labelled by anybody; False if an interrupt came first.
 
-        The first worker starts alone: what it finds wrong with the model or the settings is said once, and
+        The first worker starts alone, so that what is wrong with the model or the settings is reported once, and
         weights are fetched once.
-        Raises UsageError for settings other than the dataset's, WeightsError, OutputError.
+        Raises UsageError if the dataset has other settings, WeightsError, OutputError.
         """
         self._start(0)
         stop_at: float | None = None
@@ -132,7 +132,7 @@ class Supervisor:
         for hired in self._workers.values():
             hired.worker.end()
         for hired in self._busy():
-            # On a full disk this fails too; other processes see from this one's end that its leases are void.
+            # On a full disk this fails too; once this process has ended, others see that its leases are void.
             with suppress(OutputError):
                 if hired.task is not None:
                     self._ledger.release(hired.task.video_id)
@@ -164,7 +164,7 @@ class Supervisor:
             self._start(index)
 
     def _is_complete(self) -> bool:
-        """Whether nothing waits here or is in work elsewhere; takes over what processes that ended held."""
+        """Whether nothing is waiting or being labelled elsewhere; takes over what ended processes held."""
         if self._ledger.counts()[WAITING]:
             return False
         if time.monotonic() - self._looked >= 1.0:
@@ -177,7 +177,7 @@ class Supervisor:
         try:
             worker, message = self._inbox.get(timeout=_TICK_SECONDS)
             while True:
-                # A worker that was ended and forgotten may still have messages under way.
+                # Messages of a worker that has been dismissed may still arrive.
                 if worker in self._workers:
                     self._take(self._workers[worker], message)
                 worker, message = self._inbox.get_nowait()
@@ -218,12 +218,12 @@ class Supervisor:
             raise UsageError(
                 "this dataset was labelled with other settings:\n  "
                 + "\n  ".join(differences(before, description))
-                + "\nchoose another folder, or give --overwrite to throw away all its labels"
+                + "\nchoose another folder, or give --overwrite to discard all its labels"
             )
         self._agreed = True
 
     def _bury(self, hired: _Hired) -> None:
-        """A worker has ended by itself: its video has another try, or has failed."""
+        """Deal with a worker that has ended by itself: its video is tried again, or has failed."""
         del self._workers[hired.worker]
         hired.worker.end()
         how = f"the process labelling it {hired.worker.last_words()}"
@@ -240,7 +240,7 @@ class Supervisor:
             if self._failed_starts >= _START_TRIES:
                 raise WeightsError(
                     f"a worker {hired.worker.last_words()} while it loaded the model, "
-                    f"{self._failed_starts} times in a row; is there memory for --workers "
+                    f"{self._failed_starts} times in a row; is there enough memory for --workers "
                     f"{self._options.workers}?"
                 )
         if not self._workers and not self._agreed:

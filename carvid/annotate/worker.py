@@ -1,9 +1,9 @@
 """A worker process: loads the model once, then labels the videos it is given, one at a time.
 
-It speaks JSON lines. In: first the set-up (`Setup`), then one task at a time with the path of its file.
-Out, each with "kind": ready (with the model's description) or refused; then per task progress (frames,
-expected) and at last done (with the outcome), failed (the video cannot be labelled) or unwritable (the file
-cannot be written).
+It speaks JSON lines. It reads the set-up (`Setup`) first, then one task at a time with the path of its file. It writes
+messages, each with a "kind": ready (with the model's description) or refused; then for each task progress (frames,
+expected) and finally done (with the outcome), failed (the video cannot be labelled) or unwritable (the file cannot be
+written).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from carvid.store.task import Task
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker starts with. index: its number, from 0. threads: the most it may compute with."""
+    """What a worker starts with. index: its number, from 0. threads: how many it may compute with at most."""
 
     recipe: Recipe
     stream: StreamOptions
@@ -49,7 +49,7 @@ class Setup:
 
 
 def main() -> None:
-    """Work until the input ends, which it also does when the process that started this one ends."""
+    """Work until the input ends, as it also does when the process that started this one ends."""
     out = _protocol_output()
     lines = _input_lines()
     setup = Setup.from_json(json.loads(lines.get()))
@@ -72,21 +72,21 @@ def load_model(setup: Setup) -> EngineModel:
 
     torch.set_num_threads(min(setup.threads, torch.get_num_threads()))
     recipe = setup.recipe
-    # Workers take the GPUs of a machine in turn.
+    # The workers are spread over the GPUs of the machine.
     if recipe.device == "auto" and torch.cuda.is_available():
         recipe = replace(recipe, device=f"cuda:{setup.index % torch.cuda.device_count()}")
     return load_engine(recipe)
 
 
 def describe(model: EngineModel, stream: StreamOptions) -> dict[str, Any]:
-    """What a record needs to make the same labels again, as plain data."""
+    """Everything that is needed to make the same labels again, as plain data."""
     return {**model.describe(), "stream": asdict(stream)}
 
 
 def work(
     task: Task, staged: Path, model: EngineModel, stream: StreamOptions, say: Callable[..., None]
 ) -> None:
-    """Label a video into `staged`; the messages on it are said as keywords."""
+    """Label a video into `staged`; `say` is called with the fields of each message as keywords."""
 
     def progress(frames: int, expected: int | None) -> None:
         say(kind="progress", frames=frames, expected=expected)
@@ -102,14 +102,14 @@ def work(
 
 
 def _protocol_output() -> TextIO:
-    # What a library prints must not get between the messages: standard output becomes standard error.
+    # What a library prints must not get between the messages, so it goes to standard error.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
 
 
 def _input_lines() -> queue.SimpleQueue[str]:
-    """Lines of standard input, read by a thread: its end then ends the process in the midst of work too."""
+    """Lines of standard input, read by a thread, so that its end also ends the process in the middle of its work."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:
@@ -122,6 +122,6 @@ def _input_lines() -> queue.SimpleQueue[str]:
 
 
 def _say(out: TextIO, **message: object) -> None:
-    # ASCII, as a path that is not UTF-8 has no other form in JSON that can be written.
+    # ASCII, as a path that is not UTF-8 can be written as JSON in no other way.
     out.write(json.dumps(message) + "\n")
     out.flush()

@@ -1,4 +1,4 @@
-"""Where workers run: in processes on this machine, or elsewhere."""
+"""Where workers run: as processes on this machine, or elsewhere."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from carvid.store.task import Task
 
 
 class Worker(Protocol):
-    """A worker under way; its messages (`carvid.annotate.worker`) come through the queue it was started with.
+    """A worker that was started; its messages (`carvid.annotate.worker`) come through the queue it was started with.
 
-    After the last message comes None: it has ended.
+    The last is None: it has ended.
     """
 
     def label(self, task: Task, staged: Path) -> None:
-        """Give it a video to label into `staged`, on this machine."""
+        """Have it label a video; the rows come into `staged`, on this machine."""
         ...
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End it at once, whatever it is doing."""
         ...
 
     def end(self) -> None:
-        """End it at once and wait until it is gone; not for long."""
+        """End it at once and wait until it is gone, but not for long."""
         ...
 
     def last_words(self) -> str:
-        """How it ended, to follow "the process labelling it"; for one that has ended."""
+        """How it ended, as words that follow "the process labelling it"."""
         ...
 
 
 class Workforce(Protocol):
-    """A context manager; what it started is ended before it is left.
+    """Starts workers; a context manager that is left only after they have ended.
 
-    cores: how many processors all its workers may use together.
+    cores: how many processors all its workers together may use.
     """
 
     @property

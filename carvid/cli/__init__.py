@@ -6,14 +6,17 @@ Exit codes: 0 done, 1 part failed, 2 usage or configuration, 3 input or weights,
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
 
 from carvid import __version__
 from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run
-from carvid.cli.exits import exits
+from carvid.cli.exits import exits, tell
 from carvid.cli.help import GroupedCommand
+from carvid.cli.standard_streams import settle_streams
+from carvid.errors import OutputError
 
 app = typer.Typer(
     help="Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out.",
@@ -49,15 +52,15 @@ def _root(
     """Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out."""
 
 
-# Turns that a thread of GNU OpenMP waits for the others before it sleeps; left to itself it takes 300 times as many.
+# How often a thread of GNU OpenMP looks for the others before it goes to sleep; by default, 300 times as often.
 _SPINS = "1000"
 
 
 def _wait_asleep() -> None:
-    """Let torch's threads wait asleep, unless the user has said how they are to wait.
+    """Let torch's threads sleep while they wait, unless the user has chosen otherwise.
 
-    Waiting awake, they keep the processor from the very thread they wait for as soon as another process wants one
-    too: a frame then took 50 times as long. Read when torch is loaded, which is later.
+    Threads that spin keep the processor from the very thread they wait for as soon as another process needs one
+    too: a frame then took 50 times as long. The variable is read when torch is loaded, which is later.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
@@ -65,5 +68,10 @@ def _wait_asleep() -> None:
 
 def main() -> None:
     """The console command `carvid`."""
+    settle_streams()
     _wait_asleep()
-    app(prog_name="carvid")
+    try:
+        app(prog_name="carvid")
+    except OutputError as error:
+        # From standard output before any command has begun, as with --help and --version.
+        sys.exit(tell(error))

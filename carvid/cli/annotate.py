@@ -1,4 +1,4 @@
-"""`carvid annotate` and `carvid status`: label a dataset of videos, and see how far it is."""
+"""`carvid annotate` and `carvid status`: label a dataset of videos, and see how far that has got."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT, SOURCE
 from carvid.cli.recipe_options import takes_recipe
+from carvid.errors import UsageError
 from carvid.recipe import Recipe
 from carvid.recipe.recipe import MACHINE
 
@@ -25,7 +26,7 @@ def annotate(
     videos: Annotated[
         str,
         typer.Argument(
-            help="A folder (searched with all below it), a quoted glob pattern, or a .csv or .jsonl manifest."
+            help="A folder (searched with everything below it), a quoted glob pattern, or a .csv or .jsonl manifest."
         ),
     ],
     out: Annotated[
@@ -47,20 +48,20 @@ def annotate(
     queries_file: Annotated[
         Path | None,
         typer.Option(
-            "--queries-file", help="A file with one referring expression a line.", rich_help_panel=SOURCE
+            "--queries-file", help="A file with one referring expression per line.", rich_help_panel=SOURCE
         ),
     ] = None,
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", help="Processes that label, each with the model loaded.", rich_help_panel=MACHINE
+            "--workers", help="Worker processes, each of which loads the model.", rich_help_panel=MACHINE
         ),
     ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
             "--ray",
-            help="Workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
+            help="Run the workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
             rich_help_panel=MACHINE,
         ),
     ] = None,
@@ -68,7 +69,7 @@ def annotate(
         float,
         typer.Option(
             "--stall-seconds",
-            help="End a worker that is silent for so long; its video has then failed.",
+            help="End a worker that has made no progress for this long; its video counts as failed.",
             rich_help_panel=MACHINE,
         ),
     ] = 300.0,
@@ -79,10 +80,19 @@ def annotate(
         bool,
         typer.Option(
             "--overwrite",
-            help="Throw away labels made with other settings, queries or files.",
+            help="Discard labels made with other settings, queries or files, and label those videos again.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--moved",
+            metavar="OLD=NEW",
+            help="The videos that were in the folder OLD are now in NEW. Repeatable; rarely needed.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     reader: options.Reader = "pyav",
     every: options.Every = 1,
     strict: options.Strict = False,
@@ -90,7 +100,7 @@ def annotate(
 ) -> int:
     """Label every video of a dataset by referring expressions, into one SQLite database.
 
-    Run it again to go on: after a crash, with new videos, or beside another that runs.
+    Run it again to continue after a crash or with new videos, or at the same time as another to share the work.
     """
     from carvid.annotate.annotate import annotate as annotate_dataset
     from carvid.annotate.label import StreamOptions
@@ -108,6 +118,7 @@ def annotate(
             work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
             retry_failed=retry_failed,
             overwrite=overwrite,
+            moved=[_move(text) for text in moved or ()],
             ray=ray,
             progress=progress,
         )
@@ -115,19 +126,21 @@ def annotate(
         typer.echo(json.dumps(summary.to_json(), ensure_ascii=False, indent=2))
     else:
         typer.echo("interrupted" if summary.interrupted else f"done in {summary.seconds:.1f} s")
+        if summary.moved:
+            typer.echo(f"videos recognised at a new place: {summary.moved}")
         _show(summary.status)
         if summary.interrupted:
-            typer.echo("run the same command again to go on")
+            typer.echo("run the same command again to continue")
     if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.is_whole else PART_FAILED
 
 
 def status(
-    dataset: Annotated[Path, typer.Argument(help="The folder of a dataset.")],
+    dataset: Annotated[Path, typer.Argument(help="The folder that `carvid annotate` writes.")],
     as_json: options.Json = False,
 ) -> int:
-    """How far a dataset is: videos done, failed, in work and waiting, and why some failed."""
+    """Show how far a dataset is labelled: videos done, failed, in progress and waiting, and why some failed."""
     from carvid.store.status import read_status
 
     found = read_status(dataset)
@@ -138,11 +151,20 @@ def status(
     return 0
 
 
+def _move(text: str) -> tuple[Path, Path]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise UsageError(
+            f"--moved is {text!r}; expected OLD=NEW, where the videos were and where they are now"
+        )
+    return Path(old), Path(new)
+
+
 def _show(found: Status) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items())
     typer.echo(f"{sum(found.counts.values())} videos: {counts}; {found.frames} frames labelled")
     for path, frames in found.running:
-        typer.echo(f"  in work: {path}: {frames} frames so far")
+        typer.echo(f"  in progress: {path}: {frames} frames so far")
     for path, damage in found.damaged:
         typer.echo(f"  damaged: {path}: {damage}")
     for path, error in found.failed:

@@ -1,4 +1,4 @@
-"""`carvid bench`: what a frame costs on this machine, by stage, and how close that is to what it can do."""
+"""`carvid bench`: what a frame costs on this machine, stage by stage, compared with what the machine can do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carvid.errors import UsageError
 from carvid.recipe import Recipe
 
 
-# The random weights need no download, and have a real one's architecture and cost.
+# The random weights need no download, and have the architecture and the cost of real ones.
 @takes_recipe(without=("batch", "carry"), model="random:clip")
 def bench(
     recipe: Recipe,
@@ -23,15 +23,19 @@ def bench(
         str | None,
         typer.Option(
             "--queries",
-            help="Numbers of queries, such as 1,4; 1,4,16,64 if not given (3 against naive, 4 against pydensecrf).",
+            help="Numbers of queries, such as 1,4. Default: 1,4,16,64 (3 against naive, 4 against pydensecrf).",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--size", help="Scale frames to WIDTHxHEIGHT; 854x480 for a drawn clip.")
+        str | None,
+        typer.Option("--size", help="Scale frames to WIDTHxHEIGHT. A drawn clip is 854x480 by default."),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", help="Frames to measure, after one to warm up.")] = 3,
+    frames: Annotated[
+        int, typer.Option("--frames", help="How many frames to measure, after one for warming up.")
+    ] = 3,
     video: Annotated[
-        Path | None, typer.Option("--video", help="Frames of this video or folder instead of a drawn clip.")
+        Path | None,
+        typer.Option("--video", help="Use the frames of this video or folder instead of a drawn clip."),
     ] = None,
     drop: Annotated[
         str,
@@ -50,9 +54,9 @@ def bench(
     ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Time every stage apart, count the operations each model stage must do, and measure the machine's rate.
+    """Time every stage separately, count the operations that each model stage must do, and measure the machine's rate.
 
-    Prints Markdown. Exit code 1 where --against naive finds other live sets or masks below IoU 0.99.
+    Prints Markdown. The exit code is 1 if --against naive finds different live sets or masks below IoU 0.99.
     """
     counts = _numbers("--queries", queries, ",") if queries is not None else _default_queries(against or [])
     width_height = _numbers("--size", size, "x") if size is not None else None
@@ -81,7 +85,7 @@ def bench(
 
 
 def _default_queries(against: list[str]) -> tuple[int, ...]:
-    """A comparison is about a usual number of queries; alone, the table shows how cost grows."""
+    """A comparison takes a usual number of queries; the table alone shows how the cost grows with it."""
     if "naive" in against:
         return (3,)
     return (4,) if against else (1, 4, 16, 64)

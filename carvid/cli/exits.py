@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -18,8 +17,14 @@ INTERRUPTED = 130
 P = ParamSpec("P")
 
 
+def tell(error: CarvidError) -> int:
+    """Say on standard error what went wrong; returns the exit code."""
+    typer.echo(f"carvid: {error}", err=True)
+    return error.exit_code
+
+
 def exits(command: Callable[P, int | None]) -> Callable[P, None]:
-    """Wrap a command: its return value is the exit code, and errors meant for the caller become messages."""
+    """Wrap a command: its return value becomes the exit code, and errors meant for the caller become messages."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -27,14 +32,12 @@ def exits(command: Callable[P, int | None]) -> Callable[P, None]:
             code = command(*args, **kwargs) or 0
             sys.stdout.flush()
         except CarvidError as error:
-            typer.echo(f"carvid: {error}", err=True)
-            code = error.exit_code
+            code = tell(error)
         except KeyboardInterrupt:
             typer.echo("carvid: interrupted", err=True)
             code = INTERRUPTED
         except BrokenPipeError:
-            # The reader of stdout has gone, as `carvid ... | head` does; nothing more can be said there.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of standard output has gone, as in `carvid ... | head`.
             code = PART_FAILED
         raise typer.Exit(code)
 

@@ -1,4 +1,4 @@
-"""`carvid export`: a labelled dataset in the format asked for."""
+"""`carvid export`: a labelled dataset in another format."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ def export(
         bool | None,
         typer.Option(
             "--images/--no-images",
-            help="Write the frames' pictures, decoded again; the default where a format holds them.",
+            help="Write the frames' images, decoded again; on by default for formats that can hold them.",
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", help="How far a polygon may lie from the outline, in px (yolo-seg)."),
+        typer.Option(
+            "--tolerance", help="How far a polygon may stray from the mask's outline, in px (yolo-seg)."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export in that folder.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Write the finished videos of a dataset in another format."""
+    """Export the finished videos of a dataset to another format."""
     from carvid.export import ExportOptions, export_dataset
     from carvid.export.export import TOLERANCE_PX
 

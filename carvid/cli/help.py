@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-# The headings, in the order of the work; what has none stands under the last.
+# The headings, in the order of the work; an option that has none comes under the last.
 SOURCE, OUTPUT = "Source", "Output"
 HEADINGS = (SOURCE, "Models", "Method", "Refinement", OUTPUT, "Machine", "Options")
 

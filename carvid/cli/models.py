@@ -1,4 +1,4 @@
-"""`carvid models`: which weights there are, and fetching them ahead of time."""
+"""`carvid models`: which weights there are, and how to fetch them ahead of time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _list(context: typer.Context) -> None:
 
 
 def show() -> None:
-    """Names, sizes, and what is cached."""
+    """Print the names and sizes, and what is cached."""
     from carvid.clip.names import NAMED_CLIPS
     from carvid.sam.names import NAMED_SAMS
     from carvid.weights.catalog import list_models
@@ -43,7 +43,7 @@ def pull(
     from carvid.weights import catalog
     from carvid.weights.names import Family
 
-    # A repository's name does not tell what it holds; its vocabulary is fetched if it has one.
+    # The name of a repository does not say what it holds; a vocabulary is fetched if it has one.
     either = Family(
         "a CLIP or a SAM", vocabulary=False, instead="name local weights (--model DIR, --sam DIR|FILE)"
     )

@@ -1,4 +1,4 @@
-"""Options that several commands share, besides those of a recipe."""
+"""Options that several commands share, apart from those of a recipe."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ StartFrame = Annotated[
     int, typer.Option("--start-frame", help="First frame, counted from 0.", rich_help_panel=SOURCE)
 ]
 StopFrame = Annotated[
-    int | None, typer.Option("--stop-frame", help="The frame to stop before.", rich_help_panel=SOURCE)
+    int | None, typer.Option("--stop-frame", help="Stop before this frame.", rich_help_panel=SOURCE)
 ]
-Every = Annotated[int, typer.Option("--every", help="Take one frame of so many.", rich_help_panel=SOURCE)]
+Every = Annotated[int, typer.Option("--every", help="Take only every N-th frame.", rich_help_panel=SOURCE)]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Make damage in the source an error.", rich_help_panel=SOURCE)
+    bool, typer.Option("--strict", help="Treat damage in the source as an error.", rich_help_panel=SOURCE)
 ]
 Overwrite = Annotated[
     bool,

@@ -1,4 +1,4 @@
-"""How far a run is, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+"""The progress of a run, on stderr: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLAIN_EVERY_SECONDS = 10.0
 
 
 class FrameProgress:
-    """Counts frames; see `carvid.pipeline.Progress`."""
+    """Counts frames; see `carvid.pipeline.RunProgress`."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -25,7 +25,7 @@ class FrameProgress:
         self._bar: Progress | None = None
 
     def start(self, total: int | None) -> None:
-        """total: the expected number of frames; None when unknown."""
+        """Begin. total: the expected number of frames; None if unknown."""
         self._total, self._frames = total, 0
         self._started = self._spoken = time.monotonic()
         if sys.stderr.isatty():
@@ -41,13 +41,13 @@ class FrameProgress:
             self._task = self._bar.add_task(self._title, total=total, rate="")
 
     def begin(self, video: str, number: int, count: int) -> None:
-        """The frames from now on are those of another video, the number-th of `count`."""
+        """From now on the frames are those of another video, the `number`-th of `count`."""
         self._title = f"video {number} of {count}, {video}"
         if self._bar is not None:
             self._bar.update(self._task, description=self._title)
 
     def advance(self, frame: Frame, result: FrameResult) -> None:
-        """One more frame is written."""
+        """One more frame has been written."""
         self._frames += 1
         now = time.monotonic()
         if self._bar is not None:
@@ -57,7 +57,7 @@ class FrameProgress:
             typer.echo(self._line(now), err=True)
 
     def finish(self) -> None:
-        """No more frames come."""
+        """There are no more frames."""
         if self._bar is not None:
             self._bar.stop()
         elif self._started:

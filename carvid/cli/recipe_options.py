@@ -1,4 +1,4 @@
-"""The fields of a recipe as options of a command: each written once, in the recipe, with its help and its heading."""
+"""The fields of a recipe as options of a command. Each is written once, in the recipe, with its help and heading."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NONE = "none"
 def takes_recipe(
     *, preset: str = "default", without: tuple[str, ...] = (), **defaults: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Replace a command's parameter `recipe` by an option for each field of `Recipe` that has a help text.
+    """Replace a command's parameter `recipe` with an option for each field of `Recipe` that has a help text.
 
-    preset: where neither the user nor the model names one. without: fields that are no option of this command; they
-    keep their defaults. defaults: values of fields that the user does not give.
+    preset: used if neither the user nor the model names one. without: fields that are not options of this command;
+    they keep their defaults. defaults: values of fields for which the user gives none.
     """
 
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def takes_recipe(
 
 
 def _options(preset: str) -> dict[str, inspect.Parameter]:
-    """A keyword parameter for typer, by the name that `load_recipe` gives the field."""
+    """Keyword parameters for typer, by the names that `load_recipe` gives the fields."""
     found = {
         "preset": _parameter(
             "preset",
@@ -61,7 +61,7 @@ def _options(preset: str) -> dict[str, inspect.Parameter]:
             About(
                 group=MODELS,
                 help=f"The settings to start from: {', '.join(preset_names())}, or a .yaml file. "
-                f"If not given: the model's own, or else {preset}.",
+                f"Default: the model's own, or else {preset}.",
             ),
         )
     }
@@ -84,7 +84,7 @@ def _parameter(name: str, hint: Any, known: About) -> inspect.Parameter:
     elif known.parse is not None:
         kind = int if name == "carry" else str
     if kind is bool:
-        # A switch that is off unless it is given needs no way to turn it off.
+        # A switch that is off by default needs no way to turn it off.
         off = f"/--no-{flag.removeprefix('--')}" if Recipe.__dataclass_fields__[name].default else ""
         flag += off
     option = typer.Option(flag, help=known.help, rich_help_panel=known.group)
@@ -93,7 +93,7 @@ def _parameter(name: str, hint: Any, known: About) -> inspect.Parameter:
 
 
 def _given(value: Any) -> Any:
-    """The value of an option: the one word `none` stands for no text; a list that was not given for no answer."""
+    """The value of an option. The single word `none` means no text; an empty list, that none was given."""
     if isinstance(value, list):
         return [] if value == [NONE] else value or None
     return value

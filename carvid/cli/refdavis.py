@@ -1,4 +1,4 @@
-"""`carvid refdavis` and `carvid eval`: run Ref-DAVIS 2017, and score what was written."""
+"""`carvid refdavis` and `carvid eval`: run on Ref-DAVIS 2017, and score the result."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from carvid.davis.scores import Scores
 
 Root = Annotated[
-    Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets, and for a run JPEGImages too.")
+    Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets and, for a run, JPEGImages.")
 ]
-Split = Annotated[str, typer.Option("--split", help="A list of ImageSets/2017.", rich_help_panel=SOURCE)]
+Split = Annotated[
+    str, typer.Option("--split", help="The name of a list in ImageSets/2017.", rich_help_panel=SOURCE)
+]
 Videos = Annotated[
     str | None,
     typer.Option("--videos", help="Only these videos, separated by commas.", rich_help_panel=SOURCE),
@@ -33,14 +35,14 @@ Annotations = Annotated[
     Path | None,
     typer.Option(
         "--annotations",
-        help="The folder of the videos' annotations, if not the usual.",
+        help="The folder of the videos' annotations, if it is not the usual one.",
         rich_help_panel=SOURCE,
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, help="Scoring processes; all cores if not given.", rich_help_panel="Machine"
+        "--workers", min=1, help="Processes that score; by default one per core.", rich_help_panel="Machine"
     ),
 ]
 Report = Annotated[
@@ -52,19 +54,23 @@ Report = Annotated[
 def evaluate(
     davis_root: Root,
     predictions: Annotated[
-        Path, typer.Argument(help="Holds valid/anno_{0..3}/<video>/*.png, or <video>/*.png.")
+        Path, typer.Argument(help="A folder with valid/anno_{0..3}/<video>/*.png, or with <video>/*.png.")
     ],
     split: Split = "val",
     videos: Videos = None,
     sets: Sets = None,
     annotations: Annotations = None,
     missing: Annotated[
-        str, typer.Option("--missing", help="refuse, or empty: score missing prediction frames as empty.")
+        str,
+        typer.Option(
+            "--missing",
+            help="Frames without a prediction: refuse, or empty to score them as empty.",
+        ),
     ] = "refuse",
     workers: Workers = None,
     report: Report = None,
 ) -> int:
-    """Score predictions, ours or anybody's: J, F and J&F under the identity and the matched protocol."""
+    """Score predictions, whoever made them: J, F and J&F under the identity and the matched protocol."""
     from carvid.davis.evaluate import evaluate as score
 
     if missing not in ("refuse", "empty"):
@@ -96,40 +102,43 @@ def refdavis(
         bool,
         typer.Option(
             "--overwrite",
-            help="Remove a run of other weights or settings that lies there.",
+            help="Remove what a run with other weights or settings wrote there.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
     workers: Workers = None,
     report: Report = None,
 ) -> int:
-    """Segment a split with every expression set, then score it. Run it again to go on where it stopped."""
+    """Segment a split with every expression set, then score it. Run it again to continue where it stopped."""
     from carvid.davis.dataset import read_dataset
+    from carvid.media.locks import FolderLock, check_free
 
-    # The tree is checked whole before any weights are loaded.
+    # The tree and the output folder are checked before any weights are loaded.
     dataset = read_dataset(
         davis_root, split=split, videos=_names(videos), sets=_numbers(sets), annotations=annotations
     )
+    check_free(out)
     from carvid.davis.evaluate import evaluate as score
     from carvid.davis.runner import run_refdavis
     from carvid.loading import load_model
 
     model = load_model(recipe)
-    ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
-    typer.echo(
-        f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
-        err=True,
-    )
-    scores = score(
-        davis_root,
-        out,
-        split=split,
-        videos=_names(videos),
-        sets=dataset.sets,
-        annotations=annotations,
-        workers=workers,
-        report=report,
-    )
+    with FolderLock(out):
+        ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
+        typer.echo(
+            f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
+            err=True,
+        )
+        scores = score(
+            davis_root,
+            out,
+            split=split,
+            videos=_names(videos),
+            sets=dataset.sets,
+            annotations=annotations,
+            workers=workers,
+            report=report,
+        )
     return _tell(scores)
 
 

@@ -15,12 +15,14 @@ from carvid.cli import options
 def review(
     dataset: Annotated[Path, typer.Argument(help="The folder that `carvid annotate` wrote.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The CSV file; review.csv in DATASET if not given.")
+        Path | None, typer.Option("--out", "-o", help="The CSV file; by default review.csv in DATASET.")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", help="Write only so many frames.")] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", help="Write only the first N frames of the ranking.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Rank the frames by how much they deserve a look and write review.csv."""
+    """Rank the frames by how much they deserve a look, and write the ranking to review.csv."""
     from carvid.review import review_dataset
 
     summary = review_dataset(dataset, out, top=top)

@@ -48,14 +48,14 @@ def run(
 ) -> int:
     """Segment every frame of a video by referring expressions.
 
-    Writes masks (palette PNG, one a frame), overlay.mp4, results.jsonl and run.json into the output folder.
+    Writes masks (one palette PNG per frame), overlay.mp4, results.jsonl and run.json into the output folder.
     """
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
-    # The cheap refusals first: the source and the output folder, then (`load_engine`) weights that cannot be found,
-    # before torch is imported, which takes seconds.
+    # What is cheap to check comes first: the source, the output folder and, in `load_engine`, whether the weights can
+    # be found; only then is torch imported, which takes seconds.
     with open_frames(
         source,
         reader=reader,

@@ -57,7 +57,8 @@ def run_refdavis(
     """Write `out/valid/anno_<set>/<video>/<frame>.png`, label = object id, for every set of the dataset.
 
     The trunk's features and the CRF's lattice of a frame serve all sets. Raises OutputError when `out` holds
-    a run of other weights or settings, unless `overwrite`, which removes that run first.
+    a run of other weights or settings, unless `overwrite`, which removes that run first. The caller holds a
+    `carvid.media.locks.FolderLock` on `out`, for as long as it needs the masks.
     """
     _claim(out, model.describe(), overwrite)
     todo = [(video, _sets_to_do(dataset, video, out)) for video in dataset.videos]

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.errors import OutputError
+from carvid.media.locks import FolderLock
 from carvid.media.whole_file import output_errors
 
 INDEX = "index.json"
@@ -40,7 +41,8 @@ class OutputTree:
     complete. Nothing else is ever replaced.
 
     Raises:
-        OutputError: if `out` exists and may not be replaced, holds `dataset`, or cannot be written.
+        OutputError: if `out` exists and may not be replaced, holds `dataset`, cannot be written, or is being
+            written by another process.
     """
 
     def __init__(self, out: Path, dataset: Path, *, overwrite: bool) -> None:
@@ -49,12 +51,19 @@ class OutputTree:
         self._dataset = dataset
         # Not derived from out.name: with a suffix added, a name of legal length could become too long.
         self._parts = out.absolute().parent / f".carvid-{os.getpid()}-{secrets.token_hex(4)}.part"
+        self._lock = FolderLock(out, beside=True)
 
     def __enter__(self) -> OutputTree:
+        # Again once nobody else writes there; this one leaves a place that is refused as it is.
         self._check()
-        with output_errors(self.out):
-            self._parts.parent.mkdir(parents=True, exist_ok=True)
-            self._parts.mkdir()
+        self._lock.__enter__()
+        try:
+            self._check()
+            with output_errors(self.out):
+                self._parts.mkdir()
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -66,6 +75,7 @@ class OutputTree:
         finally:
             # A failure on its way up matters more than one of this clean-up.
             shutil.rmtree(self._parts, ignore_errors=True)
+            self._lock.__exit__(kind, error, trace)
 
     def write(self, relative: str, data: bytes) -> None:
         """Write a file, making its folder."""

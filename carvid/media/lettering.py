@@ -1,8 +1,8 @@
-"""Text of any script as a coverage mask, without relying on the fonts of the machine.
+"""Text in any script as a coverage mask, independent of the fonts installed on the machine.
 
-Pillow's own font draws ASCII. For other characters OpenCV 5 brings a font with Latin, Greek, Cyrillic,
+Pillow's own font draws ASCII. For other characters OpenCV 5 comes with a font that has Latin, Greek, Cyrillic,
 Arabic, Chinese, Japanese and Korean letters; with an older OpenCV, accents are dropped. A character that is
-still lacking is drawn as the font's sign for a missing one.
+still missing is drawn as the font's sign for that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 MAX_CHARACTERS = 200
-"""More than any legend row shows; longer text is cut before it is measured."""
+"""More than a row of the legend can show; longer text is cut before it is measured."""
 
 ELLIPSIS = "..."
 
@@ -24,8 +24,7 @@ ELLIPSIS = "..."
 def printable(text: str) -> str:
     """The text on one line: line breaks, control characters and lone surrogates become single spaces.
 
-    OpenCV 5.0 crashes the process on a lone surrogate, so nothing may be drawn that has not been through
-    here.
+    OpenCV 5.0 crashes the process on a lone surrogate, so all text must pass through here before it is drawn.
     """
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -85,7 +84,7 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
 @cache
 def _has_glyph(character: str) -> bool:
     font = _font(20)
-    # U+FFFF is no character in any font, so it shows the sign for a missing one.
+    # No font has a character U+FFFF, so this gives the sign for a missing one.
     return character.isspace() or bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))
 
 

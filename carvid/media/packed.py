@@ -1,4 +1,4 @@
-"""Many masks of one size, one bit per pixel, and the counts that a matrix product over their bits gives."""
+"""Many masks of one size, stored as one bit per pixel, and the pixel counts of their intersections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-# Bytes of each mask unpacked at a time: 300 masks then take 39 MB as float32, whatever the frame's size.
+# How many bytes of each mask are unpacked at a time: 300 masks then take 39 MB as float32, whatever their size.
 _BLOCK_BYTES = 4096
 
 
@@ -19,8 +19,8 @@ _BLOCK_BYTES = 4096
 class PackedMasks:
     """M masks of (H, W) pixels.
 
-    bits: (M, ceil(H W / 8)) uint8, the pixels row by row, the first in the highest bit, as np.packbits has
-    them; bits past the last pixel are 0.
+    bits: (M, ceil(H W / 8)) uint8, the pixels row by row, the first in the highest bit, as np.packbits packs
+    them; bits after the last pixel are 0.
     size: (H, W).
     """
 
@@ -72,7 +72,7 @@ class PackedMasks:
 
 
 def to_host(masks: Tensor) -> Tensor:
-    """(M, H, W) bool masks in the host's memory; from a device they travel as bits."""
+    """(M, H, W) bool masks in the host's memory; from a device they are copied as bits."""
     if masks.device.type == "cpu":
         return masks
     bits = PackedMasks.pack(masks).bits.cpu().numpy()
@@ -80,7 +80,7 @@ def to_host(masks: Tensor) -> Tensor:
 
 
 def unpack_bits(bits: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """`PackedMasks.unpack` in the host's memory, where NumPy is the faster."""
+    """`PackedMasks.unpack` in the host's memory, where NumPy is faster."""
     pixels = np.unpackbits(bits, axis=1, count=size[0] * size[1])
     return pixels.view(np.bool_).reshape(len(bits), *size)
 

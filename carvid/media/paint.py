@@ -1,4 +1,4 @@
-"""Arithmetic of the overlay: labels blended over a frame, frames fitted to a size."""
+"""The arithmetic of the overlay: blending labels over a frame, and fitting frames to a size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from carvid.media.palette import voc_palette
 
 ALPHA = 0.5
-"""The palette colour's share within a mask."""
+"""The share of the palette's colour within a mask."""
 
 
 def paint_labels(
@@ -34,8 +34,8 @@ def paint_labels(
 
 
 def outline(label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The object pixels with a pixel of another label above, below, left or right; the frame's border is
-    none.
+    """The pixels of objects that have a pixel of another label above, below, left or right. The frame's border does not
+    count as one.
 
     Args:
         label_map: (H, W) uint8.
@@ -54,7 +54,7 @@ def outline(label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def fit(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Scale an image into height x width, its proportions kept, centred on black.
+    """Scale an image to fit into height x width, keeping its proportions, and centre it on black.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Label maps as 8-bit palette PNG files, the form in which DAVIS and PASCAL VOC keep theirs."""
+"""Label maps as 8-bit palette PNG files, as in DAVIS and PASCAL VOC."""
 
 from __future__ import annotations
 
@@ -41,15 +41,14 @@ def encode_label_png(label_map: NDArray[np.uint8]) -> bytes:
         label_map: (H, W) uint8 labels in [0, 255], H and W at least 1.
 
     Raises:
-        UsageError: if the array is of another shape or type.
+        UsageError: if the array has another shape or type.
     """
     if label_map.ndim != 2 or label_map.dtype != np.uint8 or 0 in label_map.shape:
         raise UsageError(
             f"a label map is a non-empty (H, W) array of uint8, not {label_map.shape} of {label_map.dtype}"
         )
     image = Image.fromarray(np.ascontiguousarray(label_map), mode="L")
-    # putpalette makes it mode "P"; all 256 entries are given, as Pillow packs shorter palettes into fewer
-    # bits.
+    # putpalette makes it mode "P". All 256 entries are given, as Pillow packs shorter palettes into fewer bits.
     image.putpalette(voc_palette().tobytes())
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -64,7 +63,7 @@ def write_label_png(path: Path, label_map: NDArray[np.uint8]) -> None:
         label_map: (H, W) uint8 labels in [0, 255].
 
     Raises:
-        UsageError: if the array is of another shape or type.
+        UsageError: if the array has another shape or type.
         OutputError: if the file cannot be written.
     """
     write_whole(path, encode_label_png(label_map))

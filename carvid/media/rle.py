@@ -28,7 +28,7 @@ def decode_rle(code: Rle) -> NDArray[np.bool_]:
     """Decode to an (H, W) bool mask.
 
     Raises:
-        InputError: if the code is damaged: pycocotools would then read or write outside its arrays.
+        InputError: if the code is damaged; pycocotools would read or write outside its arrays.
     """
     height, width = code["size"]
     runs = _runs(code["counts"])
@@ -49,9 +49,9 @@ def bounding_box_xywh(mask: NDArray[np.bool_]) -> list[int] | None:
 
 
 def _runs(counts: str) -> list[int]:
-    """The run lengths, each in groups of 5 bits, lowest first; from the fourth on, less the run two before.
+    """The run lengths. Each is coded in groups of 5 bits, lowest first; from the fourth on, less the run two before.
 
-    A group is a character from "0" on; its bit 5 says that more follow, and bit 4 of the last is the sign.
+    A group is a character from "0" on; its bit 5 says that another follows, and bit 4 of the last is the sign.
     """
     runs: list[int] = []
     value = shift = 0

@@ -1,4 +1,4 @@
-"""RGB frames into an H.264 file."""
+"""Writing RGB frames to an H.264 file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BT709 = 1
 class VideoWriter:
     """Writes RGB frames to an H.264 mp4 (libx264, yuv420p, BT.709) with a constant, exact frame rate.
 
-    The file grows under a temporary name in `path`'s folder and is moved to `path` when the writer is left
+    The file is written under a temporary name in `path`'s folder and moved to `path` when the writer is left
     without an exception; otherwise it is removed, and `path` stays as it was. A writer that got no frame
-    makes no file. Where height or width is odd, the last row or column is repeated, as 4:2:0 needs even
+    makes no file. If the height or width is odd, the last row or column is repeated, as 4:2:0 needs even
     sides.
 
     Args:
@@ -34,7 +34,7 @@ class VideoWriter:
         frame_rate: frames per second, kept as this fraction.
 
     Raises:
-        UsageError: a frame rate that is not positive, or a PyAV without libx264.
+        UsageError: if the frame rate is not positive, or PyAV has no libx264.
     """
 
     def __init__(self, path: Path, frame_rate: Fraction) -> None:
@@ -67,8 +67,8 @@ class VideoWriter:
                 self._finish()
                 self._replacement.commit()
         finally:
-            # Closing frees FFmpeg's memory. It also writes what is left, which may fail as the frames did;
-            # after `_finish` nothing is left to do.
+            # Closing frees FFmpeg's memory. It also writes what is left, which may fail as the frames did; after
+            # `_finish` nothing is left to write.
             if self._container is not None:
                 with suppress(OSError, av.FFmpegError):
                     self._container.close()
@@ -99,8 +99,7 @@ class VideoWriter:
 
     def _open(self, image: NDArray[np.uint8]) -> None:
         with output_errors(self.path):
-            # A file of Python's: an error of its last flush is raised, whereas FFmpeg's own is lost when
-            # closing.
+            # A Python file, which raises an error of its last flush; FFmpeg would drop it when closing its own.
             self._file = self._replacement.temporary.open("wb")
         self._container = av.open(self._file, "w", format="mp4")
         self._stream = self._container.add_stream("libx264", rate=self.frame_rate)

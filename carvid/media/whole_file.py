@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, with failures told as `OutputError`."""
+"""Writing files whole or not at all; failures are raised as `OutputError`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from carvid.errors import OutputError
 
 PART_GLOB = ".carvid-*.part"
-"""Temporary files; one is left behind only by a process that was killed outright."""
+"""Temporary files. Only a process that was killed leaves one behind."""
 
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another output folder",
@@ -27,7 +27,7 @@ _ADVICE = {
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` of the body into an `OutputError` that names `path`."""
+    """Turn an `OSError` raised in the body into an `OutputError` that names `path`."""
     try:
         yield
     except OSError as error:
@@ -37,9 +37,9 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 class Replacement:
-    """A temporary file beside `path`, at `temporary`, until it is moved there or thrown away.
+    """A temporary file, `temporary`, beside `path`, that is moved there or removed in the end.
 
-    Not made by this class: whoever writes opens it.
+    This class does not create it: the writer does.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class Replacement:
 
     def discard(self) -> None:
         """Remove the temporary file if it is still there."""
-        # Called while a failure is on its way up, which is worth more than what a failing clean-up would say.
+        # Called while another error is being raised, which says more than a failing clean-up would.
         with suppress(OSError):
             self.temporary.unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """What a run writes: palette PNG files, an overlay video, a line of JSON per frame, and the run's record.
 
-A sink is a context manager fed one `FrameResult` with its `Frame` at a time; it holds none of them.
+A sink is a context manager that takes one `FrameResult` with its `Frame` at a time, and keeps none of them.
 """
 
 from carvid.sinks.mask_files import MaskSink

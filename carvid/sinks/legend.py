@@ -14,7 +14,7 @@ from carvid.result import FrameResult
 
 _MARGIN_PX = 4
 _BACKDROP = 0.35
-"""What is left of the frame's brightness behind the legend."""
+"""How much of the frame's brightness is left behind the legend."""
 _PRESENT = (255, 255, 255)
 _ABSENT = (150, 150, 150)
 _SCORE_SAMPLE = " absent 0.00"
@@ -30,8 +30,8 @@ class Legend:
     """One row per query in the top left corner: colour, name, and its score in the frame.
 
     A present query has white letters and its mask's colour. An absent one is grey, with the word "absent"
-    before its score. A name longer than half the frame is cut with "...". Rows that do not fit below one
-    another become one last row that counts them; a frame that holds no row at all gets no legend.
+    before its score. A name wider than half the frame is cut and ends in "...". If not all rows fit, the last one
+    says how many are missing; a frame too small for a single row gets no legend.
 
     Args:
         queries: the query set, in the caller's order.
@@ -56,7 +56,7 @@ class Legend:
         self._width = min(width, self._score_x + score_px)
 
     def draw(self, canvas: NDArray[np.uint8], result: FrameResult) -> None:
-        """Draw the legend for a frame's result into `canvas`, (H, W, 3) uint8 RGB, in place."""
+        """Draw the legend for a frame's result onto `canvas`, (H, W, 3) uint8 RGB, in place."""
         if not self._rows and not self._hidden:
             return
         rows = len(self._rows) + bool(self._hidden)
@@ -77,7 +77,7 @@ class Legend:
     def _swatch(self, box: NDArray[np.uint8], y: int, colour: NDArray[np.uint8] | None) -> None:
         side = self._size_px
         top = y + (self._line_px - side) // 2
-        # A light border: the palette's first colours are nearly as dark as the backdrop.
+        # With a light border, as the palette's first colours are nearly as dark as the backdrop.
         box[top : top + side, _MARGIN_PX : _MARGIN_PX + side] = _PRESENT if colour is not None else _ABSENT
         inner = box[top + 1 : top + side - 1, _MARGIN_PX + 1 : _MARGIN_PX + side - 1]
         inner[:] = colour if colour is not None else 0

@@ -15,17 +15,17 @@ from carvid.media.whole_file import output_errors
 from carvid.result import FrameResult
 
 MAX_LABELS = 255
-"""Labels an 8-bit label map can hold beside the background."""
+"""How many labels an 8-bit label map can hold besides the background."""
 
 
 class MaskSink:
     """Writes `<folder>/<frame name>.png`, or `<folder>/<query position>/<frame name>.png` when `separate`.
 
-    Every file is an 8-bit palette PNG in the DAVIS palette, whole or not there. A label map holds, per pixel,
-    the position (1..N) of the query that responds most, 0 for background. A separate mask holds the query's
-    own mask, which may overlap another's: 0 outside and the query's position inside, so that its colour is
-    the one the label map and the overlay give it; past position 255 the labels start again from 1. Folders
-    are named by position, not by query, so no character of a query reaches a file name.
+    Every file is an 8-bit palette PNG in the DAVIS palette, and is either complete or not there. A label map holds,
+    per pixel, the position (1..N) of the query that responds most, 0 for background. A separate mask holds the query's
+    own mask, which may overlap another's: 0 outside and the query's position inside, so that it has the same colour as
+    in the label map and the overlay; after position 255 the labels start again from 1. Folders are named by position,
+    not by query, so that no character of a query gets into a file name.
 
     Args:
         folder: made when the sink is entered.
@@ -62,7 +62,7 @@ class MaskSink:
         """Write the frame's mask or masks.
 
         Raises:
-            InputError: if the frame's name is none for a file.
+            InputError: if the frame's name cannot be a file's.
             OutputError: if a file cannot be written, or another frame of the same name was written before.
         """
         file_name = _file_name(frame.name)
@@ -74,8 +74,8 @@ class MaskSink:
             self._write(self.folder / str(i + 1) / file_name, mask * label)
 
     def _write(self, path: Path, label_map: NDArray[np.uint8]) -> None:
-        # Found on the disk rather than in a set of names, which would grow with the video and miss "A" and
-        # "a" where they are one file.
+        # Checked on the disk: a set of names would grow with the video, and would not know where "A" and "a" are one
+        # file.
         if path.exists():
             raise OutputError(f"{path} exists already: two frames of the source share the name {path.stem!r}")
         write_label_png(path, label_map)

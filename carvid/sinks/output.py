@@ -1,4 +1,4 @@
-"""The output folder: what lies where, and when carvid may write there."""
+"""The output folder: what is where in it, and when carvid may write there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from carvid.errors import InputError, OutputError
+from carvid.media.locks import LOCK_FILE, check_free
 from carvid.media.whole_file import PART_GLOB, output_errors
 from carvid.sinks.run_record import read_manifest
 
@@ -18,18 +19,39 @@ _OWNED = (MASKS, OVERLAY, RESULTS, MANIFEST)
 
 
 def check_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Find out, changing nothing, whether a run may write to `out`.
+    """Check, without changing anything, whether a run may write to `out`.
 
     Args:
         out: the output folder; it need not exist.
-        source: the run's source, which the output must not mix with or replace; None if it is no path.
+        source: the run's source, which the output must not be mixed with or replace; None if it has no path.
         overwrite: allow a folder that is not empty.
 
     Raises:
-        OutputError: if `out` is not empty and `overwrite` is not set; if it is no folder or not writable; if
-            the source is `out` or lies where carvid writes; if, with `overwrite`, something has the name of
-            one of carvid's outputs and there is no run.json to show that carvid wrote it.
+        OutputError: if another process is writing to `out`; if it is not empty and `overwrite` is not set; if it
+            is not a folder or cannot be written; if the source is `out` or lies where carvid writes; if, with
+            `overwrite`, something has the name of one of carvid's outputs and there is no run.json to show that
+            carvid wrote it.
     """
+    check_free(out)
+    _check(out, source, overwrite)
+
+
+def prepare_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Check `out` as `check_output` does, make it, and remove what carvid wrote there before.
+
+    The folder may hold something only with `overwrite`. Nothing else is removed: of masks/, only the PNG files in it
+    and in its numbered folders. The caller holds a `carvid.media.locks.FolderLock` on `out`.
+
+    Raises:
+        OutputError: as `check_output`, or if the folder cannot be made or cleared.
+    """
+    _check(out, source, overwrite)
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        _clear(out)
+
+
+def _check(out: Path, source: Path | None, overwrite: bool) -> None:
     if source is not None:
         _check_source(out, source)
     if not out.exists():
@@ -60,21 +82,6 @@ def check_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
         )
 
 
-def prepare_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Check `out` as `check_output` does, make it, and remove what carvid wrote there before.
-
-    Only `overwrite` lets there be anything. Nothing else is removed: of masks/, only the PNG files in it and
-    in its numbered folders.
-
-    Raises:
-        OutputError: as `check_output`, or if the folder cannot be made or cleared.
-    """
-    check_output(out, source, overwrite=overwrite)
-    with output_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        _clear(out)
-
-
 def _check_source(out: Path, source: Path) -> None:
     place, origin = out.resolve(), source.resolve()
     if place == origin:
@@ -97,7 +104,7 @@ def _check_writable(folder: Path) -> None:
 
 def _entries(out: Path) -> list[str]:
     with output_errors(out):
-        return sorted(entry.name for entry in out.iterdir())
+        return sorted(entry.name for entry in out.iterdir() if entry.name != LOCK_FILE)
 
 
 def _is_carvids(out: Path) -> bool:
@@ -111,7 +118,7 @@ def _is_carvids(out: Path) -> bool:
 def _clear(out: Path) -> None:
     masks = out / MASKS
     if masks.is_symlink():
-        # What a link points to is not ours to empty.
+        # A folder that a link points to is not ours to empty.
         masks.unlink()
     elif masks.is_dir():
         numbered = [entry for entry in masks.iterdir() if entry.name.isdecimal() and not entry.is_symlink()]
@@ -119,7 +126,7 @@ def _clear(out: Path) -> None:
             _remove((*folder.glob("*.png"), *folder.glob(PART_GLOB)))
             if not any(folder.iterdir()):
                 folder.rmdir()
-    # run.json goes last: should clearing be cut short, it still shows whose the rest is.
+    # run.json goes last: if clearing is cut short, it still shows who wrote the rest.
     _remove((*out.glob(PART_GLOB), *(out / name for name in (OVERLAY, RESULTS, MANIFEST))))
 
 

@@ -24,14 +24,14 @@ class OverlaySink:
 
     Each label of the label map is blended over the frame in its DAVIS palette colour and outlined; the legend
     names the queries with their scores. The first frame's size is kept: a later frame of another size is
-    scaled to fit, centred on black. The overlay's rate is the source's, an exact fraction, divided by
+    scaled to fit and centred on black. The overlay's rate is the source's, as an exact fraction, divided by
     `every`, so that a thinned stream plays at the source's speed.
 
     Args:
         path: the file, replaced if it exists.
         queries: the query set, in the caller's order.
         frame_rate: the source's frames per second; None for `DEFAULT_FRAME_RATE`.
-        every: the stream holds one of so many frames of the source; at least 1.
+        every: the stream holds one of every `every` frames of the source; at least 1.
 
     Raises:
         UsageError: more queries than the palette has colours (255), `every` or a rate that is not positive.
@@ -42,7 +42,7 @@ class OverlaySink:
     ) -> None:
         if len(queries) > MAX_LABELS:
             raise UsageError(
-                f"the overlay tells {MAX_LABELS} queries apart, not {len(queries)}; "
+                f"the overlay has colours for {MAX_LABELS} queries, not for {len(queries)}; "
                 "write none (--no-overlay) or give fewer queries"
             )
         if every < 1:

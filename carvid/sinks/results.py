@@ -22,7 +22,7 @@ SCORE_DIGITS = 6
 
 
 def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> dict[str, Any]:
-    """What one line says of a frame; see `ResultsSink`."""
+    """What a line says about a frame; see `ResultsSink`."""
     record: dict[str, Any] = {
         "index": result.index,
         "pts_seconds": result.pts_seconds,
@@ -57,10 +57,10 @@ class ResultsSink:
     A line holds `index`, `pts_seconds` (null where the source gives none), `name`; per query, in the caller's
     order, `query`, `score` and `present`, and of its own mask `area_px`, `box_xywh` (null when empty) and
     `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and scores, step by
-    step. Where the SAM ensemble ran, each query also has `sam`: `matched`, `iou` (null without a match) and
+    step. If the SAM ensemble ran, each query also has `sam`: `matched`, `iou` (null without a match) and
     `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line
-    for every reader whatever a query holds. A line is handed to the operating system whole as soon as its
-    frame is done; one that fails half-way, on a full disk say, is taken back.
+    for every reader, whatever a query holds. A line is handed to the operating system whole as soon as its
+    frame is done; one that fails half-way, on a full disk for example, is taken back.
     """
 
     def __init__(self, path: Path, queries: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ class ResultsSink:
 def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:
     """Yield the record of each frame, one line in memory at a time.
 
-    A last line without its newline is what a killed process may leave, and is passed over.
+    A last line without a newline, as a killed process may leave it, is skipped.
 
     Args:
         path: a results.jsonl.

@@ -1,4 +1,4 @@
-"""run.json: what was run, on what, with what, and how far it got."""
+"""run.json: what was run, on which source, with which models and settings, and how far it got."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "transformers", "av", "numpy", "opencv-python-headless", "
 
 
 def package_versions() -> dict[str, str | None]:
-    """Versions of carvid, Python and the packages that shape the result; None for one not installed."""
+    """Versions of carvid, Python and the packages that affect the result; None for one that is not installed."""
     versions: dict[str, str | None] = {"carvid": carvid.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -42,10 +42,10 @@ def now() -> str:
 class RunManifest:
     """The content of run.json, field by field.
 
-    command: the command line, or nothing for a run from Python.
+    command: the command line; empty for a run from Python.
     source: name, kind, size in bytes and SHA-256 (see `carvid.stream.identity`), and the stream's frame rate, time
         base (fractions as "30000/1001"), width and height.
-    segmenter: what the segmenter says of itself: models with their hashes, thresholds and other options.
+    segmenter: how the segmenter describes itself: models with their hashes, thresholds and other options.
     options: the options of the stream and of the output.
     queries: the query set, in the caller's order.
     outputs: names of the files and folders written, in the output folder.
@@ -55,10 +55,10 @@ class RunManifest:
     present_share: per query, the share of those frames it was present in.
     damage: frames of the source that could not be decoded, each with first_frame, last_frame and reason.
     seconds: wall-clock seconds per stage.
-    totals: what else the segmenter counted since it was made, such as the points that SAM decoded.
+    totals: what else the segmenter has counted since it was made, such as the points that SAM decoded.
     complete: every frame the source could give was written. False while the run goes on.
-    interrupted: the run was stopped by Ctrl-C, after a whole frame or, pressed twice, at once (then with an
-        error).
+    interrupted: the run was stopped by Ctrl-C: after a whole frame or, if it was pressed twice, at once (then there
+        is an error too).
     error: why the run failed, or null.
     """
 
@@ -110,8 +110,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def to_plain(value: object) -> object:
-    """What JSON writes for a value it does not know: a fraction as "30000/1001", a path as text, arrays as
-    lists.
+    """A value as types that JSON has: a fraction as "30000/1001", a path as text, an array as lists.
 
     Raises:
         TypeError: for any other type.

@@ -39,11 +39,10 @@ def identify_source(path: Path) -> dict[str, Any]:
     name = source_name(path)
     try:
         if path.is_dir():
-            entries = [
-                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
-            ]
             digest, size = hashlib.sha256(), 0
-            for entry in sorted(entries, key=lambda entry: entry.name.encode("utf-8", "surrogateescape")):
+            for entry in sorted(
+                _entries(path), key=lambda entry: entry.name.encode("utf-8", "surrogateescape")
+            ):
                 entry_size = entry.stat().st_size
                 digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
                 digest.update(entry_size.to_bytes(8, "big"))
@@ -56,6 +55,24 @@ def identify_source(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
     return {"name": name, "size_bytes": size, "sha256": digest.hexdigest()}
+
+
+def source_size(path: Path) -> int | None:
+    """The size that `identify_source` gives, without reading any content.
+
+    Raises:
+        InputError: if a file or folder cannot be looked at.
+    """
+    try:
+        if path.is_dir():
+            return sum(entry.stat().st_size for entry in _entries(path))
+        return path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")]
 
 
 def _feed(digest: hashlib._Hash, path: Path) -> int:
