@@ -51,7 +51,8 @@ def write_dataset(folder: Path, videos: Sequence[Labelled]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(folder / DATABASE)
     connection.executescript("PRAGMA journal_mode = WAL;" + TABLES)
-    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
+    facts = {"schema_version": str(SCHEMA_VERSION), "carvid": "0.1.0", "created": "2026-11-25T12:35:07+00:00"}
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
     settings = json.dumps({"settings": {"theta": THETA}, "stream": {"reader": "pyav"}})
     connection.execute("INSERT INTO settings VALUES (1, ?, '')", (settings,))
     texts = list(dict.fromkeys(text for video in videos for text in video.queries))

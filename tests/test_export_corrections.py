@@ -71,8 +71,10 @@ def test_every_format_says_how_many_masks_were_corrected(dataset: Path, tmp_path
 
 def test_coco(dataset: Path, tmp_path: Path) -> None:
     export(dataset, "coco", tmp_path / "out")
-    found = json.loads((tmp_path / "out" / "annotations.json").read_bytes())["annotations"]
-    assert [(each["image_id"], each["instance_id"], each["category_id"]) for each in found] == [
+    found = json.loads((tmp_path / "out" / "annotations" / "instances_default.json").read_bytes())[
+        "annotations"
+    ]
+    assert [(each["image_id"], each["attributes"]["track_id"], each["category_id"]) for each in found] == [
         (1, 1, 1),
         (1, 2, 1),
         (2, 1, 1),

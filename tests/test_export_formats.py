@@ -80,7 +80,7 @@ def test_every_format_counts_what_it_writes(exported: Exported, dataset: Path) -
             "video 4 (broken.mp4) is failed: no decodable frame",
             "video 5 (later.mp4) is waiting",
         )
-        assert (summary.mean_iou_loss is not None) == (name == "yolo-seg")
+        assert (summary.mean_iou_loss is None) == (summary.worst_iou_loss is None) == (name != "yolo-seg")
 
 
 def test_every_format_says_which_folder_is_which_video(exported: Exported) -> None:
@@ -98,8 +98,8 @@ def test_every_format_says_which_folder_is_which_video(exported: Exported) -> No
 
 def test_paths_are_made_from_ids_alone(exported: Exported) -> None:
     known = {
-        *("images", "annotations", "image_tasks", "video_tasks", "labels", "train", "valid", "ImageSets"),
-        *("JPEGImages", "Annotations", "meta_expressions", "480p", "2017"),
+        *("images", "default", "annotations", "image_tasks", "video_tasks", "labels", "train", "valid"),
+        *("ImageSets", "JPEGImages", "Annotations", "meta_expressions", "480p", "2017"),
     }
     for out, _ in exported.values():
         for path in out.rglob("*"):
@@ -111,7 +111,7 @@ def test_paths_are_made_from_ids_alone(exported: Exported) -> None:
 
 def test_coco(exported: Exported, dataset: Path) -> None:
     out = exported["coco"][0]
-    coco = COCO(out / "annotations.json")
+    coco = COCO(out / "annotations" / "instances_default.json")
     found = {}
     for annotation in coco.loadAnns(coco.getAnnIds()):
         image = coco.imgs[annotation["image_id"]]
@@ -127,12 +127,64 @@ def test_coco(exported: Exported, dataset: Path) -> None:
         assert annotation["score"] == 0.9
     assert_same(found, masks_of(dataset))
     assert len(coco.imgs) == 9
-    assert coco.dataset["videos"][0]["name"] == "a/-clip 赤.mp4"
+    assert coco.dataset["info"]["version"] == "0.1.0"
+    assert coco.dataset["info"]["year"] == 2026
+    assert coco.dataset["videos"][0] == {
+        "id": 1,
+        "name": "a/-clip 赤.mp4",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "fps": 30000 / 1001,
+        "length": 4,
+    }
+    assert coco.dataset["videos"][2]["fps"] is None
+    (license_,) = coco.dataset["licenses"]
+    assert {image["license"] for image in coco.imgs.values()} == {license_["id"]}
     # The unicorn has no annotation and is a category all the same.
     assert [category["name"] for category in coco.dataset["categories"]] == [*QUERIES]
     for image in coco.imgs.values():
-        with Image.open(out / image["file_name"]) as picture:
+        with Image.open(out / "images" / "default" / image["file_name"]) as picture:
             assert picture.size == (image["width"], image["height"])
+
+
+def test_coco_in_datumaro(exported: Exported, dataset: Path) -> None:
+    datumaro = pytest.importorskip("datumaro")
+    out = exported["coco"][0]
+    found = {}
+    read = datumaro.Dataset.import_from(str(out), "coco_instances")
+    names = [label.name for label in read.categories()[datumaro.AnnotationType.label]]
+    for item in read:
+        video, frame = map(int, item.id.split("_"))
+        assert item.media.path == str(out / "images" / "default" / f"{item.id}.jpg")
+        for annotation in item.annotations:
+            if annotation.type == datumaro.AnnotationType.mask:
+                found[video, frame, names[annotation.label]] = annotation.image
+                assert annotation.attributes["track_id"] in (1, 2)
+    assert_same(found, masks_of(dataset))
+
+
+@pytest.mark.parametrize("tolerance_px", [0.0, 1.0])
+def test_coco_polygons_lose_what_is_said(dataset: Path, tmp_path: Path, tolerance_px: float) -> None:
+    options = ExportOptions(pictures=False, polygons=True, tolerance_px=tolerance_px)
+    summary = export_dataset(dataset, "coco", tmp_path / "out", options)
+    coco = COCO(tmp_path / "out" / "annotations" / "instances_default.json")
+    wanted, losses = masks_of(dataset), []
+    for annotation in coco.loadAnns(coco.getAnnIds()):
+        assert all(len(part) >= 6 for part in annotation["segmentation"])
+        image = coco.imgs[annotation["image_id"]]
+        text = coco.cats[annotation["category_id"]]["name"]
+        mask = wanted.pop((image["video_id"], image["frame_index"], text))
+        found = coco.annToMask(annotation) > 0
+        assert (annotation["area"], len(annotation["segmentation"])) == (
+            mask.sum(),
+            2 if text == NASTY else 1,
+        )
+        losses.append(1 - (found & mask).sum() / (found | mask).sum())
+    assert not wanted
+    assert summary.mean_iou_loss == pytest.approx(np.mean(losses))
+    assert summary.worst_iou_loss == pytest.approx(max(losses))
+    # Parts are polygons of their own and holes are kept, so that nothing need be lost.
+    assert (max(losses) == 0) == (tolerance_px == 0)
 
 
 def test_ytvos(exported: Exported, dataset: Path) -> None:
@@ -424,13 +476,18 @@ def test_pictures_are_those_of_the_labelled_frames(exported: Exported, dataset: 
     source = dataset.parent / "input" / "b" / "-clip 赤.mp4"
     with open_frames(source, start_frame=2, stop_frame=5) as frames:
         wanted = {f"{frame.index:05d}.jpg": encode_jpeg(frame.image) for frame in frames}
-    folders = {
-        "coco": "images/000002",
-        "ytvos": "train/JPEGImages/000002",
-        "davis": "JPEGImages/480p/000002",
-        "labelstudio": "images/000002",
+    places = {
+        "coco": "images/default/000002_",
+        "ytvos": "train/JPEGImages/000002/",
+        "davis": "JPEGImages/480p/000002/",
+        "yolo-seg": "images/train/000002_",
+        "labelstudio": "images/000002_",
     }
-    for name, folder in folders.items():
-        found = {path.name: path.read_bytes() for path in (exported[name][0] / folder).iterdir()}
+    for name, place in places.items():
+        out = exported[name][0]
+        paths = {str(path.relative_to(out)): path for path in out.rglob("*.jpg")}
+        found = {
+            at.removeprefix(place): path.read_bytes() for at, path in paths.items() if at.startswith(place)
+        }
         assert found == wanted
     assert all(first != second for first, second in pairwise(wanted.values()))

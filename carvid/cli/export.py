@@ -28,14 +28,17 @@ def export(
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", help="How far a polygon may lie from the outline, in px (yolo-seg)."),
+        typer.Option("--tolerance", help="How far a polygon may lie from the outline, in px."),
     ] = None,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="Polygons in place of run-length codes (coco).")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export there.")] = False,
     as_json: options.Json = False,
 ) -> int:
     """Write the finished videos of a dataset in another format."""
     from carvid.export import ExportOptions, export_dataset
-    from carvid.export.export import TOLERANCE_PX
+    from carvid.export.options import TOLERANCE_PX
 
     summary = export_dataset(
         dataset,
@@ -45,6 +48,7 @@ def export(
             pictures=images,
             tolerance_px=TOLERANCE_PX if tolerance is None else tolerance,
             overwrite=overwrite,
+            polygons=polygons,
         ),
     )
     for line in summary.skipped:
@@ -57,5 +61,8 @@ def export(
     counts = f"{summary.videos} videos, {summary.frames} frames, {summary.masks} masks"
     typer.echo(f"{summary.format}: {counts}: {summary.out}")
     if summary.mean_iou_loss is not None:
-        typer.echo(f"mean IoU loss of the polygons against the masks: {summary.mean_iou_loss:.4f}")
+        typer.echo(
+            f"mean IoU loss of the polygons against the masks: {summary.mean_iou_loss:.4f};"
+            f" of the worst mask: {summary.worst_iou_loss:.4f}"
+        )
     return 0

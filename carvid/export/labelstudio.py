@@ -22,7 +22,7 @@ MODEL_VERSION = "carvid"
 
 
 class LabelStudioExporter:
-    """`image_tasks/<video>.json` with `images/<video>/<frame>.jpg` and `image_config.xml`;
+    """`image_tasks/<video>.json` with `images/<video>_<frame>.jpg` and `image_config.xml`;
     `video_tasks/<video>.json` with `video_config.xml`.
 
     An image task is a frame, a mask a brush region. Label Studio has no masks over time, so a video task
@@ -43,7 +43,7 @@ class LabelStudioExporter:
             if job.pictures:
                 namer = job.namer(video)
                 for frame in job.pictured(video):
-                    tree.write(f"images/{namer.path(frame.row, '.jpg')}", encode_jpeg(frame.image))
+                    tree.write(f"images/{namer.flat(frame.row, '.jpg')}", encode_jpeg(frame.image))
             with tree.text(f"image_tasks/{folder_name(video)}.json") as file:
                 write_json(file.write, _image_tasks(job, video, tally))
                 file.write("\n")
@@ -100,7 +100,7 @@ def _region_names(job: Job, video: Video) -> dict[int, str]:
 
 def _image_data(video: Video, namer: Namer, frame: FrameRow) -> dict[str, Any]:
     return {
-        "image": f"{LOCAL_FILES}images/{namer.path(frame, '.jpg')}",
+        "image": f"{LOCAL_FILES}images/{namer.flat(frame, '.jpg')}",
         "video_id": video.id,
         "video": video.path,
         "frame_index": frame.frame_index,

@@ -38,7 +38,7 @@ class YoloSegExporter:
             if job.pictures:
                 namer = job.namer(video)
                 for frame in job.pictured(video):
-                    path = f"images/{SPLIT}/{namer.folder}_{namer.stem(frame.row)}.jpg"
+                    path = f"images/{SPLIT}/{namer.flat(frame.row, '.jpg')}"
                     tree.write(path, encode_jpeg(frame.image))
         data = {
             # Trainers ask for both; which videos to hold out is the reader's choice.
@@ -57,13 +57,12 @@ def _write_labels(job: Job, video: Video, classes: dict[int, int], tree: OutputT
             if not annotation.area_px:
                 continue
             mask = annotation.mask()
-            polygon = mask_polygon(mask, job.tolerance_px)
+            polygon = mask_polygon(mask, job.options.tolerance_px)
             filled = fill_polygon(polygon, frame.height, frame.width)
-            assert tally.iou_loss_sum is not None
-            tally.iou_loss_sum += 1 - iou(mask, filled)
+            tally.lose(1 - iou(mask, filled))
             tally.masks += 1
             lines.append(f"{classes[annotation.query_id]} {_coordinates(polygon, frame)}\n")
-        tree.write(f"labels/{SPLIT}/{namer.folder}_{namer.stem(frame)}.txt", "".join(lines).encode())
+        tree.write(f"labels/{SPLIT}/{namer.flat(frame, '.txt')}", "".join(lines).encode())
         tally.frames += 1
 
 

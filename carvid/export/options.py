@@ -1,0 +1,32 @@
+"""What may be asked of an export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carvid.errors import UsageError
+
+TOLERANCE_PX = 0.5
+"""Keeps polygons of objects in 854x480 frames below the 1,000 points to which trainers resample them."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """pictures: write the frames' pictures; None: if the format can hold them.
+    tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; where there are polygons.
+    overwrite: replace an earlier export.
+    polygons: write masks as polygons in place of run-length codes; coco alone.
+    """
+
+    pictures: bool | None = None
+    tolerance_px: float = TOLERANCE_PX
+    overwrite: bool = False
+    polygons: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance_px < float("inf"):
+            raise UsageError(f"the tolerance is {self.tolerance_px} px; it must be 0 or more")
+
+
+OWN_OPTIONS = {"polygons": "--polygons"}
+"""The options that only some formats have, as fields of `ExportOptions` and as the command line calls them."""
