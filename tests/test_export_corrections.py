@@ -95,7 +95,7 @@ def test_label_maps_give_a_correction_its_pixels(dataset: Path, tmp_path: Path) 
     meta = json.loads((tmp_path / "ytvos" / "train" / "meta.json").read_bytes())["videos"]["000001"][
         "objects"
     ]
-    assert meta == {label: {"category": "the disk", "frames": ["00000", "00001"]} for label in ("1", "2")}
+    assert meta == {label: {"category": "others", "frames": ["00000", "00001"]} for label in ("1", "2")}
     export_dataset(dataset, "davis", tmp_path / "davis")
     np.testing.assert_array_equal(
         read_label_png(tmp_path / "davis" / "Annotations" / "480p" / "000001" / "00001.png"), second

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
 from carvid.davis.dataset import read_dataset
 from carvid.davis.evaluate import evaluate
 from carvid.export import FORMATS, ExportOptions, ExportSummary, export_dataset
 from carvid.export.pictures import encode_jpeg
+from carvid.export.ytvos import CLASSES, category
 from carvid.media.palette import read_label_png
 from carvid.stream import open_frames
 from tests.export_cases import NASTY, QUERIES, case, expected
@@ -98,6 +100,7 @@ def test_every_format_says_which_folder_is_which_video(exported: Exported) -> No
 
 def test_paths_are_made_from_ids_alone(exported: Exported) -> None:
     known = {
+        "youtube_vis_train",
         *("images", "default", "annotations", "image_tasks", "video_tasks", "labels", "train", "valid"),
         *("ImageSets", "JPEGImages", "Annotations", "meta_expressions", "480p", "2017"),
     }
@@ -187,6 +190,61 @@ def test_coco_polygons_lose_what_is_said(dataset: Path, tmp_path: Path, toleranc
     assert (max(losses) == 0) == (tolerance_px == 0)
 
 
+def test_ytvis(exported: Exported, dataset: Path) -> None:
+    out, summary = exported["ytvis"]
+    data = json.loads((out / "annotations" / "youtube_vis_train" / "instances.json").read_bytes())
+    names = {category["id"]: category["name"] for category in data["categories"]}
+    videos = {video["id"]: video for video in data["videos"]}
+    found = {}
+    for track in data["annotations"]:
+        video = videos[track["video_id"]]
+        assert (track["length"], track["iscrowd"]) == (video["length"], 0)
+        assert len(track["segmentations"]) == len(video["file_names"]) == video["length"]
+        places = zip(
+            video["file_names"], track["segmentations"], track["areas"], track["bboxes"], strict=True
+        )
+        for file_name, code, area, box in places:
+            with Image.open(out / "train" / "JPEGImages" / file_name) as picture:
+                assert picture.size == (video["width"], video["height"])
+            if code is None:
+                assert area is None
+                assert box is None
+                continue
+            mask = coco_masks.decode(coco_masks.frPyObjects(code, *code["size"])) > 0
+            frame = int(Path(file_name).stem.split("_")[1])
+            found[track["video_id"], frame, names[track["category_id"]]] = mask
+            x, y, w, h = box
+            assert area == mask.sum() == mask[y : y + h, x : x + w].sum()
+    assert_same(found, masks_of(dataset))
+    assert [track["attributes"]["track_id"] for track in data["annotations"]] == [1, 2, 1, 2, 1]
+    assert summary.notes == ("video 1: no frame shows 'a unicorn'; it is no object of the export",)
+
+
+def test_ytvis_in_trackeval(exported: Exported, tmp_path: Path) -> None:
+    trackeval = pytest.importorskip("trackeval")
+    out = exported["ytvis"][0]
+    truth = json.loads((out / "annotations" / "youtube_vis_train" / "instances.json").read_bytes())
+    tracks = [track | {"score": 1.0} for track in truth["annotations"]]
+    for track in tracks:
+        codes = [code and coco_masks.frPyObjects(code, *code["size"]) for code in track["segmentations"]]
+        track["segmentations"] = [code and code | {"counts": code["counts"].decode()} for code in codes]
+    predictions = tmp_path / "youtube_vis_train" / "itself" / "data"
+    predictions.mkdir(parents=True)
+    (predictions / "results.json").write_text(json.dumps(tracks))
+    read = trackeval.datasets.YouTubeVIS(
+        {
+            "GT_FOLDER": f"{out}/annotations/",
+            "TRACKERS_FOLDER": f"{tmp_path}/",
+            "SPLIT_TO_EVAL": "train",
+            "PRINT_CONFIG": False,
+        }
+    )
+    evaluator = trackeval.Evaluator({"PRINT_RESULTS": False, "PRINT_CONFIG": False, "PLOT_CURVES": False})
+    results, _ = evaluator.evaluate([read], [trackeval.metrics.HOTA({"PRINT_CONFIG": False})])
+    scores = results["YouTubeVIS"]["itself"]["COMBINED_SEQ"]["the disk"]["HOTA"]
+    assert scores["HOTA"].min() == pytest.approx(1)
+
+
 def test_ytvos(exported: Exported, dataset: Path) -> None:
     out, summary = exported["ytvos"]
     maps = {
@@ -196,8 +254,8 @@ def test_ytvos(exported: Exported, dataset: Path) -> None:
     assert_same(maps, label_maps_of(dataset))
     videos = json.loads((out / "train" / "meta.json").read_bytes())["videos"]
     assert videos["000001"]["objects"] == {
-        "1": {"category": NASTY, "frames": ["00000", "00001", "00002", "00003"]},
-        "2": {"category": "the disk", "frames": ["00001", "00002", "00003"]},
+        "1": {"category": "others", "frames": ["00000", "00001", "00002", "00003"]},
+        "2": {"category": "others", "frames": ["00001", "00002", "00003"]},
     }
     assert list(videos["000002"]["objects"]) == ["1", "2"]
     meta = json.loads((out / "meta_expressions" / "train" / "meta_expressions.json").read_bytes())["videos"]
@@ -213,6 +271,23 @@ def test_ytvos(exported: Exported, dataset: Path) -> None:
             files = sorted(path.name for path in (out / "train" / kind / name).iterdir())
             assert files == [f"{frame}.{suffix}" for frame in video["frames"]]
     assert summary.notes == ("video 1: no frame shows 'a unicorn'; it is no object of the export",)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("the dog", "dog"),
+        ("A  giant\tPanda", "giant_panda"),
+        ("an ape", "ape"),
+        ("zebra", "zebra"),
+        ("a dog's tail", "others"),
+        ("the", "others"),
+        ("dogs", "others"),
+    ],
+)
+def test_ytvos_category_is_one_of_youtube_vos(query: str, found: str) -> None:
+    assert category(query) == found
+    assert len(CLASSES) == 65
 
 
 def test_davis_is_a_complete_tree_for_the_scores(exported: Exported, dataset: Path, tmp_path: Path) -> None:
@@ -478,6 +553,7 @@ def test_pictures_are_those_of_the_labelled_frames(exported: Exported, dataset: 
         wanted = {f"{frame.index:05d}.jpg": encode_jpeg(frame.image) for frame in frames}
     places = {
         "coco": "images/default/000002_",
+        "ytvis": "train/JPEGImages/000002/000002_",
         "ytvos": "train/JPEGImages/000002/",
         "davis": "JPEGImages/480p/000002/",
         "yolo-seg": "images/train/000002_",

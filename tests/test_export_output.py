@@ -215,7 +215,7 @@ def test_long_videos_keep_names_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--to", "excel"], 2, "there is no format 'excel'; choose one of coco, ytvos, davis"),
+        (["--to", "excel"], 2, "there is no format 'excel'; choose one of coco, ytvis, ytvos, davis"),
         (["--to", "rgba", "--no-images"], 2, "made of pictures"),
         (["--to", "cvat", "--images"], 2, "holds no pictures"),
         (["--to", "yolo-seg", "--tolerance", "-1"], 2, "must be 0 or more"),

@@ -49,10 +49,10 @@ class CocoExporter:
             write_json(
                 file.write,
                 {
-                    "info": _info(job),
+                    "info": info(job, "masks by carvid, each frame of a video an image"),
                     "licenses": [{"id": _LICENSE, "name": "", "url": ""}],
                     "videos": _videos(job),
-                    "categories": _categories(job),
+                    "categories": categories(job),
                     "images": _images(job),
                     "annotations": _annotations(job, tally),
                 },
@@ -60,13 +60,10 @@ class CocoExporter:
             file.write("\n")
 
 
-def _info(job: Job) -> dict[str, Any]:
+def info(job: Job, description: str) -> dict[str, Any]:
+    """COCO's `info`: which carvid began the dataset, and in which year."""
     meta = job.dataset.meta()
-    return {
-        "description": "masks by carvid, each frame of a video an image",
-        "version": meta["carvid"],
-        "year": int(meta["created"][:4]),
-    }
+    return {"description": description, "version": meta["carvid"], "year": int(meta["created"][:4])}
 
 
 def _videos(job: Job) -> Iterator[dict[str, Any]]:
@@ -81,7 +78,8 @@ def _videos(job: Job) -> Iterator[dict[str, Any]]:
         }
 
 
-def _categories(job: Job) -> Iterator[dict[str, Any]]:
+def categories(job: Job) -> Iterator[dict[str, Any]]:
+    """The queries, as COCO's categories."""
     for query in job.used_queries():
         yield {"id": query.id, "name": query.text, "supercategory": ""}
 
