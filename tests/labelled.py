@@ -46,25 +46,27 @@ def label_masks(masks: Masks) -> Masks:
     return np.array([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)], np.bool_)
 
 
-def write_dataset(folder: Path, videos: Sequence[Labelled]) -> Path:
-    """A dataset folder that holds these videos, with ids from 1."""
+def write_dataset(folder: Path, videos: Sequence[Labelled], *, every: int = 1) -> Path:
+    """A dataset folder that holds these videos, with ids from 1; one of `every` frames of a source is labelled."""
     folder.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(folder / DATABASE)
     connection.executescript("PRAGMA journal_mode = WAL;" + TABLES)
     facts = {"schema_version": str(SCHEMA_VERSION), "carvid": "0.1.0", "created": "2026-11-25T12:35:07+00:00"}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
-    settings = json.dumps({"settings": {"theta": THETA}, "stream": {"reader": "pyav"}})
+    settings = json.dumps({"settings": {"theta": THETA}, "stream": {"reader": "pyav", "every": every}})
     connection.execute("INSERT INTO settings VALUES (1, ?, '')", (settings,))
     texts = list(dict.fromkeys(text for video in videos for text in video.queries))
     connection.executemany("INSERT INTO queries VALUES (?, ?)", enumerate(texts, 1))
     for number, video in enumerate(videos, 1):
-        _write_video(connection, number, video, [texts.index(text) + 1 for text in video.queries])
+        _write_video(connection, number, video, [texts.index(text) + 1 for text in video.queries], every)
     connection.commit()
     connection.close()
     return folder
 
 
-def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, ids: list[int]) -> None:
+def _write_video(
+    connection: sqlite3.Connection, number: int, video: Labelled, ids: list[int], every: int
+) -> None:
     count, _, height, width = video.masks.shape
     done = video.status == "done"
     identity = identify_source(video.source) if done and video.source.exists() else {}
@@ -98,7 +100,7 @@ def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, i
         "INSERT INTO objects VALUES (?, ?, ?)", [(number, *each) for each in enumerate(queries, 1)]
     )
     for t, masks in enumerate(video.masks):
-        index = video.first + t
+        index = video.first + t * every
         seconds = None if video.frame_rate is None else float(index / video.frame_rate)
         connection.execute(
             "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)",

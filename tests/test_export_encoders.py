@@ -80,7 +80,7 @@ def test_long_runs_and_label_studios_own_reader() -> None:
     mask[100:250] = True
     code = encode_brush_rle(mask)
     assert (read_brush_rle(code, 300, 400) == mask).all()
-    brush = pytest.importorskip("label_studio_converter.brush")
+    brush = pytest.importorskip("label_studio_sdk.converter.brush")
     alpha = brush.decode_rle(code).reshape(300, 400, 4)[..., 3]
     assert (alpha == mask * 255).all()
 

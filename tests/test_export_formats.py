@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -460,31 +459,38 @@ def test_labelstudio_images(exported: Exported, dataset: Path) -> None:
     assert_same(found, masks_of(dataset))
 
 
-def test_labelstudio_images_by_its_own_library(exported: Exported, dataset: Path) -> None:
-    brush = pytest.importorskip("label_studio_converter.brush")
-    found = defaultdict(dict)
-    for path in (exported["labelstudio"][0] / "image_tasks").iterdir():
+def test_labelstudio_by_its_own_libraries(exported: Exported, dataset: Path) -> None:
+    interface = pytest.importorskip("label_studio_sdk.label_interface.interface")
+    out, wanted = exported["labelstudio"][0], masks_of(dataset)
+    for kind in ("image", "video"):
+        config = interface.LabelInterface((out / f"{kind}_config.xml").read_text(encoding="utf-8"))
+        config.validate()
+        for path in (out / f"{kind}_tasks").iterdir():
+            for task in json.loads(path.read_bytes()):
+                for prediction in task["predictions"]:
+                    assert config.validate_prediction(prediction, return_errors=True) == []
+    brush = pytest.importorskip("label_studio_sdk.converter.brush")
+    for path in (out / "image_tasks").iterdir():
         for task in json.loads(path.read_bytes()):
-            regions = [
-                {**region, "rle": region["value"]["rle"], "brushlabels": region["value"]["brushlabels"]}
-                for region in task["predictions"][0]["result"]
-            ]
-            layers = brush.decode_from_annotation("mask", regions)
-            found[int(path.stem), task["data"]["frame_index"]] = list(layers.values())
-    for (video, frame, _), mask in masks_of(dataset).items():
-        layer = found[video, frame].pop(0)
-        np.testing.assert_array_equal(layer, mask * 255)
-    assert not any(found.values())
+            for region in task["predictions"][0]["result"]:
+                (text,) = region["value"]["brushlabels"]
+                mask = brush.decode_rle(region["value"]["rle"]).reshape(HEIGHT, WIDTH, 4)[..., 3]
+                key = (int(path.stem), task["data"]["frame_index"], NASTY if text == LS_NASTY else text)
+                np.testing.assert_array_equal(mask, wanted.pop(key) * 255)
+    assert not wanted
 
 
 def test_labelstudio_videos_hold_boxes_over_time(exported: Exported, dataset: Path) -> None:
     out, summary = exported["labelstudio"]
     assert "video 3 is a folder of images: it has image tasks and no video task" in summary.notes
     assert sorted(path.name for path in (out / "video_tasks").iterdir()) == ["000001.json", "000002.json"]
+    config = ElementTree.parse(out / "video_config.xml").getroot()
+    assert [tag.get("frameRate") for tag in config.iter("Video")] == ["$fps"]
     wanted = masks_of(dataset)
     for path in (out / "video_tasks").iterdir():
         (task,) = json.loads(path.read_bytes())
         folder = "a" if path.stem == "000001" else "b"
+        assert task["data"]["fps"] == 30000 / 1001
         assert task["data"]["video"] == f"/data/local-files/?d={folder}/-clip%20%E8%B5%A4.mp4"
         for region in task["predictions"][0]["result"]:
             value = region["value"]
@@ -516,6 +522,37 @@ def test_labelstudio_ends_a_span_where_the_object_leaves(tmp_path: Path) -> None
         (3, False),
         (5, False),
     ]
+
+
+def test_labelstudio_holds_a_box_to_the_next_frame_that_is_labelled(tmp_path: Path) -> None:
+    masks = scene(5)[:, :1]
+    masks[2] = False
+    dataset = write_dataset(
+        tmp_path / "dataset", [Labelled("a.mp4", tmp_path / "a.mp4", ("a",), masks)], every=3
+    )
+    export_dataset(dataset, "labelstudio", tmp_path / "out", ExportOptions(pictures=False))
+    (task,) = json.loads((tmp_path / "out" / "video_tasks" / "000001.json").read_bytes())
+    (region,) = task["predictions"][0]["result"]
+    keys = region["value"]["sequence"]
+    # Labelled are frames 0, 3, 6, 9 and 12; Label Studio counts from 1.
+    assert [(key["frame"], key["enabled"]) for key in keys] == [
+        (1, True),
+        (4, True),
+        (6, False),
+        (10, True),
+        (13, False),
+    ]
+    assert keys[2] == {**keys[1], "frame": 6, "time": pytest.approx(5 / 25), "enabled": False}
+
+
+def test_labelstudio_addresses_lie_below_the_prefix(tmp_path: Path) -> None:
+    video = Labelled("a b/c.mp4", tmp_path / "c.mp4", ("a", "b", "c"), scene(1))
+    dataset = write_dataset(tmp_path / "dataset", [video])
+    options = ExportOptions(pictures=False, prefix="/my videos/")
+    export_dataset(dataset, "labelstudio", tmp_path / "out", options)
+    for kind, key, path in (("image", "image", "images/000001_00000.jpg"), ("video", "video", "a%20b/c.mp4")):
+        (task,) = json.loads((tmp_path / "out" / f"{kind}_tasks" / "000001.json").read_bytes())
+        assert task["data"][key] == f"/data/local-files/?d=my%20videos/{path}"
 
 
 def test_masks(exported: Exported, dataset: Path) -> None:

@@ -33,6 +33,13 @@ def export(
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Polygons in place of run-length codes (coco).")
     ] = False,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            "--prefix",
+            help="The folder of pictures and videos below Label Studio's document root (labelstudio).",
+        ),
+    ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export there.")] = False,
     as_json: options.Json = False,
 ) -> int:
@@ -49,6 +56,7 @@ def export(
             tolerance_px=TOLERANCE_PX if tolerance is None else tolerance,
             overwrite=overwrite,
             polygons=polygons,
+            prefix=prefix,
         ),
     )
     for line in summary.skipped:

@@ -16,17 +16,19 @@ class ExportOptions:
     tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; where there are polygons.
     overwrite: replace an earlier export.
     polygons: write masks as polygons in place of run-length codes; coco alone.
+    prefix: where pictures and videos lie below the document root of who serves them; labelstudio alone.
     """
 
     pictures: bool | None = None
     tolerance_px: float = TOLERANCE_PX
     overwrite: bool = False
     polygons: bool = False
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance_px < float("inf"):
             raise UsageError(f"the tolerance is {self.tolerance_px} px; it must be 0 or more")
 
 
-OWN_OPTIONS = {"polygons": "--polygons"}
+OWN_OPTIONS = {"polygons": "--polygons", "prefix": "--prefix"}
 """The options that only some formats have, as fields of `ExportOptions` and as the command line calls them."""
