@@ -26,6 +26,7 @@ class Labelled:
 
     Where masks overlap, the label map gives a pixel to the last object that holds it.
     objects: the place of each object's query, from 0; each query has one object by default.
+    names: of the frames; their indices by default.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Labelled:
     frame_rate: Fraction | None = Fraction(25)
     status: str = "done"
     objects: tuple[int, ...] | None = None
+    names: tuple[str, ...] | None = None
 
 
 def label_masks(masks: Masks) -> Masks:
@@ -104,7 +106,7 @@ def _write_video(
         seconds = None if video.frame_rate is None else float(index / video.frame_rate)
         connection.execute(
             "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)",
-            (number, index, f"{index:05d}", seconds, width, height),
+            (number, index, video.names[t] if video.names else f"{index:05d}", seconds, width, height),
         )
         parts = label_masks(masks)
         for i, mask in enumerate(masks):

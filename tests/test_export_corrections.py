@@ -123,6 +123,10 @@ def test_yolo_and_cvat(dataset: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(list(read_cvat_video(path))[3][2], MIDDLE)
     sources = [track.get("source") for track in ElementTree.parse(path).getroot().iter("track")]
     assert sources == ["auto", "auto", "auto", "manual", "auto"]
+    scores = [
+        track.findtext("mask/attribute[@name='score']") for track in ElementTree.parse(path).iter("track")
+    ]
+    assert scores == ["0.900000", "0.900000", "0.900000", "", "0.900000"]
 
 
 def test_labelstudio(dataset: Path, tmp_path: Path) -> None:

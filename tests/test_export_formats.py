@@ -23,7 +23,7 @@ from carvid.export.ytvos import CLASSES, category
 from carvid.media.palette import read_label_png
 from carvid.stream import open_frames
 from tests.export_cases import NASTY, QUERIES, case, expected
-from tests.export_readers import read_brush_rle, read_cvat_video, read_yolo_labels
+from tests.export_readers import read_brush_rle, read_cvat_images, read_cvat_video, read_yolo_labels
 from tests.labelled import Labelled, scene, write_dataset
 from tests.media import moving_square, write_video
 
@@ -391,11 +391,15 @@ def test_cvat(exported: Exported, dataset: Path) -> None:
     out = exported["cvat"][0]
     found = {
         (int(path.stem), frame, NASTY if label == CVAT_NASTY else label): mask
-        for path in (out / "annotations").iterdir()
+        for path in (out / "annotations" / f"{video:06d}.xml" for video in (1, 2))
         for frame, label, mask in read_cvat_video(path)
     }
+    # CVAT sorts "10" before "2"; only the name says which picture is meant.
+    for name, label, mask in read_cvat_images(out / "annotations" / "000003.xml"):
+        found[3, {"2": 0, "10": 1}[name], label] = mask
     assert_same(found, masks_of(dataset))
     labels = json.loads((out / "labels.json").read_bytes())
+    assert {label["attributes"][0]["name"] for label in labels} == {"score"}
     assert [(label["name"], label["type"]) for label in labels] == [
         (CVAT_NASTY, "mask"),
         ("the disk", "mask"),
@@ -411,18 +415,24 @@ def test_cvat(exported: Exported, dataset: Path) -> None:
 
 def test_cvat_by_its_own_library(exported: Exported, dataset: Path) -> None:
     masks = pytest.importorskip("cvat_sdk.masks")
-    wanted = masks_of(dataset)
-    for path in (exported["cvat"][0] / "annotations").iterdir():
-        for track in ElementTree.parse(path).getroot().iter("track"):
-            shape = track.find("mask")
-            assert shape is not None
-            x, y, w, h = (int(shape.get(name) or 0) for name in ("left", "top", "width", "height"))
-            points = [*map(int, (shape.get("rle") or "").split(",")), x, y, x + w - 1, y + h - 1]
-            label = NASTY if track.get("label") == CVAT_NASTY else track.get("label")
-            mask = wanted.pop((int(path.stem), int(shape.get("frame") or 0), label or ""))
-            read = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
-            np.testing.assert_array_equal(read, mask)
+    models = pytest.importorskip("cvat_sdk.models")
+    out, wanted = exported["cvat"][0], masks_of(dataset)
+    for path in (out / "annotations").iterdir():
+        root = ElementTree.parse(path).getroot()
+        for holder in (*root.iter("track"), *root.iter("image")):
+            for shape in holder.findall("mask"):
+                if shape.get("outside") == "1":
+                    continue
+                x, y, w, h = (int(shape.get(name) or 0) for name in ("left", "top", "width", "height"))
+                points = [*map(int, (shape.get("rle") or "").split(",")), x, y, x + w - 1, y + h - 1]
+                label = shape.get("label") or holder.get("label") or ""
+                frame = int(shape.get("frame") or holder.get("id") or 0)
+                mask = wanted.pop((int(path.stem), frame, NASTY if label == CVAT_NASTY else label))
+                read = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
+                np.testing.assert_array_equal(read, mask)
     assert not wanted
+    for label in json.loads((out / "labels.json").read_bytes()):
+        models.PatchedLabelRequest(**label)
 
 
 def test_cvat_labels_that_would_be_cut_stay_different(tmp_path: Path) -> None:
