@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,8 +20,10 @@ from carvid.davis.dataset import read_dataset
 from carvid.davis.evaluate import evaluate
 from carvid.export import FORMATS, ExportOptions, ExportSummary, export_dataset
 from carvid.export.pictures import encode_jpeg
+from carvid.export.yolo import held_out
 from carvid.export.ytvos import CLASSES, category
 from carvid.media.palette import read_label_png
+from carvid.store.database import Video
 from carvid.stream import open_frames
 from tests.export_cases import NASTY, QUERIES, case, expected
 from tests.export_readers import read_brush_rle, read_cvat_images, read_cvat_video, read_yolo_labels
@@ -43,6 +46,8 @@ def exported(
     folder = tmp_path_factory.mktemp("exports")
     return {name: (folder / name, export_dataset(dataset, name, folder / name)) for name in FORMATS}
 
+
+VIDEO = Video(1, "a.mp4", "/a.mp4", 0, None, None, None, "done", None, 64, 48, None, 1, ())
 
 Exported = dict[str, tuple[Path, ExportSummary]]
 
@@ -100,8 +105,26 @@ def test_every_format_says_which_folder_is_which_video(exported: Exported) -> No
 def test_paths_are_made_from_ids_alone(exported: Exported) -> None:
     known = {
         "youtube_vis_train",
-        *("images", "default", "annotations", "image_tasks", "video_tasks", "labels", "train", "valid"),
-        *("ImageSets", "JPEGImages", "Annotations", "meta_expressions", "480p", "2017"),
+        *(
+            "images",
+            "default",
+            "annotations",
+            "image_tasks",
+            "video_tasks",
+            "labels",
+            "train",
+            "val",
+            "valid",
+        ),
+        *(
+            "Annotations_unsupervised",
+            "ImageSets",
+            "JPEGImages",
+            "Annotations",
+            "meta_expressions",
+            "480p",
+            "2017",
+        ),
     }
     for out, _ in exported.values():
         for path in out.rglob("*"):
@@ -308,9 +331,22 @@ def test_davis_is_a_complete_tree_for_the_scores(exported: Exported, dataset: Pa
             if video.name == "000001":
                 label_map = np.array([0, 2, 1], np.uint8)[label_map]
             np.testing.assert_array_equal(read_label_png(path), label_map)
-    assert "video 3 begins with frame 1: 1 frames before it show no object" in summary.notes
+    assert summary.notes[1:] == (
+        "video 3 begins with frame 1: 1 frames before it show no object",
+        "video 3 has 1 frame(s) in the export: `carvid eval` leaves it out of identity, which drops the first "
+        "and the last",
+    )
+    assert (summary.left_out_videos, summary.left_out_frames, summary.left_out_objects) == (0, 1, 1)
+    unsupervised = out / "Annotations_unsupervised"
+    assert {path.relative_to(unsupervised): path.read_bytes() for path in unsupervised.rglob("*.png")} == {
+        path.relative_to(out / "Annotations"): path.read_bytes()
+        for path in (out / "Annotations").rglob("*.png")
+    }
     predictions = shutil.copytree(out / "Annotations" / "480p", tmp_path / "predictions")
-    scores = evaluate(out, predictions, videos=["000001", "000002"])
+    scores = evaluate(out, predictions, workers=1)
+    assert scores.left_out == (
+        "identity: 000003 has 1 frame(s), of which the first and the last are dropped",
+    )
     averages = [score.averages for score in scores.overall.values()]
     assert [found and found.jf_mean for found in averages] == [1, 1]
 
@@ -327,6 +363,8 @@ def test_davis_without_objects_is_left_out(tmp_path: Path) -> None:
     )
     summary = export_dataset(dataset, "davis", tmp_path / "out", ExportOptions(pictures=False))
     assert "video 1 is left out: no frame shows an object" in summary.notes
+    assert (summary.videos, summary.frames) == (1, 3)
+    assert (summary.left_out_videos, summary.left_out_frames, summary.left_out_objects) == (1, 3, 4)
     assert (tmp_path / "out" / "ImageSets" / "2017" / "val.txt").read_text() == "000002\n"
     assert not (tmp_path / "out" / "JPEGImages").exists()
 
@@ -334,7 +372,7 @@ def test_davis_without_objects_is_left_out(tmp_path: Path) -> None:
 def yolo_masks(out: Path) -> dict[tuple[int, int, str], np.ndarray]:
     names = yaml.safe_load((out / "data.yaml").read_bytes())["names"]
     found = {}
-    for path in (out / "labels" / "train").iterdir():
+    for path in (out / "labels").rglob("*.txt"):
         video, frame = map(int, path.stem.split("_"))
         for number, mask in read_yolo_labels(path, HEIGHT, WIDTH):
             found[video, frame, names[number]] = mask
@@ -355,35 +393,75 @@ def test_yolo_loses_what_it_says(dataset: Path, tmp_path: Path, tolerance_px: fl
         for key, mask in wanted.items():
             assert (found[key] >= mask).all()
             assert (found[key] == mask).all() == (key[2] == "the disk")
-    assert sorted(path.stem for path in (tmp_path / "out" / "labels" / "train").iterdir()) == sorted(
+    assert sorted(path.stem for path in (tmp_path / "out" / "labels").rglob("*.txt")) == sorted(
         f"{video:06d}_{frame:05d}" for video, frame, *_ in expected(dataset)
     )
 
 
 def test_yolo_pictures_stand_beside_labels(exported: Exported) -> None:
-    out = exported["yolo-seg"][0]
+    out, summary = exported["yolo-seg"]
     pictures, labels = (
-        sorted(path.stem for path in (out / kind / "train").iterdir()) for kind in ("images", "labels")
+        sorted(path.relative_to(out / kind).with_suffix("") for path in (out / kind).rglob("*.*"))
+        for kind in ("images", "labels")
     )
     assert pictures == labels
+    assert {(path.parent.name, path.name[:6]) for path in labels} == {
+        ("val", "000001"),
+        ("train", "000002"),
+        ("train", "000003"),
+    }
+    data = yaml.safe_load((out / "data.yaml").read_bytes())
+    assert (data["train"], data["val"]) == ("images/train", "images/val")
+    assert summary.notes == ("1 of 3 videos are held out for val",)
     assert (out / "labels" / "train" / "000003_00000.txt").read_text() == ""
+
+
+def held(options: ExportOptions, *paths: str) -> set[str]:
+    videos = [replace(VIDEO, id=number, path=path) for number, path in enumerate(paths, 1)]
+    chosen = held_out(videos, options.val_share, options.seed)
+    return {video.path for video in videos if video.id in chosen}
+
+
+def test_yolo_holds_out_whole_videos() -> None:
+    names = [f"{number}.mp4" for number in range(20)]
+    chosen = held(ExportOptions(), *names)
+    assert len(chosen) == 4
+    assert held(ExportOptions(), *reversed(names)) == chosen
+    assert held(ExportOptions(seed=1), *names) != chosen
+    # What is added later moves few of the others.
+    assert len(held(ExportOptions(), *names, "20.mp4") & chosen) >= 3
+    # Two ranges of a video are one.
+    assert held(ExportOptions(val_share=0.9), "a.mp4", "a.mp4") == set()
+    for share, count in ((0.0, 0), (0.01, 1), (0.5, 10), (0.99, 19)):
+        assert len(held(ExportOptions(val_share=share), *names)) == count
+
+
+@pytest.mark.parametrize(("share", "notes"), [(0.0, 0), (0.5, 1)])
+def test_yolo_without_val_names_train_twice(tmp_path: Path, share: float, notes: int) -> None:
+    one = Labelled("a.mp4", tmp_path / "a.mp4", ("a", "b", "c"), scene(1))
+    dataset = write_dataset(tmp_path / "dataset", [one])
+    options = ExportOptions(pictures=False, val_share=share)
+    assert len(export_dataset(dataset, "yolo-seg", tmp_path / "out", options).notes) == notes
+    data = yaml.safe_load((tmp_path / "out" / "data.yaml").read_bytes())
+    assert data["train"] == data["val"] == "images/train"
 
 
 def test_yolo_in_another_library_is_the_same(exported: Exported) -> None:
     supervision = pytest.importorskip("supervision")
     out = exported["yolo-seg"][0]
-    read = supervision.DetectionDataset.from_yolo(
-        images_directory_path=str(out / "images" / "train"),
-        annotations_directory_path=str(out / "labels" / "train"),
-        data_yaml_path=str(out / "data.yaml"),
-        force_masks=True,
-    )
     found = {}
-    for path, _, detections in read:
-        video, frame = map(int, Path(path).stem.split("_"))
-        if len(detections):
-            for number, mask in zip(detections.class_id, detections.mask, strict=True):
-                found[video, frame, read.classes[number]] = mask
+    for split in ("train", "val"):
+        read = supervision.DetectionDataset.from_yolo(
+            images_directory_path=str(out / "images" / split),
+            annotations_directory_path=str(out / "labels" / split),
+            data_yaml_path=str(out / "data.yaml"),
+            force_masks=True,
+        )
+        for path, _, detections in read:
+            video, frame = map(int, Path(path).stem.split("_"))
+            if len(detections):
+                for number, mask in zip(detections.class_id, detections.mask, strict=True):
+                    found[video, frame, read.classes[number]] = mask
     assert_same(found, yolo_masks(out))
 
 

@@ -220,6 +220,8 @@ def test_long_videos_keep_names_in_order(tmp_path: Path) -> None:
         (["--to", "cvat", "--images"], 2, "holds no pictures"),
         (["--to", "yolo-seg", "--tolerance", "-1"], 2, "must be 0 or more"),
         (["--to", "yolo-seg", "--polygons"], 2, "yolo-seg has no --polygons"),
+        (["--to", "coco", "--val-share", "0.5"], 2, "coco has no --val-share"),
+        (["--to", "yolo-seg", "--val-share", "1"], 2, "must be at least 0 and below 1"),
         (["--to", "masks", "-o", "/proc/nothing/here"], 4, "cannot write"),
     ],
 )
@@ -252,6 +254,8 @@ def test_the_command_reports_what_it_did(dataset: Path, tmp_path: Path) -> None:
     assert re.fullmatch(
         r"mean IoU loss of the polygons against the masks: 0\.0\d+; of the worst mask: 0\.0\d+", second
     )
+    davis = run("export", dataset, "--to", "davis", "-o", tmp_path / "davis", "--no-images")
+    assert davis.stdout.splitlines()[1] == "left out: 0 videos, 1 frames, 1 objects"
     assert "carvid: not exported, video 4 (broken.mp4) is failed: no decodable frame\n" in done.stderr
     assert "carvid: not exported, video 5 (later.mp4) is waiting\n" in done.stderr
     assert not (out / "images").exists()

@@ -40,23 +40,30 @@ def export(
             help="The folder of pictures and videos below Label Studio's document root (labelstudio).",
         ),
     ] = "",
+    val_share: Annotated[
+        float | None,
+        typer.Option("--val-share", help="The share of videos held out for validation (yolo-seg)."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Chooses those videos (yolo-seg).")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export there.")] = False,
     as_json: options.Json = False,
 ) -> int:
     """Write the finished videos of a dataset in another format."""
     from carvid.export import ExportOptions, export_dataset
-    from carvid.export.options import TOLERANCE_PX
 
+    plain = ExportOptions()
     summary = export_dataset(
         dataset,
         to,
         out,
         ExportOptions(
             pictures=images,
-            tolerance_px=TOLERANCE_PX if tolerance is None else tolerance,
+            tolerance_px=plain.tolerance_px if tolerance is None else tolerance,
             overwrite=overwrite,
             polygons=polygons,
             prefix=prefix,
+            val_share=plain.val_share if val_share is None else val_share,
+            seed=seed,
         ),
     )
     for line in summary.skipped:
@@ -68,6 +75,9 @@ def export(
         return 0
     counts = f"{summary.videos} videos, {summary.frames} frames, {summary.masks} masks"
     typer.echo(f"{summary.format}: {counts}: {summary.out}")
+    left_out = summary.left_out_videos, summary.left_out_frames, summary.left_out_objects
+    if any(left_out):
+        typer.echo("left out: {} videos, {} frames, {} objects".format(*left_out))
     if summary.mean_iou_loss is not None:
         typer.echo(
             f"mean IoU loss of the polygons against the masks: {summary.mean_iou_loss:.4f};"

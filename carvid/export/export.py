@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import InputError, UsageError
+from carvid.export.export_options import OWN_OPTIONS, ExportOptions
 from carvid.export.exporter import Exporter, Job, Tally, folder_name, object_name
 from carvid.export.formats import find_format
 from carvid.export.json_stream import write_json
-from carvid.export.options import OWN_OPTIONS, ExportOptions
 from carvid.export.tree import INDEX, MARK, OutputTree
 from carvid.store.database import Video, open_dataset
 
@@ -26,9 +26,10 @@ INDEX_VERSION = 1
 class ExportSummary:
     """What was written.
 
-    videos: how many. frames, masks: see `Tally`. mean_iou_loss, worst_iou_loss: mean and maximum over masks of
-    1 - IoU of what was written with the mask; None where the format loses nothing. notes: what a reader
-    should know. skipped: a sentence for each video that is not done and so was not exported.
+    videos: how many are in it. frames, masks, left_out_...: see `Tally`.
+    mean_iou_loss, worst_iou_loss: mean and maximum over masks of 1 - IoU of what was written with the mask; None
+        where the format loses nothing.
+    notes: what a reader should know. skipped: a sentence for each video that is not done and so was not exported.
     """
 
     format: str
@@ -36,6 +37,9 @@ class ExportSummary:
     videos: int
     frames: int
     masks: int
+    left_out_videos: int
+    left_out_frames: int
+    left_out_objects: int
     mean_iou_loss: float | None
     worst_iou_loss: float | None
     notes: tuple[str, ...]
@@ -96,9 +100,12 @@ def export_dataset(
     return ExportSummary(
         format=exporter.name,
         out=str(place),
-        videos=len(videos),
+        videos=len(videos) - tally.left_out_videos,
         frames=tally.frames,
         masks=tally.masks,
+        left_out_videos=tally.left_out_videos,
+        left_out_frames=tally.left_out_frames,
+        left_out_objects=tally.left_out_objects,
         mean_iou_loss=None if loss is None else loss / max(1, tally.masks),
         worst_iou_loss=None if loss is None else tally.iou_loss_worst,
         notes=tally.notes,

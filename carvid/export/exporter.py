@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from carvid.export.options import ExportOptions
+from carvid.export.export_options import ExportOptions
 from carvid.export.pictures import LabelledFrame, labelled_frames
 from carvid.export.tree import OutputTree
 from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, VideoObject
@@ -98,6 +98,8 @@ class Tally:
     frames, masks: written; a mask is one object in one frame, not empty.
     iou_loss_sum, iou_loss_worst: the sum and the maximum over masks of 1 - IoU of what was written with the
         mask; the sum is None where nothing is lost.
+    left_out_videos, left_out_frames, left_out_objects: done and all the same not in the export, as the format
+        cannot hold them; each is told in a note. Frames and objects of videos left out are among them.
     notes: what a reader of the export should know, one sentence each.
     """
 
@@ -105,6 +107,9 @@ class Tally:
     masks: int = 0
     iou_loss_sum: float | None = None
     iou_loss_worst: float = 0.0
+    left_out_videos: int = 0
+    left_out_frames: int = 0
+    left_out_objects: int = 0
     notes: tuple[str, ...] = ()
 
     def lose(self, share: float) -> None:

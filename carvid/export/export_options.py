@@ -16,6 +16,7 @@ class ExportOptions:
     tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; where there are polygons.
     overwrite: replace an earlier export.
     polygons: write masks as polygons in place of run-length codes; coco alone.
+    val_share, seed: the share of videos held out for validation, in [0, 1), and what chooses them; yolo-seg alone.
     prefix: where pictures and videos lie below the document root of who serves them; labelstudio alone.
     """
 
@@ -24,11 +25,22 @@ class ExportOptions:
     overwrite: bool = False
     polygons: bool = False
     prefix: str = ""
+    val_share: float = 0.2
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance_px < float("inf"):
             raise UsageError(f"the tolerance is {self.tolerance_px} px; it must be 0 or more")
+        if not 0 <= self.val_share < 1:
+            raise UsageError(
+                f"the share of videos for val is {self.val_share}; it must be at least 0 and below 1"
+            )
 
 
-OWN_OPTIONS = {"polygons": "--polygons", "prefix": "--prefix"}
+OWN_OPTIONS = {
+    "polygons": "--polygons",
+    "prefix": "--prefix",
+    "val_share": "--val-share",
+    "seed": "--seed",
+}
 """The options that only some formats have, as fields of `ExportOptions` and as the command line calls them."""
