@@ -25,7 +25,7 @@ def videos(folder: Path) -> list[Labelled]:
         Labelled(
             "b/-clip 赤.mp4", second, QUERIES[1::-1], scene(3)[:, 1::-1], first=2, stop=5, frame_rate=NTSC
         ),
-        Labelled("pictures", images, ("the disk",), scene(2)[:, 1:2], frame_rate=None),
+        Labelled("pictures", images, ("the disk",), scene(2)[:, 1:2], frame_rate=None, names=("2", "10")),
         Labelled("broken.mp4", folder / "broken.mp4", ("the disk",), scene(1)[:, :1], status="failed"),
         Labelled("later.mp4", folder / "later.mp4", ("the disk",), scene(1)[:, :1], status="waiting"),
     ]

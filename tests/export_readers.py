@@ -42,8 +42,7 @@ def read_brush_rle(code: list[int], height: int, width: int) -> Mask:
 
 def read_cvat_video(path: Path) -> Iterator[tuple[int, str, Mask]]:
     """Frame, label and mask of each track's first shape, which is all that CVAT keeps of a track of masks."""
-    root = ElementTree.parse(path).getroot()
-    assert root.findtext("version") == "1.1"
+    root = _cvat_root(path, "interpolation")
     height, width = (
         int(root.findtext(f"meta/task/original_size/{side}") or 0) for side in ("height", "width")
     )
@@ -52,12 +51,31 @@ def read_cvat_video(path: Path) -> Iterator[tuple[int, str, Mask]]:
         first = shapes[0]
         assert first.get("outside") == "0"
         assert [shape.get("outside") for shape in shapes[1:]] in ([], ["1"])
-        x, y, w, h = (int(first.get(name) or 0) for name in ("left", "top", "width", "height"))
-        mask = np.zeros((height, width), np.bool_)
-        mask[y : y + h, x : x + w] = read_cvat_rle(
-            [int(run) for run in (first.get("rle") or "").split(",")], h, w
-        )
-        yield int(first.get("frame") or 0), track.get("label") or "", mask
+        yield int(first.get("frame") or 0), track.get("label") or "", _cvat_mask(first, height, width)
+
+
+def read_cvat_images(path: Path) -> Iterator[tuple[str, str, Mask]]:
+    """Name without suffix, label and mask of each shape, as CVAT finds the image by its name."""
+    for image in _cvat_root(path, "annotation").iter("image"):
+        height, width = (int(image.get(side) or 0) for side in ("height", "width"))
+        for shape in image.findall("mask"):
+            name, _, _ = (image.get("name") or "").rpartition(".")
+            yield name, shape.get("label") or "", _cvat_mask(shape, height, width)
+
+
+def _cvat_root(path: Path, mode: str) -> ElementTree.Element:
+    root = ElementTree.parse(path).getroot()
+    assert (root.findtext("version"), root.findtext("meta/task/mode")) == ("1.1", mode)
+    return root
+
+
+def _cvat_mask(shape: ElementTree.Element, height: int, width: int) -> Mask:
+    x, y, w, h = (int(shape.get(name) or 0) for name in ("left", "top", "width", "height"))
+    mask = np.zeros((height, width), np.bool_)
+    mask[y : y + h, x : x + w] = read_cvat_rle(
+        [int(run) for run in (shape.get("rle") or "").split(",")], h, w
+    )
+    return mask
 
 
 def read_yolo_labels(path: Path, height: int, width: int) -> Iterator[tuple[int, Mask]]:

@@ -26,6 +26,7 @@ class Labelled:
 
     Where masks overlap, the label map gives a pixel to the last object that holds it.
     objects: the place of each object's query, from 0; each query has one object by default.
+    names: of the frames; their indices by default.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Labelled:
     frame_rate: Fraction | None = Fraction(25)
     status: str = "done"
     objects: tuple[int, ...] | None = None
+    names: tuple[str, ...] | None = None
 
 
 def label_masks(masks: Masks) -> Masks:
@@ -46,24 +48,27 @@ def label_masks(masks: Masks) -> Masks:
     return np.array([mask & ~masks[i + 1 :].any(axis=0) for i, mask in enumerate(masks)], np.bool_)
 
 
-def write_dataset(folder: Path, videos: Sequence[Labelled]) -> Path:
-    """A dataset folder that holds these videos, with ids from 1."""
+def write_dataset(folder: Path, videos: Sequence[Labelled], *, every: int = 1) -> Path:
+    """A dataset folder that holds these videos, with ids from 1; one of `every` frames of a source is labelled."""
     folder.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(folder / DATABASE)
     connection.executescript("PRAGMA journal_mode = WAL;" + TABLES)
-    connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))
-    settings = json.dumps({"settings": {"theta": THETA}, "stream": {"reader": "pyav"}})
+    facts = {"schema_version": str(SCHEMA_VERSION), "carvid": "0.1.0", "created": "2026-11-25T12:35:07+00:00"}
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
+    settings = json.dumps({"settings": {"theta": THETA}, "stream": {"reader": "pyav", "every": every}})
     connection.execute("INSERT INTO settings VALUES (1, ?, '')", (settings,))
     texts = list(dict.fromkeys(text for video in videos for text in video.queries))
     connection.executemany("INSERT INTO queries VALUES (?, ?)", enumerate(texts, 1))
     for number, video in enumerate(videos, 1):
-        _write_video(connection, number, video, [texts.index(text) + 1 for text in video.queries])
+        _write_video(connection, number, video, [texts.index(text) + 1 for text in video.queries], every)
     connection.commit()
     connection.close()
     return folder
 
 
-def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, ids: list[int]) -> None:
+def _write_video(
+    connection: sqlite3.Connection, number: int, video: Labelled, ids: list[int], every: int
+) -> None:
     count, _, height, width = video.masks.shape
     done = video.status == "done"
     identity = identify_source(video.source) if done and video.source.exists() else {}
@@ -97,11 +102,11 @@ def _write_video(connection: sqlite3.Connection, number: int, video: Labelled, i
         "INSERT INTO objects VALUES (?, ?, ?)", [(number, *each) for each in enumerate(queries, 1)]
     )
     for t, masks in enumerate(video.masks):
-        index = video.first + t
+        index = video.first + t * every
         seconds = None if video.frame_rate is None else float(index / video.frame_rate)
         connection.execute(
             "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)",
-            (number, index, f"{index:05d}", seconds, width, height),
+            (number, index, video.names[t] if video.names else f"{index:05d}", seconds, width, height),
         )
         parts = label_masks(masks)
         for i, mask in enumerate(masks):

@@ -269,6 +269,28 @@ def test_a_video_of_one_frame_is_scored_by_matched_alone(tmp_path):
     assert "short has 1 frame" in scores.refusals[0]
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_video_too_short_for_identity_is_left_out_and_the_others_are_scored(tmp_path, frames):
+    videos = {"cat": [BOTH] * 4, "short": [BOTH] * frames}
+    root = write_truth(tmp_path / "davis", videos)
+    out = write_masks(tmp_path / "bare", {"cat": [SWAPPED] * 4, "short": [BOTH] * frames})
+    scores = score(root, out, report=tmp_path / "report.html")
+    told = f"identity: short has {frames} frame(s), of which the first and the last are dropped"
+    assert (scores.refusals, scores.left_out) == ((), (told,))
+    assert [video.video for video in scores.sets[0].protocols["identity"].videos] == ["cat"]
+    assert scores.overall["identity"].averages.jf_mean == 0
+    assert scores.overall["matched"].averages.jf_mean == 1
+    found = document(out)
+    assert found["left_out"] == [told]
+    # Of different videos, the two have no gap.
+    assert found["gap"] == {"0": None, "overall": None}
+    assert f"Left out: 1 videos. {told}" in markdown(scores)
+    page = (tmp_path / "report.html").read_text()
+    assert told in page
+    assert "short, set 0, frame 00000" in page
+    assert (out / "scores/identity/anno_0/per-sequence_results-val.csv").read_text().count("short") == 0
+
+
 def test_a_damaged_annotation_is_named_once(root, out):
     (root / "Annotations/480p/cat/00002.png").write_bytes(b"no")
     write_label_png(root / "Annotations/480p/cat/00003.png", BOTH[:5])

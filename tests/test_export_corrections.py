@@ -71,8 +71,10 @@ def test_every_format_says_how_many_masks_were_corrected(dataset: Path, tmp_path
 
 def test_coco(dataset: Path, tmp_path: Path) -> None:
     export(dataset, "coco", tmp_path / "out")
-    found = json.loads((tmp_path / "out" / "annotations.json").read_bytes())["annotations"]
-    assert [(each["image_id"], each["instance_id"], each["category_id"]) for each in found] == [
+    found = json.loads((tmp_path / "out" / "annotations" / "instances_default.json").read_bytes())[
+        "annotations"
+    ]
+    assert [(each["image_id"], each["attributes"]["track_id"], each["category_id"]) for each in found] == [
         (1, 1, 1),
         (1, 2, 1),
         (2, 1, 1),
@@ -93,7 +95,7 @@ def test_label_maps_give_a_correction_its_pixels(dataset: Path, tmp_path: Path) 
     meta = json.loads((tmp_path / "ytvos" / "train" / "meta.json").read_bytes())["videos"]["000001"][
         "objects"
     ]
-    assert meta == {label: {"category": "the disk", "frames": ["00000", "00001"]} for label in ("1", "2")}
+    assert meta == {label: {"category": "others", "frames": ["00000", "00001"]} for label in ("1", "2")}
     export_dataset(dataset, "davis", tmp_path / "davis")
     np.testing.assert_array_equal(
         read_label_png(tmp_path / "davis" / "Annotations" / "480p" / "000001" / "00001.png"), second
@@ -121,6 +123,10 @@ def test_yolo_and_cvat(dataset: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(list(read_cvat_video(path))[3][2], MIDDLE)
     sources = [track.get("source") for track in ElementTree.parse(path).getroot().iter("track")]
     assert sources == ["auto", "auto", "auto", "manual", "auto"]
+    scores = [
+        track.findtext("mask/attribute[@name='score']") for track in ElementTree.parse(path).iter("track")
+    ]
+    assert scores == ["0.900000", "0.900000", "0.900000", "", "0.900000"]
 
 
 def test_labelstudio(dataset: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from pycocotools import mask as coco_masks
 
 from carvid.export.brush_rle import encode_brush_rle
 from carvid.export.cvat_rle import encode_cvat_rle
 from carvid.export.json_stream import Members, write_json
-from carvid.export.polygons import fill_polygon, mask_polygon
+from carvid.export.polygons import fill_polygon, mask_polygon, part_polygons
 from carvid.export.xml_text import xml_attribute, xml_text
 from tests.export_readers import read_brush_rle, read_cvat_rle
 from tests.labelled import disk
@@ -79,7 +80,7 @@ def test_long_runs_and_label_studios_own_reader() -> None:
     mask[100:250] = True
     code = encode_brush_rle(mask)
     assert (read_brush_rle(code, 300, 400) == mask).all()
-    brush = pytest.importorskip("label_studio_converter.brush")
+    brush = pytest.importorskip("label_studio_sdk.converter.brush")
     alpha = brush.decode_rle(code).reshape(300, 400, 4)[..., 3]
     assert (alpha == mask * 255).all()
 
@@ -128,6 +129,27 @@ def test_any_mask_is_covered_and_one_part_is_exact(mask: Mask) -> None:
     parts, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     if parts == 2:
         assert (filled == mask).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(SHAPES.flatmap(lambda shape: arrays(np.bool_, shape)), st.sampled_from([0.0, 0.5, 2.0]))
+def test_polygons_of_parts_are_exact_to_those_who_fill_centres_and_who_truncate(
+    mask: Mask, tolerance_px: float
+) -> None:
+    if not mask.any():
+        mask[0, 0] = True
+    parts = part_polygons(mask, tolerance_px)
+    assert all(len(part) >= 3 for part in parts)
+    labels, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    assert len(parts) == labels - 1
+    if tolerance_px:
+        return
+    codes = coco_masks.frPyObjects([part.reshape(-1).tolist() for part in parts], *mask.shape)
+    np.testing.assert_array_equal(coco_masks.decode(coco_masks.merge(codes)), mask)
+    drawn = np.zeros(mask.shape, np.uint8)
+    for part in parts:
+        cv2.fillPoly(drawn, [part.astype(np.int32)], (1,))
+    np.testing.assert_array_equal(drawn, mask)
 
 
 def test_the_tolerance_takes_vertices_away_and_little_of_the_mask() -> None:

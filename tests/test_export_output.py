@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import tracemalloc
@@ -85,7 +86,7 @@ def test_an_output_folder_is_refused_unless_an_export_is_to_be_overwritten(
         export_dataset(dataset, "masks", out)
     assert files(out) == before
     export_dataset(dataset, "masks", out, ExportOptions(overwrite=True))
-    assert "annotations.json" not in files(out)
+    assert "annotations/instances_default.json" not in files(out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -224,10 +225,13 @@ def test_long_videos_keep_names_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--to", "excel"], 2, "there is no format 'excel'; choose one of coco, ytvos, davis"),
+        (["--to", "excel"], 2, "there is no format 'excel'; choose one of coco, ytvis, ytvos, davis"),
         (["--to", "rgba", "--no-images"], 2, "made of pictures"),
         (["--to", "cvat", "--images"], 2, "holds no pictures"),
         (["--to", "yolo-seg", "--tolerance", "-1"], 2, "must be 0 or more"),
+        (["--to", "yolo-seg", "--polygons"], 2, "yolo-seg has no --polygons"),
+        (["--to", "coco", "--val-share", "0.5"], 2, "coco has no --val-share"),
+        (["--to", "yolo-seg", "--val-share", "1"], 2, "must be at least 0 and below 1"),
         (["--to", "masks", "-o", "/proc/nothing/here"], 4, "cannot write"),
     ],
 )
@@ -257,7 +261,11 @@ def test_the_command_reports_what_it_did(dataset: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first == f"yolo-seg: 3 videos, 9 frames, 13 masks: {out}"
-    assert second.startswith("mean IoU loss of the polygons against the masks: 0.0")
+    assert re.fullmatch(
+        r"mean IoU loss of the polygons against the masks: 0\.0\d+; of the worst mask: 0\.0\d+", second
+    )
+    davis = run("export", dataset, "--to", "davis", "-o", tmp_path / "davis", "--no-images")
+    assert davis.stdout.splitlines()[1] == "left out: 0 videos, 1 frames, 1 objects"
     assert "carvid: not exported, video 4 (broken.mp4) is failed: no decodable frame\n" in done.stderr
     assert "carvid: not exported, video 5 (later.mp4) is waiting\n" in done.stderr
     assert not (out / "images").exists()

@@ -92,10 +92,10 @@ def test_a_version_1_dataset_is_exported_and_ranked_as_before(tmp_path: Path) ->
     plain = ExportOptions(pictures=False)
     for name in ("coco", "ytvos", "davis"):
         export_dataset(dataset, name, tmp_path / name, plain)
-    coco = (tmp_path / "coco" / "annotations.json").read_bytes()
+    coco = (tmp_path / "coco" / "annotations" / "instances_default.json").read_bytes()
     assert coco == (DATA / "dataset_version_1_coco.json").read_bytes()
     meta = json.loads((tmp_path / "ytvos" / "train" / "meta.json").read_bytes())
-    triangle = {"category": "the green triangle", "frames": ["00000", "00001", "00002"]}
+    triangle = {"category": "others", "frames": ["00000", "00001", "00002"]}
     assert meta == {"videos": {"000001": {"objects": {"3": triangle}}, "000002": {"objects": {}}}}
     for folder, label in (("ytvos/train/Annotations", 3), ("davis/Annotations/480p", 1)):
         maps = [read_label_png(tmp_path / folder / "000001" / f"{i:05d}.png") for i in range(3)]

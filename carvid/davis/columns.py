@@ -16,8 +16,11 @@ def by_column(averages: Averages) -> dict[str, float]:
 
 
 def gap(identity: ProtocolScore, matched: ProtocolScore) -> dict[str, float] | None:
-    """How much higher *matched* is than *identity*, by column; None when one of them was refused."""
-    if identity.averages is None or matched.averages is None:
+    """How much higher *matched* is than *identity*, by column.
+
+    None when one of them was refused, and when they are of different videos.
+    """
+    if identity.averages is None or matched.averages is None or identity.left_out != matched.left_out:
         return None
     low, high = by_column(identity.averages), by_column(matched.averages)
     return {name: high[name] - low[name] for name in GLOBAL_COLUMNS}

@@ -38,7 +38,9 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
     expressions = find_expressions(davis_root, truth.split, indices, names, problems)
     parts = {
         "TITLE": escape(f"{scores.predictions.resolve().name}: Ref-DAVIS 2017 {scores.split}"),
-        "NOTES": "".join(f"<p class=note>{escape(note)}</p>" for note in [*scores.refusals, *problems]),
+        "NOTES": "".join(
+            f"<p class=note>{escape(note)}</p>" for note in [*scores.refusals, *scores.left_out, *problems]
+        ),
         "SUMMARY": _summary(scores),
         "OBJECTS": _objects(scores, expressions),
         "PLOTS": "".join(_plots(one, expressions) for one in scores.sets),

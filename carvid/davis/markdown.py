@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from carvid.davis.averages import Interval
 from carvid.davis.columns import GLOBAL_COLUMNS, by_column, gap
+from carvid.davis.problems import listing
 from carvid.davis.protocols import PROTOCOLS
 from carvid.davis.scores import ProtocolScore, Scores
 
@@ -75,5 +76,7 @@ def _notes(scores: Scores) -> list[str]:
         f"{count} missing prediction frames of set {index} were scored as empty."
         for index, count in missing.items()
     )
+    if scores.left_out:
+        notes.append(f"Left out: {len(scores.left_out)} videos. {listing(scores.left_out, '; ', most=5)}")
     notes.extend(f"Refused: {refusal}" for refusal in scores.refusals)
     return notes

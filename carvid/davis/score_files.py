@@ -74,6 +74,7 @@ def scores_json(scores: Scores) -> str:
         "overall": gap(*(scores.overall[protocol] for protocol in PROTOCOLS)),
     }
     document["refused"] = list(scores.refusals)
+    document["left_out"] = list(scores.left_out)
     document["missing_frames_scored_as_empty"] = {str(one.index): one.missing_frames for one in scores.sets}
     document["split"] = scores.split
     document["annotations"] = {"folder": str(scores.annotations), "sha256": dict(scores.annotation_sha256)}

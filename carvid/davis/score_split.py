@@ -124,6 +124,9 @@ def _protocol_score(
     refused = [outcome.refused[protocol] for outcome in outcomes if protocol in outcome.refused]
     if refused:
         return ProtocolScore(protocol, refused=listing(refused, "; ", most=5))
+    left_out = tuple(outcome.left_out[protocol] for outcome in outcomes if protocol in outcome.left_out)
+    if len(left_out) == len(outcomes):
+        return ProtocolScore(protocol, refused=listing(left_out, "; ", most=5))
     videos = tuple(
         VideoScore(
             video=video.name,
@@ -132,9 +135,11 @@ def _protocol_score(
             averages=average_objects(outcome.objects[protocol]),
         )
         for video, outcome in zip(truth.videos, outcomes, strict=True)
+        if protocol not in outcome.left_out
     )
     averages = average_objects([score for video in videos for score in video.objects])
-    return ProtocolScore(protocol, videos, averages, bootstrap([[video.objects for video in videos]]))
+    interval = bootstrap([[video.objects for video in videos]])
+    return ProtocolScore(protocol, videos, averages, interval, left_out=left_out)
 
 
 def _overall(protocol: Protocol, sets: Sequence[SetScore]) -> ProtocolScore:
@@ -145,4 +150,5 @@ def _overall(protocol: Protocol, sets: Sequence[SetScore]) -> ProtocolScore:
         return ProtocolScore(protocol, refused=f"not scored in set {', '.join(refused)}")
     averages = average_sets([score.averages for score in of_sets if score.averages is not None])
     by_set = [[video.objects for video in score.videos] for score in of_sets]
-    return ProtocolScore(protocol, (), averages, bootstrap(by_set))
+    # How long a video is does not depend on the set.
+    return ProtocolScore(protocol, (), averages, bootstrap(by_set), left_out=of_sets[0].left_out)

@@ -28,12 +28,14 @@ from carvid.errors import InputError
 class VideoOutcome:
     """One video of one prediction set.
 
-    objects: by protocol; a refused protocol has none. refused: why, by protocol.
+    objects: by protocol; none where refused or left out. refused: why, by protocol; the protocol then scores no
+      video of the set. left_out: why the protocol has nothing to score in this video alone.
     problems: what makes the files unusable under either protocol; then the rest is empty.
     """
 
     objects: dict[Protocol, tuple[ObjectScore, ...]] = field(default_factory=dict)
     refused: dict[Protocol, str] = field(default_factory=dict)
+    left_out: dict[Protocol, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     missing_frames: int = 0
     sha256: str = ""
@@ -125,13 +127,14 @@ class _SetReader:
             return VideoOutcome(problems=tuple(self._problems))
         name, count = self._video.name, self._video.object_count
         refused: dict[Protocol, str] = {}
+        left_out: dict[Protocol, str] = {}
         if self._above:
             refused["identity"] = (
                 f"labels above the object count ({count}) in {len(self._above)} of {self._tally.frame_count} "
                 f"frames of {name}: {_few(self._above)}"
             )
         elif self._tally.frame_count < IDENTITY_MIN_FRAMES:
-            refused["identity"] = (
+            left_out["identity"] = (
                 f"{name} has {self._tally.frame_count} frame(s), of which the first and the last are dropped"
             )
         if self._far_above:
@@ -141,8 +144,11 @@ class _SetReader:
         score = {"identity": self._tally.identity, "matched": self._tally.matched}
         protocols: Sequence[Protocol] = ("identity", "matched")
         return VideoOutcome(
-            objects={protocol: score[protocol]() for protocol in protocols if protocol not in refused},
+            objects={
+                protocol: score[protocol]() for protocol in protocols if protocol not in refused | left_out
+            },
             refused=refused,
+            left_out=left_out,
             missing_frames=self._missing,
             sha256=self._hash.hexdigest(),
         )

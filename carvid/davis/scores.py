@@ -28,6 +28,7 @@ class ProtocolScore:
     """One expression set, or the mean over sets, under one protocol.
 
     refused: why it was not scored; then `videos` is empty and `averages` None.
+    left_out: a sentence for each video that is not among the others, as the protocol has nothing to score in it.
     averages: over all objects of all videos (not over videos).
     interval: None with fewer than two videos, which show no spread between videos.
     """
@@ -37,6 +38,7 @@ class ProtocolScore:
     averages: Averages | None = None
     interval: Interval | None = None
     refused: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,13 @@ class Scores:
     sets: tuple[SetScore, ...]
     overall: Mapping[Protocol, ProtocolScore]
     annotation_sha256: Mapping[str, str]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The videos that a protocol had nothing to score in, one sentence each."""
+        return tuple(
+            f"{protocol}: {video}" for protocol, score in self.overall.items() for video in score.left_out
+        )
 
     @property
     def refusals(self) -> tuple[str, ...]:

@@ -39,15 +39,15 @@ class WorstFrame:
 def worst_frames(scores: Scores, count: int = WORST_FRAMES) -> tuple[WorstFrame, ...]:
     """The worst frame of each video and set, the lowest first, at most `count`.
 
-    By *identity* where that was scored, else by *matched*.
+    By *identity* where that scored the video, else by *matched*.
     """
-    found = [
-        _worst_of(one.index, protocol, video)
-        for one in scores.sets
-        for protocol in [name for name in PROTOCOLS if one.protocols[name].videos][:1]
-        for video in one.protocols[protocol].videos
-    ]
-    return tuple(sorted(found, key=lambda frame: frame.jf)[:count])
+    found: dict[tuple[int, str], WorstFrame] = {}
+    for one in scores.sets:
+        for protocol in PROTOCOLS:
+            for video in one.protocols[protocol].videos:
+                if (one.index, video.video) not in found:
+                    found[one.index, video.video] = _worst_of(one.index, protocol, video)
+    return tuple(sorted(found.values(), key=lambda frame: frame.jf)[:count])
 
 
 def _worst_of(set_index: int, protocol: Protocol, video: VideoScore) -> WorstFrame:

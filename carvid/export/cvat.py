@@ -1,4 +1,4 @@
-"""CVAT for video 1.1: an XML file per video, masks as run-length codes."""
+"""CVAT for video 1.1, and CVAT for images 1.1: an XML file per video, masks as run-length codes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ LABEL_LENGTH = 64
 """CVAT cuts a label's name to so many characters."""
 
 
-class CvatExporter:
-    """`annotations/<video>.xml`, to be uploaded to a task made of that video, and `labels.json`, the labels
-    to make the task with.
+SCORE = "score"
+"""The attribute that holds a mask's score; empty where it was corrected by hand."""
 
-    A mask in a frame is a track of its own, one frame long: CVAT keeps only the first mask of a longer track.
-    Frames are numbered as in the whole source. A label is the query's text; one that CVAT would cut is cut
-    here and has its id appended, and what XML cannot hold becomes U+FFFD.
+
+class CvatExporter:
+    """`annotations/<video>.xml`, to be uploaded to a task made of that video or folder, and `labels.json`, the
+    labels to make the task with.
+
+    A video is "CVAT for video 1.1". A mask in a frame is a track of its own, one frame long: CVAT keeps only the
+    first mask of a longer track. Frames are numbered as in the whole source. A folder of images is "CVAT for
+    images 1.1", its frames by name: CVAT sorts images by the characters of their names, carvid by the numbers in
+    them. A label is the query's text; one that CVAT would cut is cut here and has its id appended, and what XML
+    cannot hold becomes U+FFFD.
     """
 
     name = "cvat"
-    summary = "CVAT for video 1.1 XML; masks as RLE, lossless"
+    summary = "CVAT for video 1.1 XML, CVAT for images 1.1 of folders; masks as RLE, lossless"
     pictures: Pictures = "unused"
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
@@ -34,7 +40,15 @@ class CvatExporter:
                 "name": label_name(query),
                 "color": "#{:02x}{:02x}{:02x}".format(*colours[1 + place % 255]),
                 "type": "mask",
-                "attributes": [],
+                "attributes": [
+                    {
+                        "name": SCORE,
+                        "mutable": True,
+                        "input_type": "text",
+                        "default_value": "",
+                        "values": [""],
+                    }
+                ],
             }
             for place, query in enumerate(job.used_queries())
         )
@@ -56,47 +70,78 @@ def label_name(query: Query) -> str:
 
 
 def _write_video(job: Job, video: Video, file: TextFile, tally: Tally) -> None:
-    queries = job.queries(video)
+    of_images = video.frame_rate is None
     frames = 1 + max((frame.frame_index for frame in job.frames(video)), default=-1)
+    _write_head(job, video, file, "annotation" if of_images else "interpolation", frames)
+    names = {query.id: label_name(query) for query in job.queries(video)}
+    track = 0
+    for frame, labelled in job.annotations(video):
+        tally.frames += 1
+        shown = [(names[each.query_id], each) for each in labelled if each.area_px]
+        if of_images:
+            file.write(_image(frame, shown))
+        else:
+            for label, annotation in shown:
+                file.write(_track(track, label, frame, annotation, frames))
+                track += 1
+        tally.masks += len(shown)
+    file.write("</annotations>\n")
+
+
+def _write_head(job: Job, video: Video, file: TextFile, mode: str, frames: int) -> None:
     file.write(
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta>\n<task>\n'
     )
     file.write(f"<id>{video.id}</id>\n<name>{xml_text(video.path)}</name>\n<size>{frames}</size>\n")
-    file.write("<mode>interpolation</mode>\n<overlap>0</overlap>\n")
+    file.write(f"<mode>{mode}</mode>\n<overlap>0</overlap>\n")
     file.write(f"<start_frame>0</start_frame>\n<stop_frame>{max(0, frames - 1)}</stop_frame>\n<labels>\n")
-    for query in queries:
+    for query in job.queries(video):
         file.write(
-            f"<label><name>{xml_text(label_name(query))}</name><type>mask</type><attributes/></label>\n"
+            f"<label><name>{xml_text(label_name(query))}</name><type>mask</type><attributes><attribute>"
+            f"<name>{SCORE}</name><mutable>True</mutable><input_type>text</input_type><default_value/><values/>"
+            "</attribute></attributes></label>\n"
         )
     file.write(
         f"</labels>\n<original_size><width>{video.width}</width><height>{video.height}</height>"
         "</original_size>\n</task>\n</meta>\n"
     )
-    names = {query.id: label_name(query) for query in queries}
-    track = 0
-    for frame, labelled in job.annotations(video):
-        tally.frames += 1
-        for annotation in labelled:
-            if annotation.area_px:
-                file.write(_track(track, names[annotation.query_id], frame, annotation, frames))
-                track += 1
-    tally.masks += track
-    file.write("</annotations>\n")
+
+
+def _image(frame: FrameRow, shown: list[tuple[str, Annotation]]) -> str:
+    # CVAT compares names without their suffix, which the dataset does not hold.
+    name = xml_attribute(f"{frame.name}.jpg")
+    masks = "".join(
+        _mask(f"label={xml_attribute(label)} source={_source(annotation)}", annotation)
+        for label, annotation in shown
+    )
+    return (
+        f'<image id="{frame.frame_index}" name={name} width="{frame.width}" height="{frame.height}">\n'
+        f"{masks}</image>\n"
+    )
 
 
 def _track(number: int, label: str, frame: FrameRow, annotation: Annotation, frames: int) -> str:
+    def mask(index: int, outside: int) -> str:
+        return _mask(f'frame="{index}" keyframe="1" outside="{outside}"', annotation)
+
+    # The object leaves the view with the next frame, if there is one.
+    end = mask(frame.frame_index + 1, 1) if frame.frame_index + 1 < frames else ""
+    return (
+        f'<track id="{number}" label={xml_attribute(label)} source={_source(annotation)}>\n'
+        f"{mask(frame.frame_index, 0)}{end}</track>\n"
+    )
+
+
+def _mask(of_its_own: str, annotation: Annotation) -> str:
     assert annotation.box_xywh is not None
     x, y, width, height = annotation.box_xywh
     runs = ", ".join(map(str, encode_cvat_rle(annotation.mask()[y : y + height, x : x + width])))
+    score = "" if annotation.score is None else f"{annotation.score:.6f}"
+    return (
+        f'<mask {of_its_own} occluded="0" rle="{runs}" left="{x}" top="{y}" width="{width}" height="{height}" '
+        f'z_order="0"><attribute name="{SCORE}">{score}</attribute></mask>\n'
+    )
 
-    def mask(index: int, outside: int) -> str:
-        return (
-            f'<mask frame="{index}" keyframe="1" outside="{outside}" occluded="0" rle="{runs}" '
-            f'left="{x}" top="{y}" width="{width}" height="{height}" z_order="0"></mask>\n'
-        )
 
-    source = "manual" if annotation.is_corrected else "auto"
-    head = f'<track id="{number}" label={xml_attribute(label)} source="{source}">\n'
-    # The object leaves the view with the next frame, if there is one.
-    end = mask(frame.frame_index + 1, 1) if frame.frame_index + 1 < frames else ""
-    return head + mask(frame.frame_index, 0) + end + "</track>\n"
+def _source(annotation: Annotation) -> str:
+    return '"manual"' if annotation.is_corrected else '"auto"'

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from carvid.davis.dataset import RESOLUTION
+from carvid.davis.dataset import ANNOTATION_FOLDERS, RESOLUTION
 from carvid.davis.expressions import EXPRESSION_SETS
 from carvid.davis.labels import VOID
+from carvid.davis.protocols import IDENTITY_MIN_FRAMES
 from carvid.export.exporter import Job, Pictures, Tally, folder_name
 from carvid.export.json_stream import Members, write_json
 from carvid.export.label_map import check_fits, has_label_pixels, label_map, note_unseen
@@ -33,14 +34,16 @@ class _Plan:
 
 
 class DavisExporter:
-    """`JPEGImages/480p/<video>/<frame>.jpg`, `Annotations/480p/<video>/<frame>.png`, `ImageSets/2017/val.txt`
-    and `meta_expressions/valid/meta_expressions.json`.
+    """`JPEGImages/480p/<video>/<frame>.jpg`, `Annotations/480p/<video>/<frame>.png` and the same in
+    `Annotations_unsupervised`, `ImageSets/2017/val.txt`, `meta_expressions/valid/meta_expressions.json`.
 
     DAVIS counts a video's objects by the highest label of its first annotation. So a video begins with the
     first frame that shows an object, an object that no label map shows is left out, and labels follow the
     objects' order except that, where the last object is not in that frame, the last one that is comes last.
     Every object has its expression once in each of the four sets. 480p is the folder's name, whatever the
     size.
+
+    The identity protocol drops the first and the last frame, so it leaves out videos of fewer than three.
     """
 
     name = "davis"
@@ -77,7 +80,10 @@ def _plan(job: Job, video: Video, tally: Tally) -> _Plan | None:
             first, in_first = frame.frame_index, visible
         skipped += first is None
         seen |= visible
+    tally.left_out_frames += skipped
     if first is None:
+        tally.left_out_videos += 1
+        tally.left_out_objects += len(labelled_objects)
         tally.note(f"video {video.id} is left out: no frame shows an object")
         return None
     if skipped:
@@ -94,14 +100,22 @@ def _frames(job: Job, video: Video, plan: _Plan) -> Iterator[FrameRow]:
 
 
 def _write_masks(job: Job, video: Video, plan: _Plan, tree: OutputTree, tally: Tally) -> None:
-    namer = job.namer(video)
+    namer, written = job.namer(video), 0
     for frame, labelled in job.annotations(video):
         if frame.frame_index < plan.first:
             continue
         found = label_map(frame, labelled, plan.labels)
-        tree.write(f"Annotations/{RESOLUTION}/{namer.path(frame, '.png')}", encode_label_png(found))
-        tally.frames += 1
+        picture = encode_label_png(found)
+        for folder in ANNOTATION_FOLDERS:
+            tree.write(f"{folder}/{RESOLUTION}/{namer.path(frame, '.png')}", picture)
+        written += 1
         tally.masks += sum(has_label_pixels(annotation) for annotation in labelled)
+    tally.frames += written
+    if written < IDENTITY_MIN_FRAMES:
+        tally.note(
+            f"video {video.id} has {written} frame(s) in the export: `carvid eval` leaves it out of identity, "
+            f"which drops the first and the last"
+        )
 
 
 def _write_pictures(job: Job, video: Video, plan: _Plan, tree: OutputTree) -> None:

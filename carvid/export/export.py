@@ -10,40 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import InputError, UsageError
+from carvid.export.export_options import OWN_OPTIONS, ExportOptions
 from carvid.export.exporter import Exporter, Job, Tally, folder_name, object_name
 from carvid.export.formats import find_format
 from carvid.export.json_stream import write_json
 from carvid.export.tree import INDEX, MARK, OutputTree
 from carvid.store.database import Video, open_dataset
 
+__all__ = ["ExportOptions", "ExportSummary", "export_dataset"]
+
 INDEX_VERSION = 1
-TOLERANCE_PX = 0.5
-"""Keeps polygons of objects in 854x480 frames below the 1,000 points to which trainers resample them."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """pictures: write the frames' pictures; None: if the format can hold them.
-    tolerance_px: how far a polygon may lie from its mask's outline, in px, at least 0; for yolo-seg alone.
-    overwrite: replace an earlier export.
-    """
-
-    pictures: bool | None = None
-    tolerance_px: float = TOLERANCE_PX
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.tolerance_px < float("inf"):
-            raise UsageError(f"the tolerance is {self.tolerance_px} px; it must be 0 or more")
 
 
 @dataclass(frozen=True)
 class ExportSummary:
     """What was written.
 
-    videos: how many. frames, masks: see `Tally`. mean_iou_loss: mean over masks of 1 - IoU of what was
-    written with the mask; None where the format loses nothing. notes: what a reader should know.
-    skipped: a sentence for each video that is not done and so was not exported.
+    videos: how many are in it. frames, masks, left_out_...: see `Tally`.
+    mean_iou_loss, worst_iou_loss: mean and maximum over masks of 1 - IoU of what was written with the mask; None
+        where the format loses nothing.
+    notes: what a reader should know. skipped: a sentence for each video that is not done and so was not exported.
     """
 
     format: str
@@ -51,7 +37,11 @@ class ExportSummary:
     videos: int
     frames: int
     masks: int
+    left_out_videos: int
+    left_out_frames: int
+    left_out_objects: int
     mean_iou_loss: float | None
+    worst_iou_loss: float | None
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
 
@@ -80,6 +70,7 @@ def export_dataset(
     options = options or ExportOptions()
     exporter = find_format(format_name)
     pictures = _pictures(exporter, options.pictures)
+    _check_own(exporter, options)
     place = Path(out)
     with open_dataset(dataset) as opened:
         videos, skipped = [], []
@@ -92,7 +83,7 @@ def export_dataset(
             raise InputError(
                 f"no video of {dataset} is done ({len(skipped)} are not); run `carvid annotate` to the end"
             )
-        job = Job(opened, tuple(videos), pictures, options.tolerance_px)
+        job = Job(opened, tuple(videos), pictures, options)
         tally = Tally()
         try:
             with OutputTree(place, Path(dataset), overwrite=options.overwrite) as tree:
@@ -109,10 +100,14 @@ def export_dataset(
     return ExportSummary(
         format=exporter.name,
         out=str(place),
-        videos=len(videos),
+        videos=len(videos) - tally.left_out_videos,
         frames=tally.frames,
         masks=tally.masks,
+        left_out_videos=tally.left_out_videos,
+        left_out_frames=tally.left_out_frames,
+        left_out_objects=tally.left_out_objects,
         mean_iou_loss=None if loss is None else loss / max(1, tally.masks),
+        worst_iou_loss=None if loss is None else tally.iou_loss_worst,
         notes=tally.notes,
         skipped=tuple(skipped),
     )
@@ -124,6 +119,15 @@ def _pictures(exporter: Exporter, asked: bool | None) -> bool:
     if exporter.pictures == "unused" and asked:
         raise UsageError(f"{exporter.name} holds no pictures; leave out --images")
     return exporter.pictures != "unused" if asked is None else asked
+
+
+def _check_own(exporter: Exporter, options: ExportOptions) -> None:
+    """Raise UsageError for an option that is not the format's."""
+    plain = ExportOptions()
+    for field, option in OWN_OPTIONS.items():
+        # A format that is not carvid's need not say that it has none.
+        if getattr(options, field) != getattr(plain, field) and field not in getattr(exporter, "options", ()):
+            raise UsageError(f"{exporter.name} has no {option}; leave it out")
 
 
 def _skipped(video: Video) -> str:

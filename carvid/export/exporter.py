@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from carvid.export.export_options import ExportOptions
 from carvid.export.pictures import LabelledFrame, labelled_frames
 from carvid.export.tree import OutputTree
 from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, VideoObject
@@ -18,14 +19,13 @@ Pictures: TypeAlias = Literal["needed", "optional", "unused"]
 class Job:
     """What is exported.
 
-    videos: those that are done, by id. pictures: write the frames' pictures too.
-    tolerance_px: how far a polygon may lie from the mask's outline, in px.
+    videos: those that are done, by id. pictures: write the frames' pictures too. options: as they were given.
     """
 
     dataset: Dataset
     videos: tuple[Video, ...]
     pictures: bool
-    tolerance_px: float
+    options: ExportOptions
 
     def queries(self, video: Video) -> tuple[Query, ...]:
         """The queries of a video in the order given."""
@@ -73,8 +73,12 @@ class Namer:
         return f"{frame.frame_index:0{self.digits}d}"
 
     def path(self, frame: FrameRow, suffix: str) -> str:
-        """`<folder>/<index><suffix>`."""
+        """`<folder>/<index><suffix>`, for formats that are trees."""
         return f"{self.folder}/{self.stem(frame)}{suffix}"
+
+    def flat(self, frame: FrameRow, suffix: str) -> str:
+        """`<folder>_<index><suffix>`, for all others: trainers and annotation tools put pictures into one folder."""
+        return f"{self.folder}_{self.stem(frame)}{suffix}"
 
 
 def folder_name(video: Video) -> str:
@@ -92,14 +96,26 @@ class Tally:
     """What an exporter counts while it writes.
 
     frames, masks: written; a mask is one object in one frame, not empty.
-    iou_loss_sum: the sum over masks of 1 - IoU of what was written with the mask; None where nothing is lost.
+    iou_loss_sum, iou_loss_worst: the sum and the maximum over masks of 1 - IoU of what was written with the
+        mask; the sum is None where nothing is lost.
+    left_out_videos, left_out_frames, left_out_objects: done and all the same not in the export, as the format
+        cannot hold them; each is told in a note. Frames and objects of videos left out are among them.
     notes: what a reader of the export should know, one sentence each.
     """
 
     frames: int = 0
     masks: int = 0
     iou_loss_sum: float | None = None
+    iou_loss_worst: float = 0.0
+    left_out_videos: int = 0
+    left_out_frames: int = 0
+    left_out_objects: int = 0
     notes: tuple[str, ...] = ()
+
+    def lose(self, share: float) -> None:
+        """Count what a mask lost, as 1 - IoU."""
+        self.iou_loss_sum = (self.iou_loss_sum or 0.0) + share
+        self.iou_loss_worst = max(self.iou_loss_worst, share)
 
     def note(self, sentence: str) -> None:
         self.notes = (*self.notes, sentence)
@@ -109,7 +125,7 @@ class Exporter(Protocol):
     """A format: a class without arguments, listed in `carvid.export.formats`.
 
     name: as `--to` takes it and index.json states it. summary: a phrase for the documentation.
-    pictures: whether it holds the frames' pictures.
+    pictures: whether it holds the frames' pictures. One that takes any of `OWN_OPTIONS` names them in `options`.
     """
 
     name: str

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = {
     "coco": "carvid.export.coco:CocoExporter",
+    "ytvis": "carvid.export.ytvis:YouTubeVisExporter",
     "ytvos": "carvid.export.ytvos:YouTubeVosExporter",
     "davis": "carvid.export.davis:DavisExporter",
     "yolo-seg": "carvid.export.yolo:YoloSegExporter",

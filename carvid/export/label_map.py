@@ -48,7 +48,8 @@ def check_fits(video: Video, objects: Sequence[VideoObject], most: int) -> None:
 
 
 def note_unseen(video: Video, objects: Sequence[VideoObject], seen: Set[int], tally: Tally) -> None:
-    """Note the objects that no label map of the video shows. seen: the ids of the others."""
+    """Note and count the objects that no frame of the video shows. seen: the ids of the others."""
     for each in objects:
         if each.id not in seen:
+            tally.left_out_objects += 1
             tally.note(f"video {video.id}: no frame shows {each.query.text!r}; it is no object of the export")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 from urllib.parse import quote
 
@@ -16,24 +17,25 @@ from carvid.export.xml_text import xml_attribute, xml_safe
 from carvid.store.database import Annotation, FrameRow, Query, Video, VideoObject
 
 LOCAL_FILES = "/data/local-files/?d="
-"""The address under which Label Studio serves files of its local storage."""
+"""The address under which Label Studio serves files below its document root."""
 
 MODEL_VERSION = "carvid"
 
 
 class LabelStudioExporter:
-    """`image_tasks/<video>.json` with `images/<video>/<frame>.jpg` and `image_config.xml`;
+    """`image_tasks/<video>.json` with `images/<video>_<frame>.jpg` and `image_config.xml`;
     `video_tasks/<video>.json` with `video_config.xml`.
 
     An image task is a frame, a mask a brush region. Label Studio has no masks over time, so a video task
     holds each object's box, frame by frame, as a VideoRectangle; a folder of images gets none. Pictures and
     videos are addressed in Label Studio's local storage: `images/...` as here, a video by its path below the
-    input's root. A label is the query's text; what XML cannot hold becomes U+FFFD.
+    input's root; both below `ExportOptions.prefix`. A label is the query's text; what XML cannot hold becomes U+FFFD.
     """
 
     name = "labelstudio"
     summary = "Label Studio image tasks (brush masks, lossless) and video tasks (boxes)"
     pictures: Pictures = "optional"
+    options = ("prefix",)
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
         queries = job.used_queries()
@@ -43,7 +45,7 @@ class LabelStudioExporter:
             if job.pictures:
                 namer = job.namer(video)
                 for frame in job.pictured(video):
-                    tree.write(f"images/{namer.path(frame.row, '.jpg')}", encode_jpeg(frame.image))
+                    tree.write(f"images/{namer.flat(frame.row, '.jpg')}", encode_jpeg(frame.image))
             with tree.text(f"image_tasks/{folder_name(video)}.json") as file:
                 write_json(file.write, _image_tasks(job, video, tally))
                 file.write("\n")
@@ -64,7 +66,7 @@ def _image_tasks(job: Job, video: Video, tally: Tally) -> Iterator[dict[str, Any
         tally.frames += 1
         tally.masks += len(shown)
         yield {
-            "data": _image_data(video, namer, frame),
+            "data": _image_data(job, video, namer, frame),
             "predictions": [
                 {
                     "model_version": MODEL_VERSION,
@@ -98,9 +100,14 @@ def _region_names(job: Job, video: Video) -> dict[int, str]:
     }
 
 
-def _image_data(video: Video, namer: Namer, frame: FrameRow) -> dict[str, Any]:
+def _url(job: Job, path: str) -> str:
+    prefix = job.options.prefix.strip("/")
+    return LOCAL_FILES + quote(f"{prefix}/{path}" if prefix else path, errors="surrogateescape")
+
+
+def _image_data(job: Job, video: Video, namer: Namer, frame: FrameRow) -> dict[str, Any]:
     return {
-        "image": f"{LOCAL_FILES}images/{namer.path(frame, '.jpg')}",
+        "image": _url(job, f"images/{namer.flat(frame, '.jpg')}"),
         "video_id": video.id,
         "video": video.path,
         "frame_index": frame.frame_index,
@@ -126,9 +133,10 @@ def _brush_region(name: str, frame: FrameRow, annotation: Annotation, text: str)
 
 
 def _video_task(job: Job, video: Video) -> dict[str, Any]:
+    assert video.frame_rate is not None
     prediction = {"model_version": MODEL_VERSION, "result": _box_regions(job, video)}
     return {
-        "data": {"video": LOCAL_FILES + quote(video.path, errors="surrogateescape"), "video_id": video.id},
+        "data": {"video": _url(job, video.path), "video_id": video.id, "fps": float(video.frame_rate)},
         "predictions": iter([prediction]),
     }
 
@@ -154,14 +162,22 @@ def _box_regions(job: Job, video: Video) -> Iterator[dict[str, Any]]:
 
 
 def _sequence(job: Job, video: Video, shown: VideoObject) -> Iterator[dict[str, Any]]:
-    """An object's boxes: per cent of the frame, frames from 1; `enabled` says that it stays in view."""
+    """An object's boxes: per cent of the frame, frames from 1; `enabled` says that it stays in view.
+
+    Between two keyframes Label Studio fills in what lies between, unless the first ends the span. A box is
+    taken to hold until the next frame that is labelled, but not over frames that are damaged.
+    """
     assert video.frame_rate is not None
+    every = job.dataset.settings()["stream"]["every"]
     held: dict[str, Any] | None = None
     for frame, labelled in job.annotations(video):
         box = next(a.box_xywh for a in labelled if a.object_id == shown.id)
         if held is not None:
-            # Between two keyframes Label Studio fills in what lies between, unless the first ends the span.
-            yield {**held, "enabled": box is not None and held["frame"] == frame.frame_index}
+            gap = frame.frame_index + 1 - held["frame"]
+            if box is not None and gap <= every:
+                yield {**held, "enabled": True}
+            else:
+                yield from _end(held, min(gap, every) - 1, video.frame_rate)
         held = None
         if box is None:
             continue
@@ -180,6 +196,18 @@ def _sequence(job: Job, video: Video, shown: VideoObject) -> Iterator[dict[str, 
         yield {**held, "enabled": False}
 
 
+def _end(held: dict[str, Any], more: int, frame_rate: Fraction) -> Iterator[dict[str, Any]]:
+    """A box that stays for `more` frames after its own."""
+    if more:
+        yield {**held, "enabled": True}
+    yield {
+        **held,
+        "frame": held["frame"] + more,
+        "time": held["time"] + float(more / frame_rate),
+        "enabled": False,
+    }
+
+
 def _labels(queries: tuple[Query, ...]) -> str:
     return "".join(f"    <Label value={xml_attribute(query.text)}/>\n" for query in queries)
 
@@ -193,6 +221,7 @@ def _image_config(queries: tuple[Query, ...]) -> str:
 
 def _video_config(queries: tuple[Query, ...]) -> str:
     return (
-        '<View>\n  <Video name="video" value="$video"/>\n  <VideoRectangle name="box" toName="video"/>\n'
+        '<View>\n  <Video name="video" value="$video" frameRate="$fps"/>\n'
+        '  <VideoRectangle name="box" toName="video"/>\n'
         f'  <Labels name="labels" toName="video" allowEmpty="true">\n{_labels(queries)}  </Labels>\n</View>\n'
     )

@@ -1,10 +1,10 @@
-"""Masks as one closed polygon each, for formats that hold one polygon per object.
+"""Masks as closed polygons: one per mask, for formats that hold no more, or one per part of it.
 
-Vertices are the centres of the outline's pixels. A hole is reached by a horizontal bridge from its leftmost
-outline pixel, through the object, to the next outline on its left, and a further part of the object by a
-bridge from its nearest vertex; the polygon follows a bridge there and back, so it has no area. Readers fill a
-polygon by the even-odd rule and draw its edges. Without simplification, one part with its holes is thus exact to
-the pixel; several parts differ by the bridges between them, one pixel wide.
+A hole is reached by a horizontal bridge from its leftmost outline pixel, through the object, to the next outline
+on its left; the polygon follows a bridge there and back, so it has no area. In one polygon per mask, whose
+vertices are the centres of the outline's pixels, a further part of the object is reached by a bridge from its
+nearest vertex. Readers fill such a polygon by the even-odd rule and draw its edges. Without simplification, one
+part with its holes is thus exact to the pixel; several parts differ by the bridges between them, one pixel wide.
 """
 
 from __future__ import annotations
@@ -18,22 +18,16 @@ from numpy.typing import NDArray
 Points = NDArray[np.int32]
 """(n, 2) x and y in px of pixel centres, counted from 0."""
 
+_WITHIN = 0.25
+"""Half of half a pixel: from the corner to the centre of a quarter of one."""
+
 
 def mask_polygon(mask: NDArray[np.bool_], tolerance_px: float) -> Points:
     """A non-empty (H, W) bool mask as one closed polygon of at least three vertices, the first not repeated.
 
     tolerance_px: Douglas and Peucker's distance, in px; 0 keeps every pixel of the outline.
     """
-    contours, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    holes: dict[int, list[Points]] = {}
-    for contour, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
-        if parent >= 0:
-            holes.setdefault(int(parent), []).append(_points(contour))
-    parts = [
-        _simplified(*_with_holes(mask, _points(contour), holes.get(place, [])), tolerance_px)
-        for place, contour in enumerate(contours)
-        if hierarchy[0][place][3] < 0
-    ]
+    parts = [_simplified(*part, tolerance_px) for part in _parts(mask)]
     # The largest first: the others are joined to it. The sort is stable, so ties keep OpenCV's order.
     parts.sort(key=lambda part: -abs(float(cv2.contourArea(part))))
     polygon = parts[0]
@@ -43,11 +37,40 @@ def mask_polygon(mask: NDArray[np.bool_], tolerance_px: float) -> Points:
     return np.concatenate([polygon, polygon[-1:].repeat(max(0, 3 - len(polygon)), axis=0)])
 
 
+def part_polygons(mask: NDArray[np.bool_], tolerance_px: float) -> list[NDArray[np.float64]]:
+    """A non-empty (H, W) bool mask as one closed polygon, (n, 2) with n >= 3, for each of its parts.
+
+    x and y are in px from the top left corner of the first pixel, and lie a quarter of a pixel within the
+    outline: readers that fill up to pixel centres (pycocotools) and readers that truncate coordinates and draw
+    the edges (OpenCV's) then find the same pixels.
+    tolerance_px: as in `mask_polygon`; a part of which less than a triangle would be left is kept as it is.
+    """
+    found = []
+    for sequence, pinned in _parts(mask.repeat(2, axis=0).repeat(2, axis=1)):
+        part = _simplified(sequence, pinned, 2 * tolerance_px)
+        found.append((sequence if len(part) < 3 else part) / 2 + _WITHIN)
+    return found
+
+
 def fill_polygon(polygon: Points, height: int, width: int) -> NDArray[np.bool_]:
     """The (height, width) bool mask a reader makes of a polygon: filled by the even-odd rule, edges drawn."""
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [polygon], (1,))
     return mask.astype(bool)
+
+
+def _parts(mask: NDArray[np.bool_]) -> list[tuple[Points, NDArray[np.bool_]]]:
+    """The outline of each part of a mask, with bridges to its holes, and its vertices that must stay."""
+    contours, hierarchy = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    holes: dict[int, list[Points]] = {}
+    for contour, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
+        if parent >= 0:
+            holes.setdefault(int(parent), []).append(_points(contour))
+    return [
+        _with_holes(mask, _points(contour), holes.get(place, []))
+        for place, contour in enumerate(contours)
+        if hierarchy[0][place][3] < 0
+    ]
 
 
 def _points(contour: NDArray[np.int32]) -> Points:

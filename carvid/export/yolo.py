@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import yaml
 
 from carvid.export.exporter import Job, Pictures, Tally
@@ -11,45 +14,69 @@ from carvid.export.tree import OutputTree
 from carvid.measures.pair import iou
 from carvid.store.database import FrameRow, Video
 
-SPLIT = "train"
+TRAIN, VAL = "train", "val"
 _INTO_PIXEL = 0.25
 """Where in its pixel a vertex lies: readers that truncate coordinates (Ultralytics) and readers that round them
 (supervision) then find the same pixel."""
 
 
 class YoloSegExporter:
-    """`images/train/<video>_<frame>.jpg`, `labels/train/<video>_<frame>.txt` and `data.yaml`.
+    """`images/train/<video>_<frame>.jpg`, `labels/train/<video>_<frame>.txt`, the same in `val`, and `data.yaml`.
 
     A class is a query, counted from 0 by id. An object's mask in a frame is one polygon, see
     `carvid.export.polygons`; a frame that shows nothing has an empty file. What is lost is measured by
-    filling each polygon at the frame's size.
+    filling each polygon at the frame's size. Whole videos are held out for `val`, see `held_out`; where there are
+    none, `val` is `train`.
     """
 
     name = "yolo-seg"
     summary = "YOLO segmentation; masks as polygons, what they lose is printed"
     pictures: Pictures = "optional"
+    options = ("val_share", "seed")
 
     def write(self, job: Job, tree: OutputTree, tally: Tally) -> None:
         queries = job.used_queries()
         classes = {query.id: number for number, query in enumerate(queries)}
         tally.iou_loss_sum = 0.0
+        held = held_out(job.videos, job.options.val_share, job.options.seed)
+        if held:
+            tally.note(f"{len(held)} of {len(job.videos)} videos are held out for {VAL}")
+        elif job.options.val_share:
+            tally.note(f"there is nothing to hold out of a single video: {VAL} is the same as {TRAIN}")
         for video in job.videos:
-            _write_labels(job, video, classes, tree, tally)
+            split = VAL if video.id in held else TRAIN
+            _write_labels(job, video, split, classes, tree, tally)
             if job.pictures:
                 namer = job.namer(video)
                 for frame in job.pictured(video):
-                    path = f"images/{SPLIT}/{namer.folder}_{namer.stem(frame.row)}.jpg"
+                    path = f"images/{split}/{namer.flat(frame.row, '.jpg')}"
                     tree.write(path, encode_jpeg(frame.image))
         data = {
-            # Trainers ask for both; which videos to hold out is the reader's choice.
-            "train": f"images/{SPLIT}",
-            "val": f"images/{SPLIT}",
+            "train": f"images/{TRAIN}",
+            # Trainers ask for both.
+            "val": f"images/{VAL if held else TRAIN}",
             "names": {number: query.text for number, query in enumerate(queries)},
         }
         tree.write("data.yaml", yaml.safe_dump(data, sort_keys=False, width=10**6).encode())
 
 
-def _write_labels(job: Job, video: Video, classes: dict[int, int], tree: OutputTree, tally: Tally) -> None:
+def held_out(videos: Sequence[Video], share: float, seed: int) -> frozenset[int]:
+    """The ids of the videos held out: about that share, but neither none (if it is not 0) nor all.
+
+    Ranges of one video stay together. Which are chosen depends on the seed and on their paths alone.
+    """
+    paths = sorted(
+        {video.path for video in videos},
+        key=lambda path: hashlib.sha256(f"{seed} {path}".encode("utf-8", "surrogateescape")).digest(),
+    )
+    count = min(max(round(share * len(paths)), share > 0), len(paths) - 1)
+    chosen = set(paths[:count])
+    return frozenset(video.id for video in videos if video.path in chosen)
+
+
+def _write_labels(
+    job: Job, video: Video, split: str, classes: dict[int, int], tree: OutputTree, tally: Tally
+) -> None:
     namer = job.namer(video)
     for frame, labelled in job.annotations(video):
         lines = []
@@ -57,13 +84,12 @@ def _write_labels(job: Job, video: Video, classes: dict[int, int], tree: OutputT
             if not annotation.area_px:
                 continue
             mask = annotation.mask()
-            polygon = mask_polygon(mask, job.tolerance_px)
+            polygon = mask_polygon(mask, job.options.tolerance_px)
             filled = fill_polygon(polygon, frame.height, frame.width)
-            assert tally.iou_loss_sum is not None
-            tally.iou_loss_sum += 1 - iou(mask, filled)
+            tally.lose(1 - iou(mask, filled))
             tally.masks += 1
             lines.append(f"{classes[annotation.query_id]} {_coordinates(polygon, frame)}\n")
-        tree.write(f"labels/{SPLIT}/{namer.folder}_{namer.stem(frame)}.txt", "".join(lines).encode())
+        tree.write(f"labels/{split}/{namer.flat(frame, '.txt')}", "".join(lines).encode())
         tally.frames += 1
 
 

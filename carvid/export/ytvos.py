@@ -16,12 +16,24 @@ from carvid.store.database import Video, VideoObject
 
 SPLIT = "train"
 
+CLASSES = frozenset(
+    "airplane ape bear bike bird boat bucket bus camel cat cow crocodile deer dog dolphin duck eagle earless_seal"
+    " elephant fish fox frisbee frog giant_panda giraffe hand hat hedgehog horse knife leopard lion lizard monkey"
+    " motorbike mouse others owl paddle parachute parrot penguin person plant rabbit raccoon sedan shark sheep sign"
+    " skateboard snail snake snowboard squirrel surfboard tennis_racket tiger toilet train truck turtle umbrella"
+    " whale zebra".split()
+)
+"""YouTube-VOS's 65 classes. Loaders look a category up among them and know no others."""
+
+OTHERS = "others"
+
 
 class YouTubeVosExporter:
     """`train/JPEGImages/<video>/<frame>.jpg`, `train/Annotations/<video>/<frame>.png`, `train/meta.json` and
     `meta_expressions/train/meta_expressions.json`.
 
-    A label is an object's id in its video. An object that no label map shows is left out of both JSON files, as
+    A label is an object's id in its video; its category is the class of YouTube-VOS that its query is, or
+    `others`. An object that no label map shows is left out of both JSON files, as
     readers look for a frame that shows it until they find one.
     """
 
@@ -68,10 +80,19 @@ def _write_masks(job: Job, video: Video, tree: OutputTree, tally: Tally) -> list
 def _meta(job: Job, video: Video, shown: list[VideoObject]) -> dict[str, Any]:
     return {
         "objects": {
-            str(each.id): {"category": each.query.text, "frames": _frames_with(job, video, each)}
+            str(each.id): {"category": category(each.query.text), "frames": _frames_with(job, video, each)}
             for each in shown
         }
     }
+
+
+def category(query: str) -> str:
+    """The class that the query is, article aside ("the dog", "a giant panda"); `others` where it is none."""
+    words = query.lower().split()
+    if words[:1] in (["a"], ["an"], ["the"]):
+        words = words[1:]
+    name = "_".join(words)
+    return name if name in CLASSES else OTHERS
 
 
 def _frames_with(job: Job, video: Video, shown: VideoObject) -> Iterator[str]:
