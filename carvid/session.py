@@ -28,9 +28,7 @@ from carvid.result import FrameResult, ObjectResult
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.matching import label_map
 from carvid.stopwatch import Stopwatch
-
-# A label map is 8 bits deep, and 0 is the background.
-MOST_QUERIES = 255
+from carvid.wording import checked_queries
 
 # A frame, and what the recurrence left.
 Found = tuple[SeenFrame, Recurrence]
@@ -227,22 +225,6 @@ class Session:
                 sam=records,
             ),
         )
-
-
-def checked_queries(queries: Sequence[str]) -> tuple[str, ...]:
-    """The queries, as a tuple. Raises UsageError for none, an empty one, or more than a label map can tell apart."""
-    if isinstance(queries, str):
-        raise UsageError(f"queries is the text {queries!r}; expected a list of texts")
-    if not queries:
-        raise UsageError("no query: expected at least one expression, such as 'the red car'")
-    for i, query in enumerate(queries):
-        if not query.strip():
-            raise UsageError(f"query {i + 1} of {len(queries)} is empty: expected words")
-    if len(queries) > MOST_QUERIES:
-        raise UsageError(
-            f"{len(queries)} queries; expected at most {MOST_QUERIES}, the labels of an 8-bit mask"
-        )
-    return tuple(queries)
 
 
 def as_frame(frame: Frame | NDArray[np.uint8], index: int) -> Frame:

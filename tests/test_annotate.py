@@ -192,6 +192,7 @@ def test_what_cannot_be_begun_is_refused_at_once(tmp_path, model, clip):
         ((videos, videos / "out", *QUERIES), 4, "inside the input"),
         ((videos, tmp_path / "out"), 2, "no query for clip.mp4"),
         ((videos, tmp_path / "out", *QUERIES, "--workers", "0"), 2, "workers is 0"),
+        ((videos, tmp_path / "out", "-q", "caf\udce9"), 2, "expected UTF-8 text"),
         ((videos, tmp_path / "out", *QUERIES, "--theta", "2"), 2, "theta is 2.0"),
         ((tmp_path / "nowhere", tmp_path / "out", *QUERIES), 3, "there is no"),
     ]:

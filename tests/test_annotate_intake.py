@@ -92,9 +92,12 @@ def test_a_name_that_is_not_utf8_is_kept_and_told_escaped(tmp_path):
         touch(tmp_path, name)
     except OSError:
         pytest.skip("this file system takes no such name")
-    (request,) = read_intake(str(tmp_path), ["q"]).requests
-    assert request.path == "caf\\xe9.mp4"
-    assert Path(request.source).exists()
+    # JSON holds such a name with a lone surrogate.
+    (tmp_path / "list.jsonl").write_text(json.dumps({"path": name}))
+    for videos in (tmp_path, tmp_path / "list.jsonl"):
+        (request,) = read_intake(str(videos), ["q"]).requests
+        assert request.path == "caf\\xe9.mp4"
+        assert Path(request.source).exists()
 
 
 def test_a_csv_manifest(tmp_path):
@@ -157,6 +160,14 @@ def test_queries_of_options_and_of_a_file_add_up(tmp_path):
         ("m.jsonl", '{"path": "a", "queries": [""]}', "none empty"),
         ("m.jsonl", '{"path": "a", "start": true}', "start is True"),
         ("m.jsonl", '{"path": "a"', "line 1: not JSON"),
+        ("m.jsonl", 9999 * "[", "line 1: not JSON"),
+        ("m.jsonl", '{"path": "a\\u0000b"}', "line 1: path is 'a\\x00b', which no file can be called"),
+        ("m.jsonl", '\n{"path": "\\ud83d"}', "line 2: path is '\\ud83d', which no file can be called"),
+        ("m.jsonl", '{"path": "a", "queries": ["\\udce9"]}', "line 1: the query '\\udce9' holds"),
+        ("m.jsonl", '{"path": "a", "start": 9223372036854775808}', "line 1: start is 92"),
+        ("m.csv", "path,stop\na.mp4,99999999999999999999\n", "line 2: stop is 999"),
+        ("m.csv", "path,stop\na.mp4," + 5000 * "9", "line 2: stop is '999"),
+        ("m.csv", 'path,queries\na.mp4,"[""\\udce9""]"\n', "line 2: the query '\\udce9' holds"),
     ],
 )
 def test_a_manifest_that_cannot_be_read(tmp_path, name, text, expected):
@@ -169,9 +180,21 @@ def test_a_manifest_that_cannot_be_read(tmp_path, name, text, expected):
 def test_a_manifest_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(InputError, match="there is no manifest"):
         read_intake(str(tmp_path / "m.csv"), ["q"])
-    (tmp_path / "m.csv").write_bytes(b"path\n\xff\n")
-    with pytest.raises(InputError, match="cannot read the manifest"):
-        read_intake(str(tmp_path / "m.csv"), ["q"])
+    for name in ("m.csv", "m.jsonl"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbfpath\r\n\xff\n")
+        with pytest.raises(
+            InputError, match=rf"cannot read the manifest .*{name}, line 2: b'\\xff' is not UTF-8"
+        ):
+            read_intake(str(tmp_path / name), ["q"])
+
+
+def test_queries_that_are_no_text(tmp_path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "queries.txt").write_bytes(b"the red car\ncaf\xe9\n")
+    with pytest.raises(InputError, match=r"queries\.txt, line 2: b'\\xe9' is not UTF-8"):
+        read_intake(str(tmp_path), [], tmp_path / "queries.txt")
+    with pytest.raises(UsageError, match="expected UTF-8 text"):
+        read_intake(str(tmp_path), [os.fsdecode(b"caf\xe9")])
 
 
 def test_nothing_to_label(tmp_path):

@@ -137,6 +137,12 @@ def test_existing_output_is_refused_unless_overwrite(model: Path, video: Path, t
         (["nowhere.mp4", "a car"], 3, "there is no file or folder nowhere.mp4"),
         (["{video}"], 2, "queries"),
         (["{video}", " "], 2, "query 1 of 1 is empty"),
+        (["{video}", "caf\udce9", "--model", "./nowhere"], 2, "expected UTF-8 text"),
+        (
+            ["{video}", "a car", "--templates", "caf\udce9 {}", "--model", "./nowhere"],
+            2,
+            "expected UTF-8 text",
+        ),
         (["{video}", "a car", "--preset", "imagenet"], 2, "no preset 'imagenet'"),
         (["{video}", "a car", "--eta", "7"], 2, "eta is 7.0; expected a number from 0 to 1"),
         (["{video}", "a car", "--prompt", "arrow"], 2, "unknown visual prompt 'arrow'"),

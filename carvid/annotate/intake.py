@@ -14,9 +14,12 @@ from typing import Any
 from carvid.annotate.discovery import find_videos
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.store.task import VideoRequest, as_text
+from carvid.wording import check_text, not_text
 
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _FIELDS = ("path", "queries", "start", "stop")
+# The last frame's number that a database holds.
+_LAST_FRAME = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
     Raises InputError for what cannot be read or found, UsageError for a video without queries.
     """
     common = _distinct([*queries, *(_lines(queries_file) if queries_file is not None else ())])
-    if any(not query.strip() for query in queries):
-        raise UsageError("a query is empty: expected words, such as 'the red car'")
+    for query in queries:
+        check_text(query, "the query")
+        if not query.strip():
+            raise UsageError("a query is empty: expected words, such as 'the red car'")
     path = Path(videos)
     if path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir():
         requests = _merge(_manifest(path))
@@ -75,13 +80,7 @@ def check_place(dataset: Path, folders: Sequence[Path]) -> None:
 
 
 def _manifest(path: Path) -> Iterator[VideoRequest]:
-    try:
-        # utf-8-sig: spreadsheets begin a file with a byte order mark.
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"there is no manifest {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the manifest {path}: {error}") from error
+    text = _read(path, "manifest")
     rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
     root, empty = path.absolute().parent, True
     for where, row in rows:
@@ -91,6 +90,8 @@ def _manifest(path: Path) -> Iterator[VideoRequest]:
         name = row.get("path")
         if not isinstance(name, str) or not name:
             raise InputError(f"{where}: path is {name!r}; expected the path of a video")
+        if not _is_path(name):
+            raise InputError(f"{where}: path is {name!r}, which no file can be called")
         start = _number(row.get("start"), f"{where}: start") or 0
         stop = _number(row.get("stop"), f"{where}: stop")
         if stop is not None and stop <= start:
@@ -132,7 +133,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}): {text.strip()[:40]!r}") from error
 
 
@@ -142,16 +143,22 @@ def _queries(value: object, where: str) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or any(not isinstance(text, str) or not text.strip() for text in texts):
         raise InputError(f"{where}: queries is {value!r}; expected a text, or a list of texts, none empty")
+    for text in texts:
+        if wrong := not_text(text):
+            raise InputError(f"{where}: the query {text!r} {wrong}")
     return _distinct(texts)
 
 
 def _number(value: object, where: str) -> int | None:
     if value is None:
         return None
-    if isinstance(value, str) and value.strip().isdecimal():
+    # Python converts no text of thousands of digits.
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 1000:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InputError(f"{where} is {value!r}; expected a frame's number, from 0")
+    if value > _LAST_FRAME:
+        raise InputError(f"{where} is {value}; expected at most {_LAST_FRAME}")
     return value
 
 
@@ -171,11 +178,31 @@ def _distinct(queries: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the queries in {path}: {error}") from error
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in _read(path, "queries file").split("\n") if line.strip()]
     if not lines:
         raise InputError(f"{path} holds no query; expected one a line")
     return lines
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        # utf-8-sig: spreadsheets begin a file with a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {what} {path}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"cannot read the {what} {path}, line {line}: {error.object[error.start : error.start + 1]!r} is not "
+            "UTF-8; save it as UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the {what} {path}: {error}") from error
+
+
+def _is_path(name: str) -> bool:
+    # Bytes that are not UTF-8 are names too, which JSON holds as lone surrogates; other surrogates stand for nothing.
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False

@@ -26,7 +26,8 @@ from carvid.bench.stages import Measured, Spread, measure_stages
 from carvid.errors import UsageError
 from carvid.model import Model
 from carvid.recipe import Recipe
-from carvid.session import MOST_QUERIES, Session
+from carvid.session import Session
+from carvid.wording import MOST_QUERIES
 
 AGAINST = ("naive", "pydensecrf")
 DROPS = ("none", "one", "preset")

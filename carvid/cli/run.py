@@ -15,6 +15,7 @@ from carvid.cli.help import OUTPUT
 from carvid.cli.progress import FrameProgress
 from carvid.cli.recipe_options import takes_recipe
 from carvid.recipe import Recipe
+from carvid.wording import checked_queries
 
 if TYPE_CHECKING:
     from carvid.pipeline import RunSummary
@@ -54,6 +55,7 @@ def run(
     from carvid.stream import open_frames
 
     folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
+    checked_queries(queries)
     # The cheap refusals first: the source and the output folder, then (`load_engine`) weights that cannot be found,
     # before torch is imported, which takes seconds.
     with open_frames(

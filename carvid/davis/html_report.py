@@ -27,7 +27,7 @@ def write_report(path: Path, scores: Scores, truth: GroundTruth, davis_root: Pat
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_report(scores, truth, davis_root).encode())
+    write_whole(path, render_report(scores, truth, davis_root).encode("utf-8", "backslashreplace"))
 
 
 def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from carvid.errors import UsageError
 from carvid.recipe.option import check_fields, option
-from carvid.wording import SLOT, check_template
+from carvid.wording import SLOT, check_template, check_text
 
 MODES = ("refer", "semantic")
 CAMS = ("clip-es", "gradcam")
@@ -107,9 +107,12 @@ class Settings:
             raise UsageError(f"no template; expected at least one text with {SLOT} in it")
         for template in (*self.templates, self.proposer_template, self.background_template):
             check_template(template)
-        for texts, kind in ((self.negatives or (), "negative"), (self.background, "background")):
-            if any(not text.strip() for text in texts):
-                raise UsageError(f"a {kind} text is empty")
+        lists = [("negative", self.negatives or ()), ("background", self.background)]
+        for kind, texts in (*lists, *(("background", group) for group in self.background_groups)):
+            for text in texts:
+                check_text(text, f"the {kind} text")
+                if not text.strip():
+                    raise UsageError(f"a {kind} text is empty")
 
     def background_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
         """The background texts f uses with these queries; a text equal to a query is left out.

@@ -120,7 +120,9 @@ def agree(
             if not replace:
                 return before
             _reset(connection, "1")
-        text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+        # A path that is not UTF-8 is written in JSON's own escapes.
+        told = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+        text = told.encode("utf-8", "backslashreplace").decode("utf-8")
         if row is None or before is not None:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?, ?)", (text, sha256))
     return before
