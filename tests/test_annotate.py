@@ -172,9 +172,12 @@ def test_a_manifest_gives_queries_and_ranges_and_overwrite_replaces_labels(tmp_p
         ]
     before = labels(out)
     rows[1]["queries"] = "a tree"
+    rows.append({"path": 256 * "x"})
     manifest.write_text("\n".join(map(json.dumps, rows)))
     ran = run_annotate(manifest, out, model, "-q", "a bus", "--every", "2", "--overwrite")
-    assert ran.returncode == 0, ran.stderr
+    # A row whose path cannot be looked at costs itself alone.
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stdout.count("failed: xxx") == ran.stdout.count("File name too long") == 1
     with open_dataset(out) as dataset:
         assert [query.text for query in dataset.queries(2)] == ["a tree"]
     after = labels(out)

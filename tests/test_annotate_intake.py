@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from carvid.annotate.annotate import DatasetSummary
 from carvid.annotate.intake import check_place, read_intake
 from carvid.errors import InputError, OutputError, UsageError
+from carvid.store.status import Status
 from tests.media import moving_square, write_folder
 
 
@@ -233,6 +235,55 @@ def test_the_dataset_may_not_lie_in_what_is_searched(tmp_path):
     check_place(tmp_path / "out", manifest)
     # A pattern searches the folders it matches, not the one it starts from.
     check_place(tmp_path / "in/out", read_intake(str(tmp_path / "in/*.mp4"), ["q"]).folders)
+
+
+@pytest.fixture
+def forbid(monkeypatch):
+    """Takes the permission to list a folder, or to look at what has a name, from root too."""
+
+    def forbid(method, path):
+        real = getattr(Path, method)
+
+        def refused(self, *arguments, **keywords):
+            if self == path:
+                raise PermissionError(13, "Permission denied", str(self))
+            return real(self, *arguments, **keywords)
+
+        monkeypatch.setattr(Path, method, refused)
+
+    return forbid
+
+
+def test_a_folder_that_cannot_be_listed_costs_itself_alone(tmp_path, forbid):
+    touch(tmp_path, "a.mp4", "lost+found/b.mp4", "sub/c.mp4")
+    forbid("iterdir", tmp_path / "lost+found")
+    for videos in (tmp_path, tmp_path / "*"):
+        intake = read_intake(str(videos), ["q"])
+        assert paths(intake) == ["a.mp4", "sub/c.mp4"]
+        assert intake.closed == (("lost+found", "Permission denied"),)
+    # Not all of what was asked for was found, and the summary says so.
+    done = Status({"done": 2}, 2, (), (), ())
+    assert DatasetSummary(done, 1.0, False).is_whole
+    summary = DatasetSummary(done, 1.0, False, intake.closed)
+    assert not summary.is_whole
+    assert summary.to_json()["not_searched"] == [{"path": "lost+found", "reason": "Permission denied"}]
+    with pytest.raises(InputError, match=r"no video in .*; cannot search \.: Permission denied"):
+        read_intake(str(tmp_path / "lost+found"), ["q"])
+
+
+def test_what_cannot_be_looked_at_costs_itself_alone(tmp_path, forbid):
+    touch(tmp_path, "a.mp4", "b.mp4", "folder/c.mp4")
+    forbid("stat", tmp_path / "b.mp4")
+    forbid("stat", tmp_path / "folder")
+    intake = read_intake(str(tmp_path), ["q"])
+    # As with a link to nothing, what is called a video is one: it will have failed.
+    assert paths(intake) == ["a.mp4", "b.mp4"]
+    assert intake.closed == (("folder", "Permission denied"),)
+    (tmp_path / "list.jsonl").write_text('{"path": "b.mp4"}\n{"path": "%s"}\n{"path": "a.mp4"}' % (300 * "x"))
+    assert paths(read_intake(str(tmp_path / "list.jsonl"), ["q"])) == ["b.mp4", 300 * "x", "a.mp4"]
+    for videos in ("b.mp4", 300 * "x", 300 * "x" + "*", "x" * 300 + ".csv"):
+        with pytest.raises(InputError, match=r"Permission denied|File name too long|no video in"):
+            read_intake(str(tmp_path / videos), ["q"])
 
 
 def test_an_animation_is_a_video(tmp_path):

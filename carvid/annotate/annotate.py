@@ -17,6 +17,7 @@ from carvid.annotate.workforce import LocalWorkforce, Workforce
 from carvid.errors import OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.media.whole_file import output_errors
+from carvid.paths import exists, is_dir
 from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
@@ -29,23 +30,29 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset came to. seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C."""
+    """What a dataset came to.
+
+    seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C. closed: paths that this run could not search
+    for videos, each with the reason.
+    """
 
     status: Status
     seconds: float
     interrupted: bool
+    closed: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Whether every video is labelled, with every frame."""
+        """Whether every video is labelled, with every frame, and every folder could be searched."""
         status = self.status
-        return not status.damaged and status.counts[DONE] == sum(status.counts.values())
+        return not self.closed and not status.damaged and status.counts[DONE] == sum(status.counts.values())
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self.status.to_json(),
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "not_searched": [{"path": path, "reason": reason} for path, reason in self.closed],
         }
 
 
@@ -109,7 +116,7 @@ def annotate(
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
-    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished)
+    return DatasetSummary(status, time.monotonic() - started, not finished, intake.closed)
 
 
 def _workforce(ray: str | None, workers: int) -> Workforce:
@@ -122,18 +129,18 @@ def _workforce(ray: str | None, workers: int) -> Workforce:
 
 def _check_dataset(dataset: Path, intake: Intake) -> None:
     check_place(dataset, intake.folders)
-    if dataset.is_symlink() and not dataset.exists():
-        raise OutputError(f"{dataset} is a symbolic link to nothing; remove it or choose another folder")
-    if not dataset.exists():
+    if not exists(dataset, OutputError):
+        if dataset.is_symlink():
+            raise OutputError(f"{dataset} is a symbolic link to nothing; remove it or choose another folder")
         return
-    if not dataset.is_dir():
+    if not is_dir(dataset, OutputError):
         raise OutputError(f"{dataset} is not a folder; choose another one")
     if not os.access(dataset, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {dataset}; make it writable or choose another folder")
     with output_errors(dataset):
         # A process killed before it made the database leaves its folder.
         entries = sorted(entry.name for entry in dataset.iterdir() if entry.name != WORK)
-    if entries and not database_path(dataset).exists():
+    if entries and not exists(database_path(dataset), OutputError):
         raise OutputError(
             f"{dataset} is not empty ({', '.join(entries[:_SHOWN])}) and holds no "
             f"{database_path(dataset).name}; choose another folder"

@@ -13,6 +13,7 @@ from typing import Any
 
 from carvid.annotate.discovery import find_videos
 from carvid.errors import InputError, OutputError, UsageError
+from carvid.paths import is_dir, real
 from carvid.store.task import VideoRequest, as_text
 from carvid.wording import check_text, not_text
 
@@ -24,10 +25,15 @@ _LAST_FRAME = 2**63 - 1
 
 @dataclass(frozen=True)
 class Intake:
-    """The videos asked for, distinct, in order, and the folders in which no output may lie."""
+    """What to label.
+
+    requests: the videos asked for, distinct, in order. folders: those in which no output may lie.
+    closed: paths that could not be searched for videos, as text, each with the reason.
+    """
 
     requests: tuple[VideoRequest, ...]
     folders: tuple[Path, ...]
+    closed: tuple[tuple[str, str], ...] = ()
 
 
 def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | None = None) -> Intake:
@@ -47,9 +53,10 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
         if not query.strip():
             raise UsageError("a query is empty: expected words, such as 'the red car'")
     path = Path(videos)
-    if path.suffix.lower() in MANIFEST_SUFFIXES and not path.is_dir():
+    closed: tuple[tuple[str, str], ...] = ()
+    if path.suffix.lower() in MANIFEST_SUFFIXES and not is_dir(path, InputError):
         requests = _merge(_manifest(path))
-        folders = tuple(Path(each.source) for each in requests if Path(each.source).is_dir())
+        folders = tuple(Path(each.source) for each in requests if _is_folder(each))
     else:
         found = find_videos(videos)
         requests = [
@@ -57,6 +64,7 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
             for source in found.sources
         ]
         folders = found.folders
+        closed = tuple((as_text(each), reason) for each, reason in found.closed)
     requests = [each if each.queries else replace(each, queries=common) for each in requests]
     without = [each.path for each in requests if not each.queries]
     if without:
@@ -65,14 +73,14 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
             + (f" and {len(without) - 1} more videos" if len(without) > 1 else "")
             + "; give -q, --queries-file, or queries in the manifest"
         )
-    return Intake(tuple(requests), folders)
+    return Intake(tuple(requests), folders, closed)
 
 
 def check_place(dataset: Path, folders: Sequence[Path]) -> None:
     """Raise OutputError if the dataset would lie in a folder that is searched for videos."""
-    place = dataset.resolve()
+    place = real(dataset)
     for folder in folders:
-        inside = folder.resolve()
+        inside = real(folder)
         if place == inside or inside in place.parents:
             raise OutputError(
                 f"the dataset {dataset} lies inside the input {folder}; choose a folder outside of it"
@@ -160,6 +168,14 @@ def _number(value: object, where: str) -> int | None:
     if value > _LAST_FRAME:
         raise InputError(f"{where} is {value}; expected at most {_LAST_FRAME}")
     return value
+
+
+def _is_folder(video: VideoRequest) -> bool:
+    # A path that cannot be looked at costs its row and no more: its video will have failed, with the reason.
+    try:
+        return is_dir(Path(video.source), InputError)
+    except InputError:
+        return False
 
 
 def _merge(requests: Iterator[VideoRequest]) -> list[VideoRequest]:

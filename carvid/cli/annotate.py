@@ -116,6 +116,8 @@ def annotate(
     else:
         typer.echo("interrupted" if summary.interrupted else f"done in {summary.seconds:.1f} s")
         _show(summary.status)
+        for path, reason in summary.closed:
+            typer.echo(f"  not searched: {path}: {reason}")
         if summary.interrupted:
             typer.echo("run the same command again to go on")
     if summary.interrupted:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carvid.errors import InputError
+from carvid.paths import is_dir, is_file
+
 TEXT_FOLDER = "davis_text_annotations"
 TEXT_FILES = (
     ("Davis17_annot1.txt", "utf-8-sig"),
@@ -54,12 +57,12 @@ def find_expressions(
     Appends what is wrong to `problems`, one sentence each. None where neither form exists.
     """
     texts = root / TEXT_FOLDER
-    if texts.is_dir():
+    if is_dir(texts, InputError):
         return _read_texts(texts, sets, videos, problems)
     folders = META_SPLIT_FOLDERS.get(split, (split,))
     metas = [root / "meta_expressions" / folder / "meta_expressions.json" for folder in folders]
     for path in metas:
-        if path.is_file():
+        if is_file(path, InputError):
             return _read_meta(path, sets, videos, problems)
     problems.append(f"no expressions: neither the folder {texts} nor the file {metas[-1]}")
     return None
@@ -74,7 +77,7 @@ def _read_texts(
         name, encoding = TEXT_FILES[index]
         path = sources[index] = folder / name
         by_set[index] = {}
-        if not path.is_file():
+        if not is_file(path, InputError):
             problems.append(f"no file {path} (expression set {index})")
             continue
         try:

@@ -20,6 +20,7 @@ from carvid.frame import Frame
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors, write_whole
 from carvid.model import Model
+from carvid.paths import exists
 from carvid.recipe.record import differences
 from carvid.result import FrameResult
 from carvid.stream.image_file import read_image
@@ -139,7 +140,7 @@ def _run_video(
 def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
     """Make `out` a run of these weights and settings, or refuse to mix them with those it holds."""
     path = out / RUN_FILE
-    if path.exists():
+    if exists(path, OutputError):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -155,7 +156,7 @@ def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
         with output_errors(out):
             for folder in (out / SETS_FOLDER, out / RECORDS):
                 shutil.rmtree(folder, ignore_errors=True)
-    elif (out / SETS_FOLDER).exists():
+    elif exists(out / SETS_FOLDER, OutputError):
         raise OutputError(
             f"{out / SETS_FOLDER} is there without a {RUN_FILE} of carvid's; choose another folder"
         )

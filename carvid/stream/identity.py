@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import InputError
+from carvid.paths import is_dir, is_file, real
 from carvid.stream.source import StreamInfo
 
 
 def source_name(path: Path) -> str:
     """The name of the file or folder itself, also where the path is ".", ends in ".." or is a link."""
-    return path.resolve().name
+    return real(path).name
 
 
 def identify_stream(info: StreamInfo) -> dict[str, Any]:
@@ -38,9 +39,11 @@ def identify_source(path: Path) -> dict[str, Any]:
     """
     name = source_name(path)
     try:
-        if path.is_dir():
+        if is_dir(path, InputError):
             entries = [
-                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
+                entry
+                for entry in path.iterdir()
+                if is_file(entry, InputError) and not entry.name.startswith(".")
             ]
             digest, size = hashlib.sha256(), 0
             for entry in sorted(entries, key=lambda entry: entry.name.encode("utf-8", "surrogateescape")):
@@ -48,7 +51,7 @@ def identify_source(path: Path) -> dict[str, Any]:
                 digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
                 digest.update(entry_size.to_bytes(8, "big"))
                 size += _feed(digest, entry)
-        elif path.is_file():
+        elif is_file(path, InputError):
             digest = hashlib.sha256()
             size = _feed(digest, path)
         else:
