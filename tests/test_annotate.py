@@ -158,7 +158,12 @@ def test_a_manifest_gives_queries_and_ranges_and_overwrite_replaces_labels(tmp_p
         {"path": "b.mp4"},
     ]
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    assert run_annotate(manifest, out, model, "-q", "a bus", "--every", "2").returncode == 0
+    ran = run_annotate(manifest, out, model, "-q", "a bus", "--every", "2")
+    assert ran.returncode == 0
+    assert (
+        ran.stderr.count("the manifest has queries for 1 video; -q and --queries-file have no effect there")
+        == 1
+    )
     with open_dataset(out) as dataset:
         assert [[query.text for query in dataset.queries(i)] for i in (1, 2, 3)] == [
             ["a {dog}", 'a "cat"'],

@@ -118,6 +118,15 @@ def test_a_csv_manifest(tmp_path):
     assert (b.source, b.queries, b.start_frame) == (str(tmp_path / "b.mp4"), ("a tree",), 3)
 
 
+def test_queries_of_a_manifest_overrule_those_for_all_videos(tmp_path):
+    rows = [{"path": "a"}, {"path": "b", "queries": "x"}, {"path": "c", "queries": ["z", "y", "x"]}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for common, overruled in [(["x", "y"], 1), (["x"], 0), (["w"], 2)]:
+        intake = read_intake(str(tmp_path / "list.jsonl"), common)
+        assert [each.queries for each in intake.requests] == [tuple(common), ("x",), ("z", "y", "x")]
+        assert intake.overruled == overruled
+
+
 def test_a_json_lines_manifest_and_the_same_video_in_two_ranges(tmp_path):
     rows = [
         {"path": "a.mp4", "queries": ["x", " x ", "y"], "stop": 5},

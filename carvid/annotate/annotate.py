@@ -111,6 +111,8 @@ def annotate(
                 raise UsageError(_changed("files", files))
             if retry_failed:
                 ledger.retry_failed()
+            if progress is not None and intake.overruled:
+                progress.note(_overruled(intake.overruled))
             with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
                 supervisor = Supervisor(ledger, presence, recipe, stream, work, workforce, replace=overwrite)
                 with supervisor:
@@ -145,6 +147,11 @@ def _check_dataset(dataset: Path, intake: Intake) -> None:
             f"{dataset} is not empty ({', '.join(entries[:_SHOWN])}) and holds no "
             f"{database_path(dataset).name}; choose another folder"
         )
+
+
+def _overruled(videos: int) -> str:
+    which = f"{videos} video{'s' if videos > 1 else ''}"
+    return f"the manifest has queries for {which}; -q and --queries-file have no effect there"
 
 
 def _queries(before: VideoRequest, after: VideoRequest) -> str:

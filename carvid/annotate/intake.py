@@ -29,20 +29,22 @@ class Intake:
 
     requests: the videos asked for, distinct, in order. folders: those in which no output may lie.
     closed: paths that could not be searched for videos, as text, each with the reason.
+    overruled: how many videos have queries of their own in the manifest, and so lack some of those for all.
     """
 
     requests: tuple[VideoRequest, ...]
     folders: tuple[Path, ...]
     closed: tuple[tuple[str, str], ...] = ()
+    overruled: int = 0
 
 
 def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | None = None) -> Intake:
     """Find the videos and give each its queries.
 
     videos: a manifest where it ends in .csv, .jsonl or .ndjson; else as `find_videos`. A manifest's paths are
-    relative to its folder; its queries go before `queries` and those of the file; start and stop are frames,
-    stop left out. A row: in JSON Lines an object, "queries" being a text or a list of texts; in CSV under a
-    header, the cell a text, or a list of texts in JSON where it begins with "[". Rows for the same video and
+    relative to its folder; a video that has queries there has those alone, none of `queries` and of the file; start and
+    stop are frames, stop left out. A row: in JSON Lines an object, "queries" being a text or a list of texts; in CSV
+    under a header, the cell a text, or a list of texts in JSON where it begins with "[". Rows for the same video and
     range add up.
     queries_file: one query a line, UTF-8; empty lines count for nothing.
     Raises InputError for what cannot be read or found, UsageError for a video without queries.
@@ -65,6 +67,7 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
         ]
         folders = found.folders
         closed = tuple((as_text(each), reason) for each, reason in found.closed)
+    overruled = sum(bool(each.queries) and not set(common) <= set(each.queries) for each in requests)
     requests = [each if each.queries else replace(each, queries=common) for each in requests]
     without = [each.path for each in requests if not each.queries]
     if without:
@@ -73,7 +76,7 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
             + (f" and {len(without) - 1} more videos" if len(without) > 1 else "")
             + "; give -q, --queries-file, or queries in the manifest"
         )
-    return Intake(tuple(requests), folders, closed)
+    return Intake(tuple(requests), folders, closed, overruled)
 
 
 def check_place(dataset: Path, folders: Sequence[Path]) -> None:
