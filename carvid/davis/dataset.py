@@ -192,8 +192,23 @@ def _video_names(
     if not is_file(path, InputError):
         problems.append(f"no file {path}")
         return ()
-    names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
-    if not names:
+    try:
+        # utf-8-sig: some editors begin a file with a byte order mark.
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"cannot read {path}: {error}")
+        return ()
+    found: dict[str, int] = {}
+    for number, name in enumerate(map(str.strip, lines), 1):
+        # A video that counted twice would weigh twice in every mean.
+        if name in found:
+            problems.append(f"{path}, line {number}: {name} is listed already, in line {found[name]}")
+        elif name and Path(name).name != name:
+            problems.append(f"{path}, line {number}: {name!r} is not the name of a folder alone")
+        elif name:
+            found[name] = number
+    names = tuple(found)
+    if not any(line.strip() for line in lines):
         problems.append(f"{path} names no video")
     if videos is None:
         return names

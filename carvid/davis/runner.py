@@ -90,11 +90,13 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
     """The record of a finished video; None where there is none, or one of other expressions."""
     path = _record_path(out, index, video)
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read ({error}); remove it to segment {video} again") from error
+    if not isinstance(record, dict):
+        raise OutputError(f"{path} is no record; remove it to segment {video} again")
     return record if record.get("expressions") == list(expressions) else None
 
 
