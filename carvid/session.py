@@ -28,7 +28,7 @@ from carvid.result import FrameResult, ObjectResult
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.matching import label_map
 from carvid.stopwatch import Stopwatch
-from carvid.wording import checked_queries
+from carvid.wording import checked_queries, distinct, folded
 
 # A frame, and what the recurrence left.
 Found = tuple[SeenFrame, Recurrence]
@@ -54,11 +54,11 @@ class Session:
     def ask(self, queries: Sequence[str]) -> None:
         """Ask for other queries from the next frame on. Raises UsageError for queries that cannot be used."""
         asked = checked_queries(queries)
-        # Duplicates share one place in the softmax, where they would halve each other's score.
-        unique = tuple(dict.fromkeys(query.strip() for query in asked))
+        unique = tuple(query.strip() for query in distinct(asked))
+        place = {folded(query): i for i, query in enumerate(unique)}
         self._rnn = self.model.rnn(unique)
         self.queries, self._unique = asked, unique
-        self._place = [unique.index(query.strip()) for query in asked]
+        self._place = [place[folded(query)] for query in asked]
         self._start_carry()
 
     def restart(self) -> None:

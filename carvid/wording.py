@@ -1,8 +1,9 @@
-"""Texts: what a query may be, and how it is worded before it is embedded."""
+"""Texts: what a query may be, which are the same, and how one is worded before it is embedded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from carvid.errors import UsageError
 
@@ -52,6 +53,24 @@ def checked_queries(queries: Sequence[str]) -> tuple[str, ...]:
             f"{len(queries)} queries; expected at most {MOST_QUERIES}, the labels of an 8-bit mask"
         )
     return tuple(queries)
+
+
+def folded(text: str) -> str:
+    """What CLIP reads of a text: in Unicode's form NFC, runs of space as one space, in lower case.
+
+    Texts of the same `folded` are one text: as rivals in a softmax, they would halve each other's score.
+    """
+    # NFC once more: the lower case of some letters is two characters, for which there is one.
+    lower = unicodedata.normalize("NFC", text).lower()
+    return " ".join(unicodedata.normalize("NFC", lower).split())
+
+
+def distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts as they were given, without those that `folded` makes the same as one before."""
+    first: dict[str, str] = {}
+    for text in texts:
+        first.setdefault(folded(text), text)
+    return tuple(first.values())
 
 
 def check_template(template: str) -> None:

@@ -13,6 +13,7 @@ from carvid.annotate.annotate import DatasetSummary
 from carvid.annotate.intake import check_place, read_intake
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.store.status import Status
+from carvid.wording import distinct
 from tests.media import moving_square, write_folder
 
 
@@ -145,12 +146,12 @@ def test_queries_in_a_manifest_are_plain_text(tmp_path_factory, queries):
     path = tmp_path_factory.mktemp("m") / "list.jsonl"
     path.write_text(json.dumps({"path": "a.mp4", "queries": queries}))
     (request,) = read_intake(str(path)).requests
-    assert request.queries == tuple(dict.fromkeys(query.strip() for query in queries))
+    assert request.queries == distinct(query.strip() for query in queries)
 
 
 def test_queries_of_options_and_of_a_file_add_up(tmp_path):
     touch(tmp_path, "a.mp4")
-    (tmp_path / "queries.txt").write_text("the red car\n\n  a {dog}\nthe red car\n", encoding="utf-8-sig")
+    (tmp_path / "queries.txt").write_text("the red car\n\n  a {dog}\nThe red  car\n", encoding="utf-8-sig")
     (request,) = read_intake(str(tmp_path), ["a cat"], tmp_path / "queries.txt").requests
     assert request.queries == ("a cat", "the red car", "a {dog}")
 

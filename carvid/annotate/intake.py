@@ -15,7 +15,7 @@ from carvid.annotate.discovery import find_videos
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.paths import is_dir, real
 from carvid.store.task import VideoRequest, as_text
-from carvid.wording import check_text, not_text
+from carvid.wording import check_text, distinct, not_text
 
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _FIELDS = ("path", "queries", "start", "stop")
@@ -49,7 +49,8 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
     queries_file: one query a line, UTF-8; empty lines count for nothing.
     Raises InputError for what cannot be read or found, UsageError for a video without queries.
     """
-    common = _distinct([*queries, *(_lines(queries_file) if queries_file is not None else ())])
+    lines = _lines(queries_file) if queries_file is not None else []
+    common = distinct(query.strip() for query in (*queries, *lines))
     for query in queries:
         check_text(query, "the query")
         if not query.strip():
@@ -67,7 +68,7 @@ def read_intake(videos: str, queries: Sequence[str] = (), queries_file: Path | N
         ]
         folders = found.folders
         closed = tuple((as_text(each), reason) for each, reason in found.closed)
-    overruled = sum(bool(each.queries) and not set(common) <= set(each.queries) for each in requests)
+    overruled = sum(0 < len(each.queries) < len(distinct([*each.queries, *common])) for each in requests)
     requests = [each if each.queries else replace(each, queries=common) for each in requests]
     without = [each.path for each in requests if not each.queries]
     if without:
@@ -157,7 +158,7 @@ def _queries(value: object, where: str) -> tuple[str, ...]:
     for text in texts:
         if wrong := not_text(text):
             raise InputError(f"{where}: the query {text!r} {wrong}")
-    return _distinct(texts)
+    return distinct(text.strip() for text in texts)
 
 
 def _number(value: object, where: str) -> int | None:
@@ -186,14 +187,9 @@ def _merge(requests: Iterator[VideoRequest]) -> list[VideoRequest]:
     for each in requests:
         before = merged.get(each.key)
         if before is not None:
-            each = replace(before, queries=_distinct([*before.queries, *each.queries]))
+            each = replace(before, queries=distinct([*before.queries, *each.queries]))
         merged[each.key] = each
     return list(merged.values())
-
-
-def _distinct(queries: Sequence[str]) -> tuple[str, ...]:
-    # The segmenter takes queries that differ only in the space around them as one.
-    return tuple(dict.fromkeys(query.strip() for query in queries))
 
 
 def _lines(path: Path) -> list[str]:
