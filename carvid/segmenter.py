@@ -13,7 +13,8 @@ from carvid.frame import Frame
 from carvid.loading import load_model
 from carvid.recipe import load_recipe
 from carvid.result import FrameResult
-from carvid.session import Session, checked_queries
+from carvid.session import Session
+from carvid.wording import checked_queries
 
 
 class VideoSegmenter(Session):

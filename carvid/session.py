@@ -29,12 +29,10 @@ from carvid.result import FrameResult, ObjectResult
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.matching import label_map
 from carvid.stopwatch import Stopwatch
+from carvid.wording import checked_queries, distinct, folded
 
 if TYPE_CHECKING:
     from carvid.model import Model
-
-# A label map is 8 bits deep, and 0 is the background.
-MOST_QUERIES = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +80,11 @@ class Session:
     def ask(self, queries: Sequence[str]) -> None:
         """Ask for other queries from the next frame on. Raises UsageError for queries that cannot be used."""
         asked = checked_queries(queries)
-        # Duplicates share one place in the softmax, where they would halve each other's score.
-        unique = tuple(dict.fromkeys(query.strip() for query in asked))
+        unique = tuple(query.strip() for query in distinct(asked))
+        place = {folded(query): i for i, query in enumerate(unique)}
         self._rnn = self.model.rnn(unique)
         self.queries, self._unique = asked, unique
-        self._place = [unique.index(query.strip()) for query in asked]
+        self._place = [place[folded(query)] for query in asked]
         self._start_carry()
 
     def restart(self) -> None:
@@ -253,22 +251,6 @@ class Session:
                 sam=records,
             ),
         )
-
-
-def checked_queries(queries: Sequence[str]) -> tuple[str, ...]:
-    """The queries, as a tuple. Raises UsageError for none, an empty one, or more than a label map can tell apart."""
-    if isinstance(queries, str):
-        raise UsageError(f"queries is the text {queries!r}; expected a list of texts")
-    if not queries:
-        raise UsageError("no query: expected at least one expression, such as 'the red car'")
-    for i, query in enumerate(queries):
-        if not query.strip():
-            raise UsageError(f"query {i + 1} of {len(queries)} is empty: expected words")
-    if len(queries) > MOST_QUERIES:
-        raise UsageError(
-            f"{len(queries)} queries; expected at most {MOST_QUERIES}, the labels of an 8-bit mask"
-        )
-    return tuple(queries)
 
 
 def as_frame(frame: Frame | NDArray[np.uint8], index: int) -> Frame:

@@ -38,6 +38,9 @@ class Watch:
         if self.begun is None and counts["running"]:
             self.begun = time.monotonic()
 
+    def note(self, line: str) -> None:
+        pass
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(

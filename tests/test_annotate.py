@@ -158,7 +158,12 @@ def test_a_manifest_gives_queries_and_ranges_and_overwrite_replaces_labels(tmp_p
         {"path": "b.mp4"},
     ]
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    assert run_annotate(manifest, out, model, "-q", "a bus", "--every", "2").returncode == 0
+    ran = run_annotate(manifest, out, model, "-q", "a bus", "--every", "2")
+    assert ran.returncode == 0
+    assert (
+        ran.stderr.count("the manifest has queries for 1 video; -q and --queries-file have no effect there")
+        == 1
+    )
     with open_dataset(out) as dataset:
         assert [[query.text for query in dataset.queries(i)] for i in (1, 2, 3)] == [
             ["a {dog}", 'a "cat"'],
@@ -172,9 +177,12 @@ def test_a_manifest_gives_queries_and_ranges_and_overwrite_replaces_labels(tmp_p
         ]
     before = labels(out)
     rows[1]["queries"] = "a tree"
+    rows.append({"path": 256 * "x"})
     manifest.write_text("\n".join(map(json.dumps, rows)))
     ran = run_annotate(manifest, out, model, "-q", "a bus", "--every", "2", "--overwrite")
-    assert ran.returncode == 0, ran.stderr
+    # A row whose path cannot be looked at costs itself alone.
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stdout.count("failed: xxx") == ran.stdout.count("File name too long") == 1
     with open_dataset(out) as dataset:
         assert [query.text for query in dataset.queries(2)] == ["a tree"]
     after = labels(out)
@@ -211,6 +219,7 @@ def test_what_cannot_be_begun_is_refused_at_once(tmp_path, model, clip):
         ((videos, videos / "out", *QUERIES), 4, "inside the input"),
         ((videos, tmp_path / "out"), 2, "no query for clip.mp4"),
         ((videos, tmp_path / "out", *QUERIES, "--workers", "0"), 2, "workers is 0"),
+        ((videos, tmp_path / "out", "-q", "caf\udce9"), 2, "expected UTF-8 text"),
         ((videos, tmp_path / "out", *QUERIES, "--theta", "2"), 2, "theta is 2.0"),
         ((videos, tmp_path / "out", *QUERIES, "--moved", "old"), 2, "expected OLD=NEW"),
         ((tmp_path / "nowhere", tmp_path / "out", *QUERIES), 3, "there is no"),

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from carvid.annotate.annotate import DatasetSummary
 from carvid.annotate.intake import check_place, read_intake
 from carvid.errors import InputError, OutputError, UsageError
+from carvid.store.status import Status
+from carvid.wording import distinct
 from tests.media import moving_square, write_folder
 
 
@@ -92,9 +95,12 @@ def test_a_name_that_is_not_utf8_is_kept_and_told_escaped(tmp_path):
         touch(tmp_path, name)
     except OSError:
         pytest.skip("this file system takes no such name")
-    (request,) = read_intake(str(tmp_path), ["q"]).requests
-    assert request.path == "caf\\xe9.mp4"
-    assert Path(request.source).exists()
+    # JSON holds such a name with a lone surrogate.
+    (tmp_path / "list.jsonl").write_text(json.dumps({"path": name}))
+    for videos in (tmp_path, tmp_path / "list.jsonl"):
+        (request,) = read_intake(str(videos), ["q"]).requests
+        assert request.path == "caf\\xe9.mp4"
+        assert Path(request.source).exists()
 
 
 def test_a_csv_manifest(tmp_path):
@@ -111,6 +117,15 @@ def test_a_csv_manifest(tmp_path):
     assert (bc.source, bc.queries) == (str(tmp_path / "b, c.mp4"), ("a dog", 'a "big" cat'))
     assert (bc.start_frame, bc.stop_frame) == (5, 10)
     assert (b.source, b.queries, b.start_frame) == (str(tmp_path / "b.mp4"), ("a tree",), 3)
+
+
+def test_queries_of_a_manifest_overrule_those_for_all_videos(tmp_path):
+    rows = [{"path": "a"}, {"path": "b", "queries": "x"}, {"path": "c", "queries": ["z", "y", "x"]}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for common, overruled in [(["x", "y"], 1), (["x"], 0), (["w"], 2)]:
+        intake = read_intake(str(tmp_path / "list.jsonl"), common)
+        assert [each.queries for each in intake.requests] == [tuple(common), ("x",), ("z", "y", "x")]
+        assert intake.overruled == overruled
 
 
 def test_a_json_lines_manifest_and_the_same_video_in_two_ranges(tmp_path):
@@ -131,12 +146,12 @@ def test_queries_in_a_manifest_are_plain_text(tmp_path_factory, queries):
     path = tmp_path_factory.mktemp("m") / "list.jsonl"
     path.write_text(json.dumps({"path": "a.mp4", "queries": queries}))
     (request,) = read_intake(str(path)).requests
-    assert request.queries == tuple(dict.fromkeys(query.strip() for query in queries))
+    assert request.queries == distinct(query.strip() for query in queries)
 
 
 def test_queries_of_options_and_of_a_file_add_up(tmp_path):
     touch(tmp_path, "a.mp4")
-    (tmp_path / "queries.txt").write_text("the red car\n\n  a {dog}\nthe red car\n", encoding="utf-8-sig")
+    (tmp_path / "queries.txt").write_text("the red car\n\n  a {dog}\nThe red  car\n", encoding="utf-8-sig")
     (request,) = read_intake(str(tmp_path), ["a cat"], tmp_path / "queries.txt").requests
     assert request.queries == ("a cat", "the red car", "a {dog}")
 
@@ -157,6 +172,14 @@ def test_queries_of_options_and_of_a_file_add_up(tmp_path):
         ("m.jsonl", '{"path": "a", "queries": [""]}', "none empty"),
         ("m.jsonl", '{"path": "a", "start": true}', "start is True"),
         ("m.jsonl", '{"path": "a"', "line 1: not JSON"),
+        ("m.jsonl", 9999 * "[", "line 1: not JSON"),
+        ("m.jsonl", '{"path": "a\\u0000b"}', "line 1: path is 'a\\x00b', which no file can be called"),
+        ("m.jsonl", '\n{"path": "\\ud83d"}', "line 2: path is '\\ud83d', which no file can be called"),
+        ("m.jsonl", '{"path": "a", "queries": ["\\udce9"]}', "line 1: the query '\\udce9' holds"),
+        ("m.jsonl", '{"path": "a", "start": 9223372036854775808}', "line 1: start is 92"),
+        ("m.csv", "path,stop\na.mp4,99999999999999999999\n", "line 2: stop is 999"),
+        ("m.csv", "path,stop\na.mp4," + 5000 * "9", "line 2: stop is '999"),
+        ("m.csv", 'path,queries\na.mp4,"[""\\udce9""]"\n', "line 2: the query '\\udce9' holds"),
     ],
 )
 def test_a_manifest_that_cannot_be_read(tmp_path, name, text, expected):
@@ -169,9 +192,21 @@ def test_a_manifest_that_cannot_be_read(tmp_path, name, text, expected):
 def test_a_manifest_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(InputError, match="there is no manifest"):
         read_intake(str(tmp_path / "m.csv"), ["q"])
-    (tmp_path / "m.csv").write_bytes(b"path\n\xff\n")
-    with pytest.raises(InputError, match="cannot read the manifest"):
-        read_intake(str(tmp_path / "m.csv"), ["q"])
+    for name in ("m.csv", "m.jsonl"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbfpath\r\n\xff\n")
+        with pytest.raises(
+            InputError, match=rf"cannot read the manifest .*{name}, line 2: b'\\xff' is not UTF-8"
+        ):
+            read_intake(str(tmp_path / name), ["q"])
+
+
+def test_queries_that_are_no_text(tmp_path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "queries.txt").write_bytes(b"the red car\ncaf\xe9\n")
+    with pytest.raises(InputError, match=r"queries\.txt, line 2: b'\\xe9' is not UTF-8"):
+        read_intake(str(tmp_path), [], tmp_path / "queries.txt")
+    with pytest.raises(UsageError, match="expected UTF-8 text"):
+        read_intake(str(tmp_path), [os.fsdecode(b"caf\xe9")])
 
 
 def test_nothing_to_label(tmp_path):
@@ -210,6 +245,55 @@ def test_the_dataset_may_not_lie_in_what_is_searched(tmp_path):
     check_place(tmp_path / "out", manifest)
     # A pattern searches the folders it matches, not the one it starts from.
     check_place(tmp_path / "in/out", read_intake(str(tmp_path / "in/*.mp4"), ["q"]).folders)
+
+
+@pytest.fixture
+def forbid(monkeypatch):
+    """Takes the permission to list a folder, or to look at what has a name, from root too."""
+
+    def forbid(method, path):
+        real = getattr(Path, method)
+
+        def refused(self, *arguments, **keywords):
+            if self == path:
+                raise PermissionError(13, "Permission denied", str(self))
+            return real(self, *arguments, **keywords)
+
+        monkeypatch.setattr(Path, method, refused)
+
+    return forbid
+
+
+def test_a_folder_that_cannot_be_listed_costs_itself_alone(tmp_path, forbid):
+    touch(tmp_path, "a.mp4", "lost+found/b.mp4", "sub/c.mp4")
+    forbid("iterdir", tmp_path / "lost+found")
+    for videos in (tmp_path, tmp_path / "*"):
+        intake = read_intake(str(videos), ["q"])
+        assert paths(intake) == ["a.mp4", "sub/c.mp4"]
+        assert intake.closed == (("lost+found", "Permission denied"),)
+    # Not all of what was asked for was found, and the summary says so.
+    done = Status({"done": 2}, 2, (), (), ())
+    assert DatasetSummary(done, 1.0, False).is_whole
+    summary = DatasetSummary(done, 1.0, False, intake.closed)
+    assert not summary.is_whole
+    assert summary.to_json()["not_searched"] == [{"path": "lost+found", "reason": "Permission denied"}]
+    with pytest.raises(InputError, match=r"no video in .*; cannot search \.: Permission denied"):
+        read_intake(str(tmp_path / "lost+found"), ["q"])
+
+
+def test_what_cannot_be_looked_at_costs_itself_alone(tmp_path, forbid):
+    touch(tmp_path, "a.mp4", "b.mp4", "folder/c.mp4")
+    forbid("stat", tmp_path / "b.mp4")
+    forbid("stat", tmp_path / "folder")
+    intake = read_intake(str(tmp_path), ["q"])
+    # As with a link to nothing, what is called a video is one: it will have failed.
+    assert paths(intake) == ["a.mp4", "b.mp4"]
+    assert intake.closed == (("folder", "Permission denied"),)
+    (tmp_path / "list.jsonl").write_text('{"path": "b.mp4"}\n{"path": "%s"}\n{"path": "a.mp4"}' % (300 * "x"))
+    assert paths(read_intake(str(tmp_path / "list.jsonl"), ["q"])) == ["b.mp4", 300 * "x", "a.mp4"]
+    for videos in ("b.mp4", 300 * "x", 300 * "x" + "*", "x" * 300 + ".csv"):
+        with pytest.raises(InputError, match=r"Permission denied|File name too long|no video in"):
+            read_intake(str(tmp_path / videos), ["q"])
 
 
 def test_an_animation_is_a_video(tmp_path):

@@ -70,6 +70,26 @@ def test_the_product_loads_nothing_from_tests_or_scripts() -> None:
         assert not re.search(r"[\"']tests[\"'/]", path.read_text(encoding="utf-8")), path
 
 
+# Rooms that look at paths they are given.
+LOOKS = (
+    "annotate/annotate.py",
+    "annotate/discovery.py",
+    "annotate/intake.py",
+    "clip/",
+    "davis/",
+    "sinks/",
+    "weights/",
+)
+
+
+def test_paths_are_looked_at_by_one_file() -> None:
+    """`Path.exists` and its like raise for a name that is too long, or answer False, as the Python is."""
+    for path in (path for name in LOOKS for path in files(name)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            asked = isinstance(node, ast.Attribute) and node.attr in ("exists", "is_dir", "is_file")
+            assert not asked, f"{path.relative_to(ROOT)} asks Path; carvid.paths tells it alike everywhere"
+
+
 def test_no_two_files_share_a_name_that_means_two_things() -> None:
     """Where they share one, it is the same part of two networks, or a command and what it calls."""
     by_name: dict[str, list[str]] = {}

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from carvid.cli.run import default_folder
 from carvid.media.locks import FolderLock
 from carvid.media.palette import read_label_png
 from carvid.sinks.results import read_results
@@ -103,6 +104,41 @@ def test_the_output_folder_is_named_after_the_source(model: Path, video: Path, t
     assert (tmp_path / "carvid-square" / "run.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        ("clips/cat.mp4", "carvid-cat"),
+        ("link.mp4", "carvid-link"),
+        (".", "carvid-here"),
+        ("clips/..", "carvid-here"),
+        ("clips/.", "carvid-clips"),
+        ("x" * 246 + ".mp4", "carvid-" + "x" * 246),
+        ("x" * 250, "carvid-" + "x" * 248),
+        ("é" * 123 + ".mp4", "carvid-" + "é" * 123),
+        ("xé" * 83, "carvid-" + "xé" * 82 + "x"),
+        ("€" * 83, "carvid-" + "€" * 82),
+        ("\udce9" * 250, "carvid-" + "\udce9" * 248),
+    ],
+)
+def test_the_default_folder_fits_and_has_the_name_that_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, folder: str
+) -> None:
+    (tmp_path / "here" / "clips").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path("link.mp4").symlink_to("SHA256E-s123--abc.mp4")
+    assert default_folder(source) == Path(folder)
+    assert len(os.fsencode(default_folder(source))) <= 255
+
+
+def test_a_video_of_the_longest_name_has_an_output_folder(video: Path, tmp_path: Path) -> None:
+    named = tmp_path / ("é" * 125 + ".mp4")
+    named.symlink_to(video)
+    (tmp_path / ("carvid-" + "é" * 124) / "mine").mkdir(parents=True)
+    done = carvid("run", named, "a car", "--model", "./nowhere", cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert "is not empty (mine)" in done.stderr
+
+
 def test_a_folder_with_mixed_sizes_part_of_it_and_separate_masks(model: Path, tmp_path: Path) -> None:
     frames = [*moving_square(4), *moving_square(2, 30, 40)]
     write_folder(tmp_path / "in", frames, names=["f1", "f2", "f9", "f10", "f11", "f12"])
@@ -146,6 +182,12 @@ def test_a_folder_in_use_is_refused_before_any_weights(video: Path, tmp_path: Pa
         (["nowhere.mp4", "a car"], 3, "there is no file or folder nowhere.mp4"),
         (["{video}"], 2, "queries"),
         (["{video}", " "], 2, "query 1 of 1 is empty"),
+        (["{video}", "caf\udce9", "--model", "./nowhere"], 2, "expected UTF-8 text"),
+        (
+            ["{video}", "a car", "--templates", "caf\udce9 {}", "--model", "./nowhere"],
+            2,
+            "expected UTF-8 text",
+        ),
         (["{video}", "a car", "--preset", "imagenet"], 2, "no preset 'imagenet'"),
         (["{video}", "a car", "--eta", "7"], 2, "eta is 7.0; expected a number from 0 to 1"),
         (["{video}", "a car", "--prompt", "arrow"], 2, "unknown visual prompt 'arrow'"),

@@ -1,6 +1,7 @@
 """Reading the Ref-DAVIS tree: both forms of expressions, both annotation folders, and what is missing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,39 @@ def test_lines_that_cannot_be_read(tree, line, expected):
     assert expected in problems_of(tree, videos=["motorbike"])
 
 
+def test_files_saved_anew_with_a_byte_order_mark(tree):
+    plain = read_dataset(tree)
+    listed = tree / "ImageSets/2017/val.txt"
+    listed.write_text(listed.read_text(), encoding="utf-8-sig", newline="\r\n")
+    write_texts(tree, LINES, encodings=["utf-8-sig"] * 4)
+    assert read_dataset(tree) == plain
+    shutil.rmtree(tree / "davis_text_annotations")
+    write_meta(tree, meta_of(lambda *_: "words"))
+    plain = read_dataset(tree)
+    meta = tree / "meta_expressions/valid/meta_expressions.json"
+    meta.write_text(meta.read_text(), encoding="utf-8-sig")
+    assert read_dataset(tree) == plain
+
+
+def test_a_list_of_videos_names_each_once(tree):
+    listed = tree / "ImageSets/2017/val.txt"
+    listed.write_text("motorbike\n\n dogs-scale\nmotorbike\nmotorbike/\n../val/motorbike\n")
+    message = problems_of(tree)
+    assert "3 problems" in message
+    assert "val.txt, line 4: motorbike is listed already, in line 1" in message
+    assert "val.txt, line 5: 'motorbike/' is not the name of a folder alone" in message
+    # Also where it is one of those asked for, or none of them.
+    assert "3 problems" in problems_of(tree, videos=["dogs-scale"])
+
+
+def test_a_list_of_videos_that_cannot_be_read(tree):
+    listed = tree / "ImageSets/2017/val.txt"
+    listed.write_bytes(b"motorbike\nbl\xe4\n")
+    assert "cannot read" in problems_of(tree)
+    listed.write_text(256 * "x")
+    assert "File name too long" in problems_of(tree)
+
+
 def test_a_latin_1_file_where_utf_8_is_due(tree):
     write_texts(tree, ['motorbike 1 "café"'], encodings=["latin-1"] * 4)
     message = problems_of(tree, videos=["motorbike"])
@@ -178,6 +212,10 @@ def test_a_latin_1_file_where_utf_8_is_due(tree):
         (lambda meta: meta["videos"]["motorbike"]["expressions"].popitem(), "has 3 expressions, expected 4"),
         (lambda meta: meta["videos"]["motorbike"]["frames"].append("00009"), "00009.jpg"),
         (lambda meta: meta["videos"]["motorbike"].pop("expressions"), "not in the form of meta_expressions"),
+        (
+            lambda meta: meta["videos"]["motorbike"]["expressions"]["0"].update(exp="\ud83d"),
+            "object 1: the expression '\\ud83d' holds",
+        ),
         (lambda meta: meta["videos"].update(motorbike=3), "not in the form of meta_expressions"),
     ],
 )

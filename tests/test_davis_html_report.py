@@ -1,5 +1,6 @@
 """The report: complete in itself, true to the scores, and alive in a browser where there is one."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -104,6 +105,17 @@ def test_without_frames_and_expressions_the_page_says_so(tmp_path):
     assert "no expressions: neither the folder" in text
     assert "labels above the object count (2)" in text
     assert Page(text).rows[2][4:] == ["–", "–", "–", "100.00", "100.00", "100.00", "–"]
+
+
+def test_a_folder_whose_name_is_not_utf8_is_told_escaped(tmp_path):
+    root = write_truth(tmp_path / "davis", TRUTH)
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        write_masks(out, {"cat": [BOTH] * 4, "dog": [ONE] * 5})
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    evaluate(root, out, workers=1, report=tmp_path / "report.html")
+    assert "caf\\udce9: Ref-DAVIS" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def browse(page, tmp_path):

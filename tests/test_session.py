@@ -48,6 +48,18 @@ def test_sessions_of_one_model_keep_out_of_each_others_way(model: Model) -> None
         assert same(second.step(image), alone[1][i])
 
 
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_queries_that_clip_reads_alike_are_no_rivals(model: Model, mode: str) -> None:
+    model = model.with_settings(mode=mode, theta=0.0)
+    typed = ["a caf\u00e9", "a  CAFE\u0301 ", "a dog", "A dog"]
+    for image in IMAGES:
+        alike, plain = (model.session(queries).step(image) for queries in (typed, [typed[0], "a dog"]))
+        assert [one.query for one in alike.objects] == typed
+        np.testing.assert_array_equal(alike.scores, plain.scores[[0, 0, 1, 1]])
+        np.testing.assert_array_equal(alike.masks, plain.masks[[0, 0, 1, 1]])
+        assert set(np.unique(alike.label_map)) <= {0, 1, 3}
+
+
 def test_threads_share_a_model(model: Model) -> None:
     expected = {query: list(model.session([query]).run(IMAGES)) for query in QUERIES}
     found: dict[str, list[FrameResult]] = {}

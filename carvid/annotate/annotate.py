@@ -17,6 +17,7 @@ from carvid.annotate.workforce import LocalWorkforce, Workforce
 from carvid.errors import OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.media.whole_file import output_errors
+from carvid.paths import exists, is_dir
 from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
@@ -33,19 +34,20 @@ class DatasetSummary:
     """The result of labelling a dataset.
 
     seconds: wall-clock seconds of this run. interrupted: ended by Ctrl-C. moved: how many videos were found at
-    another path than before.
+    another path than before. closed: paths that this run could not search for videos, each with the reason.
     """
 
     status: Status
     seconds: float
     interrupted: bool
     moved: int = 0
+    closed: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Whether every video is labelled, with every frame."""
+        """Whether every video is labelled, with every frame, and every folder could be searched."""
         status = self.status
-        return not status.damaged and status.counts[DONE] == sum(status.counts.values())
+        return not self.closed and not status.damaged and status.counts[DONE] == sum(status.counts.values())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class DatasetSummary:
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             "moved": self.moved,
+            "not_searched": [{"path": path, "reason": reason} for path, reason in self.closed],
         }
 
 
@@ -116,12 +119,14 @@ def annotate(
                 raise UsageError(_changed("files", files))
             if retry_failed:
                 ledger.retry_failed()
+            if progress is not None and intake.overruled:
+                progress.note(_overruled(intake.overruled))
             with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
                 supervisor = Supervisor(ledger, presence, recipe, stream, work, workforce, replace=overwrite)
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
-    return DatasetSummary(status, time.monotonic() - started, interrupted=not finished, moved=moves)
+    return DatasetSummary(status, time.monotonic() - started, not finished, moves, intake.closed)
 
 
 def _workforce(ray: str | None, workers: int) -> Workforce:
@@ -134,22 +139,27 @@ def _workforce(ray: str | None, workers: int) -> Workforce:
 
 def _check_dataset(dataset: Path, intake: Intake) -> None:
     check_place(dataset, intake.folders)
-    if dataset.is_symlink() and not dataset.exists():
-        raise OutputError(f"{dataset} is a symbolic link to nothing; remove it or choose another folder")
-    if not dataset.exists():
+    if not exists(dataset, OutputError):
+        if dataset.is_symlink():
+            raise OutputError(f"{dataset} is a symbolic link to nothing; remove it or choose another folder")
         return
-    if not dataset.is_dir():
+    if not is_dir(dataset, OutputError):
         raise OutputError(f"{dataset} is not a folder; choose another one")
     if not os.access(dataset, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {dataset}; make it writable or choose another folder")
     with output_errors(dataset):
         # A process that was killed before it made the database leaves WORK behind.
         entries = sorted(entry.name for entry in dataset.iterdir() if entry.name != WORK)
-    if entries and not database_path(dataset).exists():
+    if entries and not exists(database_path(dataset), OutputError):
         raise OutputError(
             f"{dataset} is not empty ({', '.join(entries[:_SHOWN])}) and holds no "
             f"{database_path(dataset).name}; choose another folder"
         )
+
+
+def _overruled(videos: int) -> str:
+    which = f"{videos} video{'s' if videos > 1 else ''}"
+    return f"the manifest has queries for {which}; -q and --queries-file have no effect there"
 
 
 def _queries(before: VideoRequest, after: VideoRequest) -> str:

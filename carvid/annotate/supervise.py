@@ -61,6 +61,10 @@ class WorkProgress(Protocol):
         """Called now and then. counts: videos by state. working: frames labelled and expected, by a video's path."""
         ...
 
+    def note(self, line: str) -> None:
+        """Before the work, what of the request has no effect."""
+        ...
+
 
 @dataclass
 class _Hired:

@@ -27,7 +27,8 @@ from carvid.errors import UsageError
 from carvid.loading import load_model
 from carvid.model import Model
 from carvid.recipe import Recipe
-from carvid.session import MOST_QUERIES, Session
+from carvid.session import Session
+from carvid.wording import MOST_QUERIES
 
 AGAINST = ("naive", "pydensecrf")
 DROPS = ("none", "one", "preset")

@@ -129,6 +129,8 @@ def annotate(
         if summary.moved:
             typer.echo(f"videos recognised at a new place: {summary.moved}")
         _show(summary.status)
+        for path, reason in summary.closed:
+            typer.echo(f"  not searched: {path}: {reason}")
         if summary.interrupted:
             typer.echo("run the same command again to continue")
     if summary.interrupted:

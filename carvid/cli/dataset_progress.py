@@ -43,6 +43,10 @@ class DatasetProgress:
             self._spoken = now
             typer.echo(line, err=True)
 
+    def note(self, line: str) -> None:
+        """Show it; see `carvid.annotate.supervise.WorkProgress.note`."""
+        typer.echo(f"carvid: {line}", err=True)
+
     def _line(
         self,
         counts: Mapping[str, int],

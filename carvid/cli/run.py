@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +15,16 @@ from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT
 from carvid.cli.progress import FrameProgress
 from carvid.cli.recipe_options import takes_recipe
+from carvid.paths import real
 from carvid.recipe import Recipe
+from carvid.wording import checked_queries
 
 if TYPE_CHECKING:
     from carvid.pipeline import RunSummary
+
+
+# What file systems allow a name, in bytes.
+_LONGEST_NAME = 255
 
 
 @takes_recipe()
@@ -53,7 +60,8 @@ def run(
     from carvid.sinks.output import check_output
     from carvid.stream import open_frames
 
-    folder = out if out is not None else Path(f"carvid-{Path(source).resolve().stem}")
+    folder = out if out is not None else default_folder(source)
+    checked_queries(queries)
     # What is cheap to check comes first: the source, the output folder and, in `load_engine`, whether the weights can
     # be found; only then is torch imported, which takes seconds.
     with open_frames(
@@ -81,6 +89,16 @@ def run(
     if summary.interrupted:
         return INTERRUPTED
     return PART_FAILED if summary.damaged else 0
+
+
+def default_folder(source: str) -> Path:
+    """The output folder of a source, named after what the user typed, and cut to what a name may be long."""
+    path = Path(source)
+    # "." and ".." name no folder by themselves.
+    name = f"carvid-{(path if path.name not in ('', '..') else real(path)).stem}"
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[:-1]
+    return Path(name)
 
 
 def _report(summary: RunSummary, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from carvid.clip.convert import convert_state_dict, has_openai_facts, infer_conf
 from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
 from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
 from carvid.errors import WeightsError
+from carvid.paths import is_file
 from carvid.weights import hub, stored
 from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG, has_vocabulary, names_in, read_json, sha256_of
@@ -51,7 +52,7 @@ def _from_file(located: Located) -> tuple[Stored, TextTokenizer]:
             f"folder that holds {CONFIG} as well"
         )
     sidecar = path.parent / OPEN_CLIP_CONFIG
-    described = read_json(sidecar) if sidecar.is_file() else {}
+    described = read_json(sidecar) if is_file(sidecar, WeightsError) else {}
     model_cfg, preprocess_cfg = described.get("model_cfg") or {}, described.get("preprocess_cfg") or {}
     if not isinstance(model_cfg, dict) or not isinstance(preprocess_cfg, dict):
         raise WeightsError(

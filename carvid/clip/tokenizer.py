@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from carvid.errors import WeightsError
+from carvid.paths import is_file
 from carvid.weights.damage import refused
 from carvid.weights.files import MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json
 
@@ -66,7 +67,9 @@ class BpeTokenizer:
     def __init__(self, folder: Path) -> None:
         with refused(f"the vocabulary in {folder} cannot be read"):
             vocabulary, merges = _read(folder)
-        config = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+        config = (
+            read_json(folder / TOKENIZER_CONFIG) if is_file(folder / TOKENIZER_CONFIG, WeightsError) else {}
+        )
         bos, eos = _content(config.get("bos_token"), BOS), _content(config.get("eos_token"), EOS)
         for token in (bos, eos):
             if token not in vocabulary:
@@ -112,7 +115,7 @@ class WordHashTokenizer:
 
 def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """The vocabulary and the merges in `folder`, checked."""
-    if (folder / TOKENIZER).is_file():
+    if is_file(folder / TOKENIZER, WeightsError):
         path = folder / TOKENIZER
         content = read_json(path)
         model = content.get("model")
@@ -127,7 +130,7 @@ def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
             vocabulary = vocabulary | {token["content"]: token["id"] for token in added}
     else:
         path = folder / VOCABULARY
-        if not (path.is_file() and (folder / MERGES).is_file()):
+        if not (is_file(path, WeightsError) and is_file(folder / MERGES, WeightsError)):
             raise WeightsError(
                 f"{folder} holds no vocabulary: expected {TOKENIZER}, or {VOCABULARY} and {MERGES}"
             )

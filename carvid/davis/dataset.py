@@ -20,6 +20,7 @@ from carvid.davis.expressions import EXPRESSION_SETS, Expressions, find_expressi
 from carvid.davis.labels import VOID, decode_label_map
 from carvid.davis.problems import refuse_if_any
 from carvid.errors import InputError, UsageError
+from carvid.paths import is_dir, is_file
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 RESOLUTION = "480p"
@@ -138,12 +139,12 @@ def read_dataset(
     truth = _read_truth(root, split, videos, annotations, problems)
     expressions = find_expressions(root, split, wanted, {video.name for video in truth.videos}, problems)
     images = root / "JPEGImages" / RESOLUTION
-    if not images.is_dir():
+    if not is_dir(images, InputError):
         problems.append(f"no folder {images}")
     found = tuple(
         ReferringVideo(
             truth=video,
-            frame_paths=_frames(images, video, expressions, problems) if images.is_dir() else (),
+            frame_paths=_frames(images, video, expressions, problems) if is_dir(images, InputError) else (),
             expressions=_queries(video, expressions, wanted, problems) if expressions else {},
         )
         for video in truth.videos
@@ -177,7 +178,7 @@ def _annotation_folder(root: Path, annotations: Path | None, problems: list[str]
         bases = (annotations, root / annotations)
         candidates = [folder for base in bases for folder in (base / RESOLUTION, base)]
     for folder in candidates:
-        if folder.is_dir():
+        if is_dir(folder, InputError):
             return folder
     asked = candidates if annotations is None else [annotations]
     problems.append("no folder " + ", nor ".join(str(folder) for folder in asked))
@@ -188,11 +189,26 @@ def _video_names(
     root: Path, split: str, videos: Sequence[str] | None, problems: list[str]
 ) -> tuple[str, ...]:
     path = root / "ImageSets" / "2017" / f"{split}.txt"
-    if not path.is_file():
+    if not is_file(path, InputError):
         problems.append(f"no file {path}")
         return ()
-    names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
-    if not names:
+    try:
+        # utf-8-sig: some editors begin a file with a byte order mark.
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"cannot read {path}: {error}")
+        return ()
+    found: dict[str, int] = {}
+    for number, name in enumerate(map(str.strip, lines), 1):
+        # A video that counted twice would weigh twice in every mean.
+        if name in found:
+            problems.append(f"{path}, line {number}: {name} is listed already, in line {found[name]}")
+        elif name and Path(name).name != name:
+            problems.append(f"{path}, line {number}: {name!r} is not the name of a folder alone")
+        elif name:
+            found[name] = number
+    names = tuple(found)
+    if not any(line.strip() for line in lines):
         problems.append(f"{path} names no video")
     if videos is None:
         return names
@@ -201,13 +217,16 @@ def _video_names(
 
 
 def _annotated_video(folder: Path, problems: list[str]) -> AnnotatedVideo | None:
+    if not is_dir(folder, InputError):
+        problems.append(f"no folder {folder}")
+        return None
     paths = tuple(sorted(folder.glob("[!.]*.png")))
     if not paths:
-        problems.append(f"no annotation in {folder}" if folder.is_dir() else f"no folder {folder}")
+        problems.append(f"no annotation in {folder}")
         return None
     try:
         first = decode_label_map(paths[0].read_bytes(), str(paths[0]))
-    except InputError as error:
+    except (InputError, OSError) as error:
         problems.append(str(error))
         return None
     objects = int(np.max(first, where=first != VOID, initial=0))
@@ -223,10 +242,14 @@ def _frames(
     images: Path, video: AnnotatedVideo, expressions: Expressions | None, problems: list[str]
 ) -> tuple[Path, ...]:
     folder = images / video.name
-    if not folder.is_dir():
+    if not is_dir(folder, InputError):
         problems.append(f"no folder {folder}")
         return ()
-    paths = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES}
+    try:
+        paths = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES}
+    except OSError as error:
+        problems.append(f"cannot list {folder}: {error.strerror or error}")
+        return ()
     listed = expressions.frames.get(video.name, ()) if expressions else ()
     needed = sorted({*video.frame_ids, *listed})
     problems.extend(f"no frame {folder / (frame + '.jpg')}" for frame in needed if frame not in paths)

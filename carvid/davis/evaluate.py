@@ -13,6 +13,7 @@ from carvid.davis.score_split import score_predictions
 from carvid.davis.scores import Scores
 from carvid.errors import InputError
 from carvid.media.whole_file import output_errors, write_whole
+from carvid.paths import is_dir
 
 SCORES_FILE = "scores.json"
 CSV_FOLDER = "scores"
@@ -65,7 +66,7 @@ def evaluate(
 
 
 def _remove_old(predictions: Path, split: str) -> None:
-    if not predictions.is_dir():
+    if not is_dir(predictions, InputError):
         raise InputError(f"no folder {predictions}: expected predictions in it")
     old = [predictions / SCORES_FILE]
     for name in (f"global_results-{split}.csv", f"per-sequence_results-{split}.csv"):

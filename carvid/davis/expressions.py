@@ -5,11 +5,16 @@ Four sets: each of two annotators wrote one after seeing the first frame only, a
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from carvid.errors import InputError
+from carvid.paths import is_dir, is_file
+from carvid.wording import not_text
 
 TEXT_FOLDER = "davis_text_annotations"
 TEXT_FILES = (
@@ -54,12 +59,12 @@ def find_expressions(
     Appends what is wrong to `problems`, one sentence each. None where neither form exists.
     """
     texts = root / TEXT_FOLDER
-    if texts.is_dir():
+    if is_dir(texts, InputError):
         return _read_texts(texts, sets, videos, problems)
     folders = META_SPLIT_FOLDERS.get(split, (split,))
     metas = [root / "meta_expressions" / folder / "meta_expressions.json" for folder in folders]
     for path in metas:
-        if path.is_file():
+        if is_file(path, InputError):
             return _read_meta(path, sets, videos, problems)
     problems.append(f"no expressions: neither the folder {texts} nor the file {metas[-1]}")
     return None
@@ -74,13 +79,18 @@ def _read_texts(
         name, encoding = TEXT_FILES[index]
         path = sources[index] = folder / name
         by_set[index] = {}
-        if not path.is_file():
+        if not is_file(path, InputError):
             problems.append(f"no file {path} (expression set {index})")
             continue
         try:
-            text = path.read_bytes().decode(encoding)
+            data = path.read_bytes()
+            # A byte order mark is what an editor writes that has saved a file anew.
+            text = data.decode("utf-8-sig" if data.startswith(codecs.BOM_UTF8) else encoding)
         except UnicodeDecodeError as error:
             problems.append(f"{path} is not UTF-8 (byte {error.start})")
+            continue
+        except OSError as error:
+            problems.append(f"cannot read {path}: {error.strerror or error}")
             continue
         # Not splitlines(): Latin-1 text may hold a byte that Unicode calls a line end (0x85).
         for number, line in enumerate(text.replace("\r", "").split("\n"), 1):
@@ -108,6 +118,8 @@ def _add(of_video: dict[int, str], object_id: int, text: str, place: str, proble
         expression = expression[1:-1].strip()
     if not expression:
         problems.append(f"{place}, object {object_id}: the expression is empty")
+    elif wrong := not_text(expression):
+        problems.append(f"{place}, object {object_id}: the expression {expression!r} {wrong}")
     elif object_id in of_video:
         problems.append(f"{place}, object {object_id}: a second expression in the same set")
     else:
@@ -121,7 +133,7 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
     frames: dict[str, tuple[str, ...]] = {}
     result = Expressions(by_set, dict.fromkeys(sets, path), frames)
     try:
-        listed = json.loads(path.read_text("utf-8"))["videos"]
+        listed = json.loads(path.read_text("utf-8-sig"))["videos"]
         for video in videos:
             if video not in listed:
                 problems.append(f"{path} has no video {video}")
@@ -137,7 +149,9 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
                 for index in sets:
                     place = f"{path}: {video}"
                     _add(by_set[index].setdefault(video, {}), object_id, texts[index], place, problems)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        problems.append(f"cannot read {path}: {error.strerror or error}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problems.append(f"{path} is not in the form of meta_expressions.json ({error!r})")
     return result
 

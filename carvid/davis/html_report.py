@@ -15,6 +15,7 @@ from carvid.davis.protocols import PROTOCOLS, ObjectScore
 from carvid.davis.scores import ProtocolScore, Scores, SetScore
 from carvid.davis.worst_frames import WorstFrame, picture_pair, worst_frames
 from carvid.media.whole_file import output_errors, write_whole
+from carvid.paths import real
 
 MEASURES = ("J&F", "J", "F")
 
@@ -27,7 +28,7 @@ def write_report(path: Path, scores: Scores, truth: GroundTruth, davis_root: Pat
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_report(scores, truth, davis_root).encode())
+    write_whole(path, render_report(scores, truth, davis_root).encode("utf-8", "backslashreplace"))
 
 
 def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
@@ -37,7 +38,7 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
     names = {video.name for video in truth.videos}
     expressions = find_expressions(davis_root, truth.split, indices, names, problems)
     parts = {
-        "TITLE": escape(f"{scores.predictions.resolve().name}: Ref-DAVIS 2017 {scores.split}"),
+        "TITLE": escape(f"{real(scores.predictions).name}: Ref-DAVIS 2017 {scores.split}"),
         "NOTES": "".join(
             f"<p class=note>{escape(note)}</p>" for note in [*scores.refusals, *scores.left_out, *problems]
         ),

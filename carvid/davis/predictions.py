@@ -15,6 +15,7 @@ from carvid.davis.dataset import AnnotatedVideo, checked_sets
 from carvid.davis.expressions import EXPRESSION_SETS
 from carvid.davis.problems import listing
 from carvid.errors import InputError
+from carvid.paths import is_dir
 
 SETS_FOLDER = "valid"
 
@@ -39,15 +40,15 @@ def find_prediction_sets(
     root: Path, sets: Sequence[int] | None, videos: Sequence[str]
 ) -> tuple[PredictionSet, ...]:
     """The sets asked for, or by default those found; InputError if one asked for is missing, or if there is none."""
-    if not root.is_dir():
+    if not is_dir(root, InputError):
         raise InputError(f"no folder {root}: expected predictions in it")
     parent = root / SETS_FOLDER
     present = {
         index: parent / set_folder_name(index)
         for index in range(EXPRESSION_SETS)
-        if (parent / set_folder_name(index)).is_dir()
+        if is_dir(parent / set_folder_name(index), InputError)
     }
-    if not present and any((root / video).is_dir() for video in videos):
+    if not present and any(is_dir(root / video, InputError) for video in videos):
         present = {0: root}
     wanted = tuple(present) if sets is None else checked_sets(sets)
     absent = [index for index in wanted if index not in present]

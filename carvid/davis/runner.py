@@ -20,6 +20,7 @@ from carvid.frame import Frame
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors, write_whole
 from carvid.model import Model
+from carvid.paths import exists
 from carvid.recipe.record import differences
 from carvid.result import FrameResult
 from carvid.stream.image_file import read_image
@@ -90,11 +91,13 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
     """The record of a finished video; None where there is none, or one of other expressions."""
     path = _record_path(out, index, video)
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read ({error}); remove it to segment {video} again") from error
+    if not isinstance(record, dict):
+        raise OutputError(f"{path} is no record; remove it to segment {video} again")
     return record if record.get("expressions") == list(expressions) else None
 
 
@@ -140,7 +143,7 @@ def _run_video(
 def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
     """Make `out` a run of these weights and settings, or refuse to mix them with those it holds."""
     path = out / RUN_FILE
-    if path.exists():
+    if exists(path, OutputError):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -156,7 +159,7 @@ def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
         with output_errors(out):
             for folder in (out / SETS_FOLDER, out / RECORDS):
                 shutil.rmtree(folder, ignore_errors=True)
-    elif (out / SETS_FOLDER).exists():
+    elif exists(out / SETS_FOLDER, OutputError):
         raise OutputError(
             f"{out / SETS_FOLDER} is there without a {RUN_FILE} of carvid's; choose another folder"
         )

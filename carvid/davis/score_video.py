@@ -59,7 +59,11 @@ def score_video(task: VideoTask) -> tuple[str, tuple[VideoOutcome, ...]]:
     readers = [_SetReader(one, video) for one in task.sets]
     truth_problems = []
     for path in video.annotation_paths:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            truth_problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
         _update(truth_hash, path.name, data)
         try:
             annotation = decode_label_map(data, str(path))

@@ -16,7 +16,9 @@ from carvid.davis.dataset import FRAME_SUFFIXES, RESOLUTION, GroundTruth
 from carvid.davis.labels import decode_label_map
 from carvid.davis.protocols import PROTOCOLS, Protocol
 from carvid.davis.scores import Scores, VideoScore
+from carvid.errors import InputError
 from carvid.media.paint import paint_labels
+from carvid.paths import exists, is_file
 
 WORST_FRAMES = 24
 PICTURE_WIDTH_PX = 480
@@ -77,7 +79,7 @@ def picture_pair(frame: WorstFrame, scores: Scores, truth: GroundTruth, root: Pa
     name = f"{frame.frame_id}.png"
     annotation = _labels(truth.folder / frame.video / name)
     predicted = folder / frame.video / name
-    prediction = _labels(predicted) if predicted.exists() else np.zeros_like(annotation)
+    prediction = _labels(predicted) if exists(predicted, InputError) else np.zeros_like(annotation)
     height, width = annotation.shape
     scale = min(1.0, PICTURE_WIDTH_PX / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -92,7 +94,7 @@ def _labels(path: Path) -> NDArray[np.uint8]:
 def _photo(root: Path, frame: WorstFrame, size: tuple[int, int]) -> NDArray[np.uint8] | None:
     for suffix in FRAME_SUFFIXES:
         path = root / "JPEGImages" / RESOLUTION / frame.video / f"{frame.frame_id}{suffix}"
-        if path.is_file():
+        if is_file(path, InputError):
             with Image.open(path) as image:
                 return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
     return None

@@ -11,6 +11,7 @@ import yaml
 
 from carvid.clip.names import preset_of
 from carvid.errors import UsageError
+from carvid.paths import is_file
 from carvid.recipe.option import about, frozen, parsed
 from carvid.recipe.recipe import PARTS, Recipe
 from carvid.recipe.refinement import AutomaticMaskOptions
@@ -85,7 +86,7 @@ def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
     path = Path(preset) if preset.endswith((".yaml", ".yml")) else configs_folder() / f"{preset}.yaml"
     if preset in seen:
         raise UsageError(f"the presets {' -> '.join((*seen, preset))} are based on each other in a circle")
-    if not path.is_file() or (path.parent == configs_folder() and path.stem != Path(preset).stem):
+    if not is_file(path, UsageError) or (path.parent == configs_folder() and path.stem != Path(preset).stem):
         raise UsageError(
             f"no preset {preset!r}; expected one of {', '.join(preset_names())}, or a .yaml file"
         )

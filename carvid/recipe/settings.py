@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from carvid.errors import UsageError
 from carvid.recipe.option import check_fields, option
-from carvid.wording import SLOT, check_template
+from carvid.wording import SLOT, check_template, check_text, distinct, folded
 
 MODES = ("refer", "semantic")
 CAMS = ("clip-es", "gradcam")
@@ -107,12 +107,17 @@ class Settings:
             raise UsageError(f"no template; expected at least one text with {SLOT} in it")
         for template in (*self.templates, self.proposer_template, self.background_template):
             check_template(template)
-        for texts, kind in ((self.negatives or (), "negative"), (self.background, "background")):
-            if any(not text.strip() for text in texts):
-                raise UsageError(f"a {kind} text is empty")
+        lists = [("negative", self.negatives or ()), ("background", self.background)]
+        for kind, texts in (*lists, *(("background", group) for group in self.background_groups)):
+            for text in texts:
+                check_text(text, f"the {kind} text")
+                if not text.strip():
+                    raise UsageError(f"a {kind} text is empty")
 
     def background_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
-        """The background texts f uses with these queries; a text equal to a query is left out.
+        """The background texts f uses with these queries, each once, without those that are a query.
+
+        Texts are told apart as `carvid.wording.folded` has them.
 
         With groups, the groups that hold no query; all of them when every group holds one.
         """
@@ -124,16 +129,16 @@ class Settings:
         return _without(texts, queries)
 
     def negative_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
-        """The extra columns of g's softmax with these queries; a text equal to a query is left out."""
+        """The extra columns of g's softmax with these queries, each once, without those that are a query."""
         if self.negatives is None:
             return self.background_texts(queries)
         return _without(self.negatives, queries)
 
 
 def _names(texts: Sequence[str]) -> set[str]:
-    return {text.strip().casefold() for text in texts}
+    return {folded(text) for text in texts}
 
 
 def _without(texts: Sequence[str], queries: Sequence[str]) -> tuple[str, ...]:
     names = _names(queries)
-    return tuple(text for text in dict.fromkeys(texts) if text.strip().casefold() not in names)
+    return tuple(text for text in distinct(texts) if folded(text) not in names)

@@ -12,6 +12,7 @@ from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors
+from carvid.paths import exists
 from carvid.result import FrameResult
 
 MAX_LABELS = 255
@@ -76,7 +77,7 @@ class MaskSink:
     def _write(self, path: Path, label_map: NDArray[np.uint8]) -> None:
         # Checked on the disk: a set of names would grow with the video, and would not know where "A" and "a" are one
         # file.
-        if path.exists():
+        if exists(path, OutputError):
             raise OutputError(f"{path} exists already: two frames of the source share the name {path.stem!r}")
         write_label_png(path, label_map)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from carvid.errors import InputError, OutputError
 from carvid.media.locks import LOCK_FILE, check_free
 from carvid.media.whole_file import PART_GLOB, output_errors
+from carvid.paths import exists, is_dir, real
 from carvid.sinks.run_record import read_manifest
 
 MASKS = "masks"
@@ -54,15 +55,15 @@ def prepare_output(out: Path, source: Path | None, *, overwrite: bool) -> None:
 def _check(out: Path, source: Path | None, overwrite: bool) -> None:
     if source is not None:
         _check_source(out, source)
-    if not out.exists():
+    if not exists(out, OutputError):
         # A dangling symbolic link does not "exist", but mkdir would stumble over it.
         if out.is_symlink():
             raise OutputError(
                 f"{out} is a symbolic link to nothing; remove it or choose another output folder"
             )
-        _check_writable(next(parent for parent in out.absolute().parents if parent.exists()))
+        _check_writable(next(parent for parent in out.absolute().parents if exists(parent, OutputError)))
         return
-    if not out.is_dir():
+    if not is_dir(out, OutputError):
         raise OutputError(f"{out} is not a folder; choose another output folder")
     _check_writable(out)
     entries = _entries(out)
@@ -83,11 +84,11 @@ def _check(out: Path, source: Path | None, overwrite: bool) -> None:
 
 
 def _check_source(out: Path, source: Path) -> None:
-    place, origin = out.resolve(), source.resolve()
+    place, origin = real(out), real(source)
     if place == origin:
         raise OutputError(f"the output folder {out} is the source itself; choose another output folder")
     for name in _OWNED:
-        owned = (out / name).resolve()
+        owned = real(out / name)
         if origin == owned or owned in origin.parents:
             raise OutputError(
                 f"the source {source} lies where the output would be written ({out / name}); "
@@ -96,7 +97,7 @@ def _check_source(out: Path, source: Path) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    if not folder.is_dir():
+    if not is_dir(folder, OutputError):
         raise OutputError(f"{folder} is not a folder; choose another output folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {folder}; make it writable or choose another output folder")
@@ -120,9 +121,9 @@ def _clear(out: Path) -> None:
     if masks.is_symlink():
         # A folder that a link points to is not ours to empty.
         masks.unlink()
-    elif masks.is_dir():
+    elif is_dir(masks, OutputError):
         numbered = [entry for entry in masks.iterdir() if entry.name.isdecimal() and not entry.is_symlink()]
-        for folder in (*filter(Path.is_dir, numbered), masks):
+        for folder in (*(entry for entry in numbered if is_dir(entry, OutputError)), masks):
             _remove((*folder.glob("*.png"), *folder.glob(PART_GLOB)))
             if not any(folder.iterdir()):
                 folder.rmdir()

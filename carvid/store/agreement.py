@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import stat
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from carvid.errors import UsageError
+from carvid.paths import look
 from carvid.store.database import source_text, source_value
 from carvid.store.ledger import Ledger
 from carvid.store.opening import database_errors
@@ -88,8 +91,11 @@ def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
     # Outside a transaction: looking at thousands of files may take long, and other processes would have to wait.
     for video_id, path, source, size in rows:
         file = Path(source_text(source))
-        if file.is_file() and (now := file.stat().st_size) != size:
-            changed.append((video_id, f"{path}: {size} bytes before, {now} now"))
+        # One that cannot be looked at is not known to have changed.
+        with suppress(OSError):
+            found = look(file)
+            if found is not None and stat.S_ISREG(found.st_mode) and found.st_size != size:
+                changed.append((video_id, f"{path}: {size} bytes before, {found.st_size} now"))
     if replace and changed:
         with ledger.transaction() as connection:
             for video_id, _ in changed:
@@ -120,7 +126,9 @@ def agree(
             if not replace:
                 return before
             _reset(connection, "1")
-        text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+        # A path that is not UTF-8 is written in JSON's own escapes.
+        told = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+        text = told.encode("utf-8", "backslashreplace").decode("utf-8")
         if row is None or before is not None:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?, ?)", (text, sha256))
     return before

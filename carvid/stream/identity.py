@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import InputError
+from carvid.paths import is_dir, is_file, real
 from carvid.stream.source import StreamInfo
 
 
 def source_name(path: Path) -> str:
     """The name of the file or folder itself, also where the path is ".", ends in ".." or is a link."""
-    return path.resolve().name
+    return real(path).name
 
 
 def identify_stream(info: StreamInfo) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def identify_source(path: Path) -> dict[str, Any]:
     """
     name = source_name(path)
     try:
-        if path.is_dir():
+        if is_dir(path, InputError):
             digest, size = hashlib.sha256(), 0
             for entry in sorted(
                 _entries(path), key=lambda entry: entry.name.encode("utf-8", "surrogateescape")
@@ -47,7 +48,7 @@ def identify_source(path: Path) -> dict[str, Any]:
                 digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
                 digest.update(entry_size.to_bytes(8, "big"))
                 size += _feed(digest, entry)
-        elif path.is_file():
+        elif is_file(path, InputError):
             digest = hashlib.sha256()
             size = _feed(digest, path)
         else:
@@ -64,15 +65,17 @@ def source_size(path: Path) -> int | None:
         InputError: if a file or folder cannot be looked at.
     """
     try:
-        if path.is_dir():
+        if is_dir(path, InputError):
             return sum(entry.stat().st_size for entry in _entries(path))
-        return path.stat().st_size if path.is_file() else None
+        return path.stat().st_size if is_file(path, InputError) else None
     except OSError as error:
         raise InputError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
 
 
 def _entries(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")]
+    return [
+        entry for entry in folder.iterdir() if is_file(entry, InputError) and not entry.name.startswith(".")
+    ]
 
 
 def _feed(digest: hashlib._Hash, path: Path) -> int:

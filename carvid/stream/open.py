@@ -9,6 +9,7 @@ from pathlib import Path
 
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
+from carvid.paths import exists, is_dir, is_file
 from carvid.stream.animation import open_pages, player_of
 from carvid.stream.encryption import is_scrambled
 from carvid.stream.folder import is_image, open_folder, open_image
@@ -76,11 +77,11 @@ def open_frames(
 
 
 def _open(path: Path, reader: str, selection: Selection) -> Source:
-    if not path.exists():
+    if not exists(path, InputError):
         raise InputError(f"there is no file or folder {path}; give a video file or a folder of images")
-    if path.is_dir():
+    if is_dir(path, InputError):
         return open_folder(path, selection)
-    if path.is_file() and path.stat().st_size == 0:
+    if is_file(path, InputError) and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); expected a video")
     if is_image(path):
         return open_image(path, selection)

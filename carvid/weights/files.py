@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import WeightsError
+from carvid.paths import is_file
 from carvid.weights.names import Family
 
 CONFIG = "config.json"
@@ -92,7 +93,7 @@ def has_vocabulary(names: Collection[str]) -> bool:
 def names_in(folder: Path) -> frozenset[str]:
     """The names of the readable files directly in `folder` (a dangling link is none). Raises WeightsError."""
     try:
-        return frozenset(path.name for path in folder.iterdir() if path.is_file())
+        return frozenset(path.name for path in folder.iterdir() if is_file(path, WeightsError))
     except OSError as error:
         raise WeightsError(f"cannot list {folder}: {error}") from error
 
@@ -114,7 +115,7 @@ def weight_files(folder: Path, files: ModelFiles) -> tuple[Path, ...]:
     """The paths of the weights themselves, each shard on its own. Raises WeightsError where one is missing."""
     shards = shards_of(folder / files.weights) if files.sharded else (files.weights,)
     for shard in shards:
-        if not (folder / shard).is_file():
+        if not is_file(folder / shard, WeightsError):
             raise WeightsError(f"{folder} lacks {shard}, which its {files.weights} names")
     return tuple(folder / shard for shard in shards)
 

@@ -24,6 +24,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy names,
 )
 
 from carvid.errors import WeightsError
+from carvid.paths import is_dir
 from carvid.weights.files import (
     CONFIG,
     SAFETENSORS_INDEX,
@@ -157,7 +158,7 @@ def _download(
 
 def _folder_bytes(folder: Path) -> int:
     total = 0
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir() if is_dir(folder, WeightsError) else ():
         try:
             total += path.stat().st_size
         except FileNotFoundError:  # an .incomplete file was renamed between the two calls

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carvid.errors import WeightsError
+from carvid.paths import is_dir
 from carvid.weights import hub
 from carvid.weights.files import check_pickle, choose_files, names_in, weight_files
 from carvid.weights.names import WeightsSpec
@@ -66,7 +67,7 @@ def locate(
         folder = hub.fetch(spec, allow_pickle=allow_pickle, offline=offline, progress=progress)
     else:
         folder = Path(spec.location)
-    if not folder.is_dir():
+    if not is_dir(folder, WeightsError):
         raise WeightsError(f"no such folder: {folder} (if it is carvid's own, install carvid again)")
     files = choose_files(names_in(folder), spec.family, where=spec.name, pickle=pickle)
     return Located(spec, weight_files(folder, files), pickle)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from carvid.errors import UsageError, WeightsError
+from carvid.paths import is_dir, is_file
 
 Kind = Literal["hub", "folder", "file", "random"]
 
@@ -84,10 +85,13 @@ def resolve(
     text, purpose = str(name), f" for {role}" if role else ""
     if text in named:
         return named[text].specs
-    path = Path(text).expanduser()
-    if text and path.is_dir():
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise WeightsError(f"no such file or folder{purpose}: {text} ({error})") from error
+    if text and is_dir(path, WeightsError):
         return (WeightsSpec(text, "folder", str(path.resolve()), family),)
-    if text and path.is_file():
+    if text and is_file(path, WeightsError):
         if path.suffix.lower() not in WEIGHT_SUFFIXES:
             raise UsageError(
                 f"{text} is not a file of weights: expected a name ending in {', '.join(WEIGHT_SUFFIXES)}, "

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from carvid.errors import WeightsError
+from carvid.paths import is_file
 from carvid.weights.files import CONFIG, PREPROCESSOR, read_json, sha256_of
 from carvid.weights.locate import Located
 from carvid.weights.tensors import read_state_dict
@@ -48,7 +49,7 @@ def from_folder(located: Located, model_types: Collection[str]) -> Stored:
         state=read_state_dict(located.weights, allow_pickle=located.allow_pickle),
         sha256=sha256_of(located.weights),
         source=str(folder),
-        preprocessor=read_json(preprocessor) if preprocessor.is_file() else {},
+        preprocessor=read_json(preprocessor) if is_file(preprocessor, WeightsError) else {},
         preprocessor_source=str(preprocessor),
     )
 
