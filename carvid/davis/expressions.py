@@ -5,11 +5,12 @@ Four sets: each of two annotators wrote one after seeing the first frame only, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from carvid.media.json_text import load_json
 
 TEXT_FOLDER = "davis_text_annotations"
 TEXT_FILES = (
@@ -121,7 +122,7 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
     frames: dict[str, tuple[str, ...]] = {}
     result = Expressions(by_set, dict.fromkeys(sets, path), frames)
     try:
-        listed = json.loads(path.read_text("utf-8"))["videos"]
+        listed = load_json(path.read_text("utf-8"))["videos"]
         for video in videos:
             if video not in listed:
                 problems.append(f"{path} has no video {video}")
