@@ -105,7 +105,7 @@ def read_images(folder: Path) -> None:
 
 
 def make_preset(folder: Path) -> None:
-    from carvid.config import configs_folder
+    from carvid.recipe.presets import configs_folder
 
     shutil.copy(configs_folder() / "voc.yaml", folder / "text.yaml")
     values = {"base": "voc", "eta": 0.4, "prompts": ["circle"], "background": ["ground"], "negatives": None}
@@ -119,10 +119,10 @@ def damage_preset(folder: Path, random: Random) -> None:
 
 
 def read_presets(folder: Path) -> None:
-    from carvid.config import load_settings
+    from carvid.recipe import load_recipe
 
     for path in sorted(folder.iterdir()):
-        load_settings(str(path)).background_texts(["a dog"])
+        load_recipe(str(path)).background_texts(["a dog"])
 
 
 def make_weights(folder: Path) -> None:

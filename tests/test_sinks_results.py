@@ -45,6 +45,9 @@ def test_long_runs_and_differences_decode_as_pycocotools_does():
         ([2, 2], "4 "),  # no such character
         ([2, 2], "O5"),  # a run of -1 pixels
         ([2, 2], ""),
+        ([2.0, 2], "4"),
+        ([-2, -2], "4"),
+        ([2**20, 2**20], "PPPPPPPP1"),  # 2**40 pixels
     ],
 )
 def test_damaged_codes_are_refused(size, counts):
@@ -175,7 +178,9 @@ def test_reader_passes_over_a_last_line_cut_short(tmp_path):
     assert [record["index"] for record in read_results(path)] == [0]
 
 
-@pytest.mark.parametrize("line", ["not json", "[]", "{}", '{"queries": [{}]}', '{"queries": [{"rle": {}}]}'])
+@pytest.mark.parametrize(
+    "line", ["not json", "[]", "{}", '{"queries": [{}]}', '{"queries": [{"rle": {}}]}', "[" * 100_000]
+)
 def test_reader_names_the_line_that_is_no_record(tmp_path, line):
     path = tmp_path / "r.jsonl"
     path.write_text('{"queries": []}\n' + line + "\n")

@@ -69,7 +69,7 @@ def test_a_failing_write_keeps_the_earlier_manifest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"versions": {"other": "1"}}', '{"versions": "carvid"}']
+    "text", ["", "{", "[]", "{}", '{"versions": {"other": "1"}}', '{"versions": "carvid"}', '{"a":' * 100_000]
 )
 def test_other_files_of_that_name_are_not_taken_for_carvids(tmp_path, text):
     (tmp_path / "run.json").write_text(text)

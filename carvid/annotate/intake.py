@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from carvid.annotate.discovery import find_videos
 from carvid.errors import InputError, OutputError, UsageError
+from carvid.media.json_text import load_json
 from carvid.paths import is_dir, real
 from carvid.store.task import VideoRequest, as_text
 from carvid.wording import check_text, distinct, not_text
@@ -144,8 +144,8 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_json(text)
+    except ValueError as error:
         raise InputError(f"{where}: not JSON ({error}): {text.strip()[:40]!r}") from error
 
 

@@ -6,13 +6,13 @@ Four sets: each of two annotators wrote one after seeing the first frame only, a
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from carvid.errors import InputError
+from carvid.media.json_text import load_json
 from carvid.paths import is_dir, is_file
 from carvid.wording import not_text
 
@@ -133,7 +133,7 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
     frames: dict[str, tuple[str, ...]] = {}
     result = Expressions(by_set, dict.fromkeys(sets, path), frames)
     try:
-        listed = json.loads(path.read_text("utf-8-sig"))["videos"]
+        listed = load_json(path.read_text("utf-8-sig"))["videos"]
         for video in videos:
             if video not in listed:
                 problems.append(f"{path} has no video {video}")

@@ -17,6 +17,7 @@ from carvid.davis.dataset import ReferringDataset, ReferringVideo
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
 from carvid.errors import OutputError
 from carvid.frame import Frame
+from carvid.media.json_text import load_json
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors, write_whole
 from carvid.model import Model
@@ -91,7 +92,7 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
     """The record of a finished video; None where there is none, or one of other expressions."""
     path = _record_path(out, index, video)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = load_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -145,7 +146,7 @@ def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:
     path = out / RUN_FILE
     if exists(path, OutputError):
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = load_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(f"{path} cannot be read ({error}); choose another output folder") from error
         changed = differences(before, description)

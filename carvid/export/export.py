@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,15 +84,12 @@ def export_dataset(
             )
         job = Job(opened, tuple(videos), pictures, options)
         tally = Tally()
-        try:
-            with OutputTree(place, Path(dataset), overwrite=options.overwrite) as tree:
-                exporter.write(job, tree, tally)
-                with tree.text(INDEX) as file:
-                    write_json(file.write, _index(exporter, job))
-                    file.write("\n")
-            corrected = sum(opened.corrected(video.id) for video in videos)
-        except sqlite3.Error as error:
-            raise InputError(f"cannot read the dataset {dataset}: {error}") from error
+        with OutputTree(place, Path(dataset), overwrite=options.overwrite) as tree:
+            exporter.write(job, tree, tally)
+            with tree.text(INDEX) as file:
+                write_json(file.write, _index(exporter, job))
+                file.write("\n")
+        corrected = sum(opened.corrected(video.id) for video in videos)
     if corrected:
         tally.note(f"masks corrected by hand: {corrected}; they are exported as corrected")
     loss = tally.iou_loss_sum

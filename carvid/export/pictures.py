@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from carvid.errors import InputError
+from carvid.store.checks import TEXT
 from carvid.store.database import Annotation, Dataset, FrameRow, Video
 from carvid.stream import open_frames
 from carvid.stream.identity import identify_source
@@ -38,7 +39,7 @@ def labelled_frames(dataset: Dataset, video: Video) -> Iterator[LabelledFrame]:
     # Frames between two labelled ones are decoded too: only by decoding is a frame's index known.
     with open_frames(
         video.source,
-        reader=dataset.settings()["stream"]["reader"],
+        reader=dataset.setting("stream", "reader", TEXT),
         start_frame=video.start_frame,
         stop_frame=video.stop_frame,
     ) as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from carvid.errors import OutputError
+from carvid.media.json_text import load_json
 from carvid.media.locks import FolderLock
 from carvid.media.whole_file import output_errors
 
@@ -146,7 +146,7 @@ class OutputTree:
 
 def _is_export(folder: Path) -> bool:
     try:
-        index = json.loads((folder / INDEX).read_bytes())
+        index = load_json((folder / INDEX).read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(index, dict) and MARK in index

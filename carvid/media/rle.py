@@ -10,6 +10,9 @@ from pycocotools import mask as coco
 
 from carvid.errors import InputError
 
+_MOST_PX = 2**31
+"""No picture has more; a damaged size must not ask for more memory than there is."""
+
 
 class Rle(TypedDict):
     """A COCO compressed run-length code: `size` is [H, W], `counts` ASCII; runs go down the columns."""
@@ -31,6 +34,9 @@ def decode_rle(code: Rle) -> NDArray[np.bool_]:
         InputError: if the code is damaged; pycocotools would read or write outside its arrays.
     """
     height, width = code["size"]
+    whole = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
+    if not whole or height * width > _MOST_PX:
+        raise InputError(f"run-length code for a mask of {height}x{width}")
     runs = _runs(code["counts"])
     if sum(runs) != height * width:
         raise InputError(f"run-length code of {sum(runs)} pixels for a mask of {height}x{width}")

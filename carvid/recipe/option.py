@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from carvid.errors import UsageError
@@ -89,9 +89,36 @@ def bare(hint: Any) -> Any:
     return hint
 
 
-def frozen(value: Any) -> Any:
-    """Lists as tuples, at any depth."""
-    return tuple(frozen(item) for item in value) if isinstance(value, list | tuple) else value
+def frozen(value: Any, depth: int = 2) -> Any:
+    """Lists as tuples, two deep: no field has more, and in YAML a list may hold itself."""
+    if depth and isinstance(value, list | tuple):
+        return tuple(frozen(item, depth - 1) for item in value)
+    return value
+
+
+def made(name: str, kind: Any, given: Any) -> Any:
+    """The dataclass `kind` out of a mapping of its fields; one that it holds may be given as a mapping too.
+
+    name: what it is called in messages. Raises UsageError for anything but a mapping, for names that are no fields and
+    for a field that is missing, and what `kind` raises.
+    """
+    if isinstance(given, kind):
+        return given
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{name} is {given!r}; expected names with values")
+    known = {entry.name: entry for entry in fields(kind)}
+    if unknown := [str(key) for key in given if key not in known]:
+        raise UsageError(f"{name}: unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+    for entry in known.values():
+        if entry.name not in given and entry.default is entry.default_factory is MISSING:
+            raise UsageError(f"{name}: {entry.name} is missing")
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            key: made(f"{name}.{key}", hints[key], value) if is_dataclass(hints[key]) else value
+            for key, value in given.items()
+        }
+    )
 
 
 def parsed(name: str, value: Any, hint: Any, known: About) -> Any:

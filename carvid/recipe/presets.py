@@ -12,9 +12,8 @@ import yaml
 from carvid.clip.names import preset_of
 from carvid.errors import UsageError
 from carvid.paths import is_file
-from carvid.recipe.option import about, frozen, parsed
+from carvid.recipe.option import about, made, parsed
 from carvid.recipe.recipe import PARTS, Recipe
-from carvid.recipe.refinement import AutomaticMaskOptions
 
 
 def configs_folder() -> Path:
@@ -59,27 +58,22 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
         raise UsageError(
             f"{where}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
         )
-    made: dict[str, Any] = {
+    own: dict[str, Any] = {
         name: None if value is None else parsed(name, value, hints[name], known[name])
         for name, value in values.items()
     }
-    return replace(Recipe(), **made, **parts)
+    return replace(Recipe(), **own, **parts)
 
 
 def _part(name: str, kind: Any, values: dict[str, Any]) -> Any:
     """A part such as `sam_options`, out of its own mapping and of the values with its prefix, taken from `values`."""
     part = values.pop(name, None)
-    own = dict(part) if isinstance(part, Mapping) else {}
     prefix = name.removesuffix("options")
-    for entry in fields(kind):
-        if prefix + entry.name in values:
-            own[entry.name] = values.pop(prefix + entry.name)
-    if isinstance(own.get("automatic"), Mapping):
-        own["automatic"] = AutomaticMaskOptions(**own["automatic"])
-    base = part if isinstance(part, kind) else kind()
-    if unknown := sorted(set(own) - {entry.name for entry in fields(kind)}):
-        raise UsageError(f"{name}: unknown {', '.join(unknown)}")
-    return replace(base, **{key: frozen(value) for key, value in own.items()})
+    own = {
+        entry.name: values.pop(prefix + entry.name) for entry in fields(kind) if prefix + entry.name in values
+    }
+    whole = made(name, kind, {} if part is None else part)
+    return made(name, kind, {**vars(whole), **own})
 
 
 def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -99,5 +93,8 @@ def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if wrong := [name for name in values if not isinstance(name, str)]:
         raise UsageError(f"{path} names an option {wrong[0]!r}; expected a word")
     base = values.pop("base", None)
-    inherited = _read_preset(str(base), (*seen, preset)) if base is not None else {}
-    return {**inherited, **values}
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: base is {base!r}; expected the name of a preset or a .yaml file")
+    return {**_read_preset(base, (*seen, preset)), **values}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import UsageError
-from carvid.recipe.option import about, check_fields, option
+from carvid.recipe.option import about, check_fields, made, option
 from carvid.recipe.refinement import REFINEMENT, CarryOptions, CrfOptions, SamOptions
 from carvid.recipe.settings import Settings
 
@@ -20,19 +20,20 @@ PARTS = {"crf_options": CrfOptions, "sam_options": SamOptions}
 
 
 def _carry(given: Any) -> CarryOptions:
-    return CarryOptions(**given) if isinstance(given, Mapping) else CarryOptions(given)
+    return made("carry", CarryOptions, given) if isinstance(given, Mapping) else CarryOptions(given)
 
 
-def _weights_name(given: Any) -> str:
+def _weights_name(given: Any) -> Any:
     # A path object is a path and never a name, however it is spelled.
-    return str(Path(given).absolute()) if isinstance(given, os.PathLike) else str(given)
+    return str(Path(given).absolute()) if isinstance(given, os.PathLike) else given
 
 
 def _batch(given: Any) -> int | None:
     if given == "auto":
         return None
     text = str(given)
-    if not text.isdecimal() or int(text) < 1:
+    # Python makes no number of thousands of digits.
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise UsageError(f"batch is {text!r}; expected auto or a whole number from 1")
     return int(text)
 

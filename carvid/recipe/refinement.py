@@ -33,6 +33,7 @@ class CrfOptions:
     steps: int = 10
 
     def __post_init__(self) -> None:
+        check_fields(self, prefix="CRF option ")
         for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb", "bg_factor"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"CRF option {name} is {getattr(self, name)}; expected a positive number")
@@ -46,45 +47,32 @@ class AutomaticMaskOptions:
     """SamAutomaticMaskGenerator's options, under its names and with its defaults."""
 
     #: Points along a side of the image's grid.
-    points_per_side: int = 32
+    points_per_side: int = option(32, low=1)
     #: Points decoded at a time.
-    points_per_batch: int = 64
+    points_per_batch: int = option(64, low=1)
     #: A mask stays if its predicted IoU is above; 0 keeps all.
-    pred_iou_thresh: float = 0.88
+    pred_iou_thresh: float = option(0.88, low=0, high=1)
     #: A mask stays if the IoU of itself cut higher and lower is at least this; 0 keeps all.
-    stability_score_thresh: float = 0.95
+    stability_score_thresh: float = option(0.95, low=0, high=1)
     #: How much higher and lower, in logits.
-    stability_score_offset: float = 1.0
+    stability_score_offset: float = option(1.0, low=0)
     #: Box IoU above which the mask with the lower predicted IoU is a duplicate.
-    box_nms_thresh: float = 0.7
+    box_nms_thresh: float = option(0.7, low=0, high=1)
     #: Layers of crops looked at besides the image; layer i has 4^i.
-    crop_n_layers: int = 0
+    crop_n_layers: int = option(0, low=0)
     #: Box IoU above which the mask from the larger crop is a duplicate.
-    crop_nms_thresh: float = 0.7
+    crop_nms_thresh: float = option(0.7, low=0, high=1)
     #: Overlap of the crops of layer 1, as a share of the image's shorter side.
-    crop_overlap_ratio: float = 512 / 1500
+    crop_overlap_ratio: float = option(512 / 1500, low=0, high=1)
     #: Layer i has points_per_side / this^i points along a side of each crop.
-    crop_n_points_downscale_factor: int = 1
+    crop_n_points_downscale_factor: int = option(1, low=1)
     #: Holes and islands below this are filled and removed, in px; 0 leaves masks as they are.
-    min_mask_region_area: int = 0
+    min_mask_region_area: int = option(0, low=0)
 
     def __post_init__(self) -> None:
-        lowest = {
-            "points_per_side": 1, "points_per_batch": 1, "crop_n_layers": 0,
-            "crop_n_points_downscale_factor": 1, "min_mask_region_area": 0,
-        }  # fmt: skip
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise UsageError(f"{name} is {value!r}; expected a whole number from {low}")
-        for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise UsageError(f"{name} is {value!r}; expected a number from 0 to 1")
-        if self.stability_score_offset < 0:
-            raise UsageError(f"stability_score_offset is {self.stability_score_offset}; expected at least 0")
-        if not 0 <= self.crop_overlap_ratio < 1:
-            raise UsageError(f"crop_overlap_ratio is {self.crop_overlap_ratio}; expected from 0 to below 1")
+        check_fields(self)
+        if self.crop_overlap_ratio == 1:
+            raise UsageError("crop_overlap_ratio is 1; expected from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -103,7 +91,7 @@ class SamOptions:
     #: Run on every K-th frame only; the frames between keep the CRF's masks.
     every: int = option(1, low=1, group=REFINEMENT, help="Run SAM on one frame of so many.")
     #: Guided: on how many of the first frames the full grid is decoded too and the agreement reported.
-    compared_frames: int = 1
+    compared_frames: int = option(1, low=0)
     #: A SAM mask belongs to a CRF mask when their IoM is above this.
     phi_iom: float = option(0.7, low=0, high=1)
     #: The union of a CRF mask's SAM masks replaces it when their IoU is above this.
@@ -122,8 +110,9 @@ class CarryOptions:
     every: int
     #: Also where the picture changes by more than this from one frame to the next, in grey levels of 0..255, the mean
     #: over a thumbnail: then a scene was cut.
-    cut: float = 20.0
+    cut: float = option(20.0, low=0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
             raise UsageError(f"carry is {self.every!r}; expected a whole number from 1")
+        check_fields(self, prefix="carry.")

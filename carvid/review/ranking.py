@@ -14,6 +14,7 @@ from typing import Any
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.whole_file import Replacement, output_errors
 from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
+from carvid.store.checks import NUMBER
 from carvid.store.database import Annotation, Dataset, FrameRow, Video, VideoObject, open_dataset
 
 REVIEW = "review.csv"
@@ -128,14 +129,11 @@ def _write_ranked(path: Path, dataset: Dataset, videos: Sequence[Video], top: in
 
 def _rows(dataset: Dataset, video: Video) -> Iterator[tuple[float, int, int, str]]:
     """Per frame: total, video id, frame index, and the row's text from the second cell on."""
-    try:
-        theta = float(dataset.settings()["settings"]["theta"])
-        objects = tuple(dataset.objects(video.id))
-        for before, this, after in _with_neighbours(dataset, video):
-            if objects:
-                yield _row(video, theta, objects, before, this, after)
-    except sqlite3.Error as error:
-        raise InputError(f"cannot read the dataset {dataset.folder}: {error}") from error
+    theta = float(dataset.setting("settings", "theta", NUMBER))
+    objects = tuple(dataset.objects(video.id))
+    for before, this, after in _with_neighbours(dataset, video):
+        if objects:
+            yield _row(video, theta, objects, before, this, after)
 
 
 def _row(

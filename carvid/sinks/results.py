@@ -13,6 +13,7 @@ import numpy as np
 
 from carvid.errors import InputError
 from carvid.frame import Frame
+from carvid.media.json_text import load_json
 from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
 from carvid.media.whole_file import output_errors
 from carvid.result import FrameResult
@@ -126,7 +127,7 @@ def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:
 
 def _parse(line: bytes, where: str, masks: bool) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(line)
+        record: dict[str, Any] = load_json(line)
         for query in record["queries"]:
             if masks:
                 query["mask"] = decode_rle(query["rle"])

@@ -17,6 +17,7 @@ import numpy as np
 
 import carvid
 from carvid.errors import InputError
+from carvid.media.json_text import load_json
 from carvid.media.whole_file import write_whole
 
 _PACKAGES = ("torch", "transformers", "av", "numpy", "opencv-python-headless", "pillow", "pycocotools")
@@ -98,7 +99,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         InputError: if it cannot be read or was not written by carvid.
     """
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        manifest: dict[str, Any] = load_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

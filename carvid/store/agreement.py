@@ -13,29 +13,20 @@ from typing import Any
 
 from carvid.errors import UsageError
 from carvid.paths import look
-from carvid.store.database import source_text, source_value
+from carvid.store.database import source_value
 from carvid.store.ledger import Ledger
-from carvid.store.opening import database_errors
 from carvid.store.schema import DONE, HAND, RUNNING, WAITING
 from carvid.store.task import VideoRequest
 
 
 def requests_of(ledger: Ledger) -> dict[tuple[str, int, int | None], VideoRequest]:
     """The videos in the database as they were asked for, by key, in the order of their ids."""
-    with database_errors(ledger.path):
-        queries: dict[int, list[str]] = {}
-        for video_id, text in ledger.connection.execute(
-            "SELECT video_id, text FROM video_queries JOIN queries ON id = query_id"
-            " ORDER BY video_id, position"
-        ):
-            queries.setdefault(video_id, []).append(text)
-        found = {}
-        for video_id, path, source, start, stop in ledger.connection.execute(
-            "SELECT id, path, source, start_frame, stop_frame FROM videos ORDER BY id"
-        ):
-            request = VideoRequest(path, source_text(source), tuple(queries[video_id]), start, stop)
-            found[request.key] = request
-        return found
+    found = {}
+    for video in ledger.dataset.videos():
+        queries = tuple(query.text for query in ledger.dataset.queries(video.id))
+        request = VideoRequest(video.path, video.source, queries, video.start_frame, video.stop_frame)
+        found[request.key] = request
+    return found
 
 
 def register(
@@ -83,19 +74,17 @@ def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
     With `replace`, their labels are thrown away and they wait again. A file that is gone keeps its labels, and
     so does a folder of images.
     """
-    with database_errors(ledger.path):
-        rows = ledger.connection.execute(
-            "SELECT id, path, source, size_bytes FROM videos WHERE status = ? ORDER BY id", (DONE,)
-        ).fetchall()
+    done = list(ledger.dataset.videos(DONE))
     changed = []
     # Outside a transaction: looking at thousands of files may take long, and other processes would have to wait.
-    for video_id, path, source, size in rows:
-        file = Path(source_text(source))
+    for video in done:
         # One that cannot be looked at is not known to have changed.
         with suppress(OSError):
-            found = look(file)
-            if found is not None and stat.S_ISREG(found.st_mode) and found.st_size != size:
-                changed.append((video_id, f"{path}: {size} bytes before, {found.st_size} now"))
+            found = look(Path(video.source))
+            if found is not None and stat.S_ISREG(found.st_mode) and found.st_size != video.size_bytes:
+                changed.append(
+                    (video.id, f"{video.path}: {video.size_bytes} bytes before, {found.st_size} now")
+                )
     if replace and changed:
         with ledger.transaction() as connection:
             for video_id, _ in changed:
@@ -105,10 +94,7 @@ def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
 
 def settings_of(ledger: Ledger) -> dict[str, Any] | None:
     """What the labels are made with; None until a model has been loaded."""
-    with database_errors(ledger.path):
-        row = ledger.connection.execute("SELECT json FROM settings").fetchone()
-    found: dict[str, Any] | None = json.loads(row[0]) if row else None
-    return found
+    return dict(ledger.dataset.settings()) or None
 
 
 def agree(
@@ -120,8 +106,8 @@ def agree(
     away and all wait again; without it, nothing is changed.
     """
     with ledger.transaction() as connection:
-        row = connection.execute("SELECT json, sha256 FROM settings").fetchone()
-        before: dict[str, Any] | None = json.loads(row[0]) if row and row[1] != sha256 else None
+        row = connection.execute("SELECT sha256 FROM settings").fetchone()
+        before = dict(ledger.dataset.settings()) if row and row[0] != sha256 else None
         if before is not None:
             if not replace:
                 return before

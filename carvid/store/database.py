@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -17,10 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError
+from carvid.media.json_text import load_json
 from carvid.media.rle import Rle, decode_rle, encode_rle
-from carvid.store.opening import open_readable
+from carvid.store.checks import (
+    COUNT,
+    ID,
+    NUMBER,
+    PATH,
+    SIDE_PX,
+    TEXT,
+    Column,
+    Columns,
+    check,
+    damaged,
+    one_of,
+    or_null,
+    table,
+)
+from carvid.store.opening import open_readable, reading_errors
 from carvid.store.overlaps import Claim, settle
-from carvid.store.schema import DONE, HAND, database_path
+from carvid.store.schema import DONE, FAILED, HAND, MODEL, RUNNING, WAITING, database_path
 from carvid.stream.source import Damage
 
 
@@ -132,11 +148,13 @@ class Annotation:
 class Dataset:
     """A dataset as it stood when it was opened, read-only; a context manager.
 
-    Rows come as they are asked for: memory does not grow with the length of a video.
+    Rows come as they are asked for: memory does not grow with the length of a video. Everything that reads raises
+    InputError where the database cannot be read or holds what carvid does not write.
     """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
+        self._path = database_path(folder)
         self._connection = connection
 
     def settings(self) -> Mapping[str, Any]:
@@ -144,34 +162,36 @@ class Dataset:
 
         Empty until a model has been loaded.
         """
-        row = self._connection.execute("SELECT json FROM settings").fetchone()
-        return json.loads(row[0]) if row else {}
+        for (text,) in self._rows(table("settings", json=TEXT), "settings"):
+            found: Mapping[str, Any] = self._json(text, dict, "settings.json")
+            return found
+        return {}
+
+    def setting(self, group: str, name: str, kind: Column) -> Any:
+        """One of the settings: `name` under `group`. Raises InputError where there is none of that kind."""
+        found = self.settings().get(group)
+        value = found.get(name) if isinstance(found, dict) else None
+        check(self._path, {f"setting {group}.{name}": kind}, [value])
+        return value
 
     def meta(self) -> Mapping[str, str]:
         """Schema version, carvid's version and when the dataset was begun."""
-        return dict(self._connection.execute("SELECT key, value FROM meta ORDER BY key"))
+        return dict(self._rows(table("meta", key=TEXT, value=TEXT), "meta ORDER BY key"))
 
-    def videos(self) -> Iterator[Video]:
-        """All videos, by id."""
-        columns = [field.name for field in fields(Video)]
-        for row in self._connection.execute(f"SELECT {', '.join(columns)} FROM videos ORDER BY id"):
-            values = dict(zip(columns, row, strict=True))
-            rate = values["frame_rate"]
-            values |= {
-                "source": source_text(values["source"]),
-                "frame_rate": None if rate is None else Fraction(rate),
-                "damage": tuple(Damage(**stretch) for stretch in json.loads(values["damage"])),
-            }
-            yield Video(**values)
+    def videos(self, status: str | None = None) -> Iterator[Video]:
+        """All videos, or those of that status, by id."""
+        where, values = ("", ()) if status is None else ("WHERE status = ? ", (status,))
+        for row in self._rows(_VIDEO, f"videos {where}ORDER BY id", values):
+            yield self._video(dict(zip((name.partition(".")[2] for name in _VIDEO), row, strict=True)))
 
     def queries(self, video_id: int | None = None) -> Iterator[Query]:
         """The queries of a video in the order given; without a video all queries, by id."""
         if video_id is None:
-            rows = self._connection.execute("SELECT id, text FROM queries ORDER BY id")
+            rows = self._rows(_QUERY, "queries ORDER BY id")
         else:
-            rows = self._connection.execute(
-                "SELECT id, text FROM video_queries JOIN queries ON id = query_id"
-                " WHERE video_id = ? ORDER BY position",
+            rows = self._rows(
+                _QUERY,
+                "video_queries LEFT JOIN queries ON id = query_id WHERE video_id = ? ORDER BY position",
                 (video_id,),
             )
         for row in rows:
@@ -179,18 +199,17 @@ class Dataset:
 
     def frames(self, video_id: int) -> Iterator[FrameRow]:
         """The labelled frames of a video, by index; none before it is done."""
-        for row in self._connection.execute(
-            "SELECT video_id, frame_index, name, pts_seconds, width, height FROM frames"
-            " WHERE video_id = ? ORDER BY frame_index",
-            (video_id,),
-        ):
+        for row in self._rows(_FRAME, "frames WHERE video_id = ? ORDER BY frame_index", (video_id,)):
             yield FrameRow(*row)
 
     def objects(self, video_id: int) -> Iterator[VideoObject]:
         """The objects of a video, by id; none before it is done."""
-        for object_id, *query in self._connection.execute(
-            "SELECT object_id, query_id, text FROM objects JOIN queries ON id = query_id"
-            " WHERE video_id = ? ORDER BY object_id",
+        for object_id, *query in self._rows(
+            {**table("objects", object_id=ID), **_QUERY},
+            # A query that is not one of the video's shows as NULL.
+            "objects LEFT JOIN queries ON id = query_id AND EXISTS (SELECT 1 FROM video_queries AS asked"
+            " WHERE asked.video_id = objects.video_id AND asked.query_id = objects.query_id)"
+            " WHERE objects.video_id = ? ORDER BY object_id",
             (video_id,),
         ):
             yield VideoObject(object_id, Query(*query))
@@ -202,27 +221,35 @@ class Dataset:
 
         frame_index: that frame alone.
         """
-        one = "" if frame_index is None else " AND f.frame_index = ?"
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM {_LABELLED}"
-            f" WHERE f.video_id = ?{one} ORDER BY f.frame_index, a.object_id, a.revision",
+        objects = [each.id for each in self.objects(video_id)]
+        one = "" if frame_index is None else " AND frames.frame_index = ?"
+        rows = self._rows(
+            {**_FRAME, **_ANNOTATION} if objects else _FRAME,
+            f"{_LABELLED} WHERE frames.video_id = ?{one}"
+            " ORDER BY frames.frame_index, annotations.object_id, annotations.revision",
             (video_id,) if frame_index is None else (video_id, frame_index),
         )
-        for facts, group in groupby(rows, key=lambda row: row[:_FRAME_COLUMNS]):
+        for facts, group in groupby(rows, key=lambda row: row[: len(_FRAME)]):
             frame = FrameRow(*facts)
             # Revisions ascend, so the newest of an object is the one that stays.
-            newest = {row[_FRAME_COLUMNS]: row[_FRAME_COLUMNS:] for row in group}
-            newest.pop(None, None)
-            yield frame, _settled(tuple(_annotation(row, frame) for row in newest.values()))
+            newest = {row[len(_FRAME)]: row[len(_FRAME) :] for row in group} if objects else {}
+            if list(newest) != objects:
+                raise damaged(
+                    self._path,
+                    f"frame {frame.frame_index} of video {video_id} has masks of the objects {list(newest)}, "
+                    f"expected those of {objects}",
+                )
+            yield frame, _settled(tuple(self._annotation(row, frame) for row in newest.values()))
 
     def corrected(self, video_id: int) -> int:
         """How many of the annotations of a video are corrections by hand."""
-        (count,) = self._connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {_LABELLED} WHERE f.video_id = ? AND a.source = ?"
-            " GROUP BY f.frame_index, a.object_id)",
+        (row,) = self._rows(
+            {"count(*)": COUNT},
+            f"(SELECT 1 FROM {_LABELLED} WHERE frames.video_id = ? AND annotations.source = ?"
+            " GROUP BY frames.frame_index, annotations.object_id)",
             (video_id, HAND),
-        ).fetchone()
-        return int(count)
+        )
+        return int(row[0])
 
     def close(self) -> None:
         self._connection.close()
@@ -234,6 +261,80 @@ class Dataset:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _rows(self, columns: Columns, of: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """The columns, checked, `of` what follows FROM."""
+        with reading_errors(self._path):
+            for row in self._connection.execute(f"SELECT {', '.join(columns)} FROM {of}", values):
+                check(self._path, columns, row)
+                yield row
+
+    def _json(self, text: str, kind: type, name: str) -> Any:
+        try:
+            found = load_json(text)
+        except ValueError as error:
+            raise damaged(self._path, f"its {name} is no JSON ({error})") from error
+        if not isinstance(found, kind):
+            raise damaged(self._path, f"its {name} is a JSON {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+    def _video(self, values: dict[str, Any]) -> Video:
+        start, stop, rate = values["start_frame"], values["stop_frame"], values["frame_rate"]
+        if stop is not None and stop <= start:
+            raise damaged(
+                self._path, f"the frames of video {values['id']} start at {start} and stop at {stop}"
+            )
+        if rate is not None and not re.fullmatch(_FRACTION, rate):
+            raise damaged(self._path, f"its videos.frame_rate is {rate[:60]!r}, expected a positive fraction")
+        damage = self._json(values["damage"], list, "videos.damage")
+        for stretch in damage:
+            found = stretch if isinstance(stretch, dict) else {}
+            check(self._path, _DAMAGE, [found.get(name.partition(".")[2]) for name in _DAMAGE])
+        values |= {
+            "source": source_text(values["source"]),
+            "frame_rate": None if rate is None else Fraction(rate),
+            "damage": tuple(
+                Damage(each["first_frame"], each.get("last_frame"), each["reason"]) for each in damage
+            ),
+        }
+        return Video(**values)
+
+    def _annotation(self, row: tuple[Any, ...], frame: FrameRow) -> Annotation:
+        (
+            object_id,
+            query_id,
+            revision,
+            source,
+            created,
+            counts,
+            label_counts,
+            *box,
+            area_px,
+            score,
+            present,
+            iou,
+        ) = row
+        if {side is None for side in box} != {area_px == 0}:
+            raise damaged(
+                self._path,
+                f"in frame {frame.frame_index} of video {frame.video_id}, object {object_id} of {area_px} px has "
+                f"the box {box}",
+            )
+        rle: Rle = {"size": [frame.height, frame.width], "counts": counts}
+        return Annotation(
+            object_id=object_id,
+            query_id=query_id,
+            revision=revision,
+            source=source,
+            created=created,
+            rle=rle,
+            label_rle=rle if label_counts is None else {"size": rle["size"], "counts": label_counts},
+            box_xywh=(box[0], box[1], box[2], box[3]) if area_px else None,
+            area_px=area_px,
+            score=score,
+            present=bool(present),
+            proposal_iou=iou,
+        )
 
 
 def open_dataset(folder: str | os.PathLike[str]) -> Dataset:
@@ -270,51 +371,60 @@ def source_text(value: str | bytes) -> str:
 
 # A correction counts while its object belongs to the same query and its frame has the same size.
 _LABELLED = (
-    "frames AS f LEFT JOIN annotations AS a ON a.video_id = f.video_id AND a.frame_index = f.frame_index"
-    " AND a.width = f.width AND a.height = f.height AND EXISTS (SELECT 1 FROM objects AS o"
-    " WHERE o.video_id = a.video_id AND o.object_id = a.object_id AND o.query_id = a.query_id)"
+    "frames LEFT JOIN annotations ON annotations.video_id = frames.video_id"
+    " AND annotations.frame_index = frames.frame_index AND annotations.width = frames.width"
+    " AND annotations.height = frames.height AND EXISTS (SELECT 1 FROM objects AS o"
+    " WHERE o.video_id = annotations.video_id AND o.object_id = annotations.object_id"
+    " AND o.query_id = annotations.query_id)"
 )
-_FRAME_COLUMNS = len(fields(FrameRow))
-_COLUMNS = ", ".join(
-    [
-        *(f"f.{field.name}" for field in fields(FrameRow)),
-        "a.object_id, a.query_id, a.revision, a.source, a.created, a.rle, a.label_rle, a.box_x, a.box_y",
-        "a.box_w, a.box_h, a.area_px, a.score, a.present, a.proposal_iou",
-    ]
+_FRACTION = "0*[1-9][0-9]{0,11}(/0*[1-9][0-9]{0,11})?"
+# In the order of the fields of the classes above.
+_VIDEO = table(
+    "videos",
+    id=ID,
+    path=TEXT,
+    source=PATH,
+    start_frame=COUNT,
+    stop_frame=or_null(ID),
+    sha256=or_null(TEXT),
+    size_bytes=or_null(COUNT),
+    status=one_of(WAITING, RUNNING, DONE, FAILED),
+    error=or_null(TEXT),
+    width=or_null(SIDE_PX),
+    height=or_null(SIDE_PX),
+    frame_rate=or_null(TEXT),
+    frame_count=or_null(COUNT),
+    damage=TEXT,
 )
-
-
-def _annotation(row: tuple[Any, ...], frame: FrameRow) -> Annotation:
-    (
-        object_id,
-        query_id,
-        revision,
-        source,
-        created,
-        counts,
-        label_counts,
-        *box,
-        area_px,
-        score,
-        present,
-        iou,
-    ) = row
-    rle: Rle = {"size": [frame.height, frame.width], "counts": counts}
-    x, y, width, height = box
-    return Annotation(
-        object_id=object_id,
-        query_id=query_id,
-        revision=revision,
-        source=source,
-        created=created,
-        rle=rle,
-        label_rle=rle if label_counts is None else {"size": rle["size"], "counts": label_counts},
-        box_xywh=None if x is None else (x, y, width, height),
-        area_px=area_px,
-        score=score,
-        present=bool(present),
-        proposal_iou=iou,
-    )
+_DAMAGE = table("damage", first_frame=COUNT, last_frame=or_null(COUNT), reason=TEXT)
+_QUERY = table("queries", id=ID, text=TEXT)
+_FRAME = table(
+    "frames",
+    video_id=ID,
+    frame_index=COUNT,
+    name=TEXT,
+    pts_seconds=or_null(NUMBER),
+    width=SIDE_PX,
+    height=SIDE_PX,
+)
+_ANNOTATION = table(
+    "annotations",
+    object_id=ID,
+    query_id=ID,
+    revision=COUNT,
+    source=one_of(MODEL, HAND),
+    created=or_null(TEXT),
+    rle=TEXT,
+    label_rle=or_null(TEXT),
+    box_x=or_null(COUNT),
+    box_y=or_null(COUNT),
+    box_w=or_null(ID),
+    box_h=or_null(ID),
+    area_px=COUNT,
+    score=or_null(NUMBER),
+    present=COUNT,
+    proposal_iou=or_null(NUMBER),
+)
 
 
 def _settled(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from carvid.store.database import source_text
+from carvid.store.checks import damaged
+from carvid.store.database import Dataset
 from carvid.store.opening import database_errors, open_writable, transaction, uri
 from carvid.store.schema import DONE, FAILED, LABELS, RUNNING, WAITING, database_path
 from carvid.store.task import Outcome, Task
@@ -19,7 +20,9 @@ from carvid.store.task import Outcome, Task
 class Ledger:
     """One process's access to a dataset's database. Each method takes effect as a whole or not at all.
 
-    Raises OutputError where the database cannot be written.
+    Raises OutputError where the database cannot be written, InputError where it is damaged.
+
+    dataset: reads what is written, as it stands now.
     """
 
     def __init__(self, dataset: Path, owner: str) -> None:
@@ -31,6 +34,7 @@ class Ledger:
         self.path = database_path(dataset)
         self.owner = owner
         self.connection = open_writable(self.path, make=True)
+        self.dataset = Dataset(dataset, self.connection)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -58,25 +62,25 @@ class Ledger:
     def claim(self, lease_seconds: float) -> Task | None:
         """Take the lease of the first video that waits; None if there is none."""
         with self.transaction() as connection:
-            row = connection.execute(
-                "SELECT id, path, source, start_frame, stop_frame FROM videos WHERE status = ?"
-                " ORDER BY id LIMIT 1",
-                (WAITING,),
-            ).fetchone()
-            if row is None:
+            video = next(self.dataset.videos(WAITING), None)
+            if video is None:
                 return None
-            video_id, path, source, start, stop = row
             connection.execute(
                 "UPDATE videos SET status = ?, lease_owner = ?, lease_expires = ? WHERE id = ?",
-                (RUNNING, self.owner, time.time() + lease_seconds, video_id),
+                (RUNNING, self.owner, time.time() + lease_seconds, video.id),
             )
-            queries = connection.execute(
-                "SELECT id, text FROM video_queries JOIN queries ON id = query_id WHERE video_id = ?"
-                " ORDER BY position",
-                (video_id,),
-            ).fetchall()
-        ids, texts = zip(*queries, strict=True)
-        return Task(video_id, path, source_text(source), start, stop, ids, texts)
+            queries = tuple(self.dataset.queries(video.id))
+            if not queries:
+                raise damaged(self.path, f"video {video.id} has no queries")
+        return Task(
+            video.id,
+            video.path,
+            video.source,
+            video.start_frame,
+            video.stop_frame,
+            tuple(query.id for query in queries),
+            tuple(query.text for query in queries),
+        )
 
     def renew(self, lease_seconds: float, frames: Mapping[int, int]) -> None:
         """Extend the leases this process holds. frames: labelled so far, by the video's id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import carvid
 from carvid.errors import InputError, OutputError
 from carvid.sinks.run_record import now
+from carvid.store.checks import MEND, damaged
 from carvid.store.migrations import migrate
 from carvid.store.schema import RUNNING, SCHEMA_VERSION, TABLES
 
@@ -27,12 +29,26 @@ def uri(path: Path, mode: str) -> str:
 
 @contextmanager
 def database_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors of writing into an `OutputError` that names `path`."""
+    """Turn SQLite's errors of writing into an `OutputError` that names `path`; an `InputError` if it is damaged."""
     try:
         yield
     except sqlite3.Error as error:
+        if _is_damage(error):
+            raise damaged(path, str(error)) from error
         advice = _busy(error) or "free some space, make the folder writable or choose another one"
         raise OutputError(f"cannot write {path}: {error}; {advice}") from error
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors of reading into an `InputError` that names `path`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        advice = MEND if _is_damage(error) else _busy(error)
+        raise InputError(
+            f"cannot read the dataset {path}: {error}" + (f"; {advice}" if advice else "")
+        ) from error
 
 
 @contextmanager
@@ -115,9 +131,10 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
         if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
             raise
         raise InputError(f"{path} is not a database of carvid annotate: {error}") from error
-    if row is None or not row[0].isdecimal() or row[0] == "0":
+    stated = row[0] if row else None
+    if not isinstance(stated, str) or not re.fullmatch("[1-9][0-9]{0,8}", stated):
         raise InputError(f"{path} is not a database of carvid annotate: it states no schema version")
-    version = int(row[0])
+    version = int(stated)
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{path} has schema version {version}, of a newer carvid; this one reads up to version "
@@ -135,7 +152,7 @@ def _snapshot(path: Path) -> tuple[sqlite3.Connection, int]:
     # With a write-ahead log SQLite must write beside the database even to read it, unless nothing changes.
     wal = path.with_name(path.name + "-wal")
     quiet = not os.access(path.parent, os.W_OK) and not wal.exists()
-    try:
+    with reading_errors(path):
         connection = _connect(path, "immutable=1" if quiet else "mode=ro")
         try:
             connection.execute("BEGIN")
@@ -143,9 +160,6 @@ def _snapshot(path: Path) -> tuple[sqlite3.Connection, int]:
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
-        advice = _busy(error)
-        raise InputError(f"cannot read {path}: {error}" + (f"; {advice}" if advice else "")) from error
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
@@ -179,6 +193,11 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
         raise
     except sqlite3.DatabaseError:
         return False
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    # Of a malformed file and of one that is no database the error is of this class itself, else of a derived one.
+    return type(error) is sqlite3.DatabaseError
 
 
 def _busy(error: BaseException | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import WeightsError
+from carvid.media.json_text import load_json
 from carvid.paths import is_file
 from carvid.weights.names import Family
 
@@ -123,11 +123,9 @@ def weight_files(folder: Path, files: ModelFiles) -> tuple[Path, ...]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`. Raises WeightsError if it holds anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
-    except RecursionError as error:
-        raise WeightsError(f"cannot read {path}: its objects are nested too deeply") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a JSON {type(content).__name__}: expected an object")
     return content
