@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carvid.errors import UsageError
 
-#: What a template holds where the query goes.
+#: The placeholder for the query in a template.
 SLOT = "{}"
 
 
@@ -15,7 +15,7 @@ def check_template(template: str) -> None:
 
 
 def fill(template: str, query: str) -> str:
-    """Put `query` into `template` at every `{}`; all other braces, in either, are plain text.
+    """Put `query` in place of every `{}` in `template`; other braces, in either text, are kept as they are.
 
     Raises UsageError for a template without `{}`.
     """
