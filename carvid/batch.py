@@ -1,4 +1,4 @@
-"""How many frames go through the models together: as many as fit."""
+"""How many frames go through the models together: as many as fit in memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_FRAMES = 32
-# Of the memory that is free after the first frame; the rest is for the CRF and for what grows.
+# Share of the memory still free after the first frame; the rest is for the CRF and for whatever grows.
 SHARE_OF_FREE = 0.6
 
 
 class Batch:
-    """Runs work on frames in batches whose size is asked for, or found.
+    """Runs work on frames in batches of a given size, or of the largest size that fits.
 
-    frames: how many to give at a time. Asked for None, it is 1 on a CPU, where more gain nothing, and for the first
-    frame, whose cost on a CUDA device then tells how many fit (for which that device's peak statistics are begun anew).
-    When memory runs out, a batch is halved and stays so.
+    asked: frames per batch, at least 1; None to choose. On a CPU the choice is 1, as larger batches gain nothing there.
+    On a CUDA device the first frame runs alone, and its memory decides how many fit (measuring it resets the device's
+    peak memory statistics).
+    frames: the current batch size. When memory runs out it is halved, for good.
+    Raises UsageError where `asked` is below 1.
     """
 
     def __init__(self, asked: int | None, device: torch.device) -> None:
@@ -34,9 +36,9 @@ class Batch:
         self._unknown = asked is None and device.type == "cuda"
 
     def run(self, items: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[R]:
-        """What `work` makes of the items, in their order, some at a time.
+        """Yield what `work` returns for each batch of the items, in order.
 
-        Raises torch.OutOfMemoryError where not even one fits.
+        Raises torch.OutOfMemoryError when not even one item fits.
         """
         done = 0
         while done < len(items):
@@ -49,7 +51,7 @@ class Batch:
                     raise
                 out_of_memory = True
             if out_of_memory:
-                # Here, where the error no longer holds what the failed work had allocated.
+                # Outside the handler, where the error no longer keeps the failed batch's tensors alive.
                 self.frames = len(some) // 2
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -70,5 +72,5 @@ class Batch:
 
 
 def frames_that_fit(free_bytes: int, frame_bytes: int) -> int:
-    """How many frames of that cost to run together, at least one."""
+    """How many frames of `frame_bytes` each to run together when `free_bytes` are free: 1 to MOST_FRAMES."""
     return max(1, min(MOST_FRAMES, int(SHARE_OF_FREE * free_bytes) // max(1, frame_bytes)))

@@ -1,6 +1,6 @@
-"""What segments, by name, and what every engine offers: a model without a video, and its sessions with one.
+"""The engines that segment, by name, and what each must offer: a model, and a session per video.
 
-A new engine is a file with a class that is made of a recipe, and a line in `ENGINES`.
+To add an engine, write a class or function that takes a recipe and returns an `EngineModel`, and a line in `ENGINES`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from carvid.frame import Frame
 from carvid.recipe import Recipe
 from carvid.result import FrameResult
 
-#: What makes each engine's model of a recipe, as module:name; a module is imported when its engine is asked for.
+#: For each engine, what makes its model from a recipe, as module:name; imported only when that engine is used.
 ENGINES = {"car": "carvid.loading:load_model"}
 
 T = TypeVar("T")
 
 
 class EngineSession(Protocol):
-    """One video and one query set: frames in, their results out.
+    """One video and one query set: takes frames, gives their results.
 
     queries: the query set, in the caller's order.
-    batch: how many frames it likes at a time; it may change.
-    seconds: wall-clock seconds spent per stage, growing from frame to frame.
-    totals: what else it counts over frames, as JSON can hold it.
+    batch: how many frames to pass to `steps` at a time; it may change between calls.
+    seconds: wall-clock seconds per stage, summed over the frames so far.
+    totals: other counts over the frames so far, in types JSON holds.
     """
 
     @property
@@ -38,20 +38,20 @@ class EngineSession(Protocol):
     @property
     def totals(self) -> Mapping[str, Any]: ...
     def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
-        """Segment frames that follow each other in the video, in their order."""
+        """Segment consecutive frames of the video; one result per frame, in order."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What a record needs to make the same masks again: weights with their hashes, settings, texts; plain data."""
+        """What is needed to make the same masks again, as plain data: weights with their hashes, settings, texts."""
         ...
 
     def close(self) -> None:
-        """Free what belongs to this video."""
+        """Free what is held for this video."""
         ...
 
 
 class EngineModel(Protocol):
-    """A recipe loaded: weights and what depends on them alone. Threads may share it, each with a session."""
+    """A loaded recipe: the weights and what depends on them alone. Threads may share it, each with its own session."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -60,15 +60,17 @@ class EngineModel(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """As `EngineSession.describe`, without what depends on the queries."""
+        """Like `EngineSession.describe`, without what depends on the queries."""
         ...
 
 
 def gather(
     items: Iterator[T], count: int, stop: Callable[[], bool] = lambda: False
 ) -> tuple[list[T], Exception | None]:
-    """Up to `count` items, fewer where they end, where `stop` says so, or where they fail: then with what was raised,
-    to be raised again once the items before it are dealt with."""
+    """Take up to `count` items; fewer when they run out, `stop()` is true, or getting one raises.
+
+    Returns the items and that exception, if any, for the caller to raise once the items before it are dealt with.
+    """
     some: list[T] = []
     try:
         while len(some) < count and not stop():
@@ -81,7 +83,7 @@ def gather(
 
 
 def run_session(session: EngineSession, frames: Iterable[Frame]) -> Iterator[FrameResult]:
-    """Segment frames in their order, as many at a time as the session likes; what `frames` raises comes after them."""
+    """Segment frames in order, `session.batch` at a time. An error from `frames` comes after the earlier results."""
     rest = iter(frames)
     error: Exception | None = None
     while error is None:
@@ -93,7 +95,10 @@ def run_session(session: EngineSession, frames: Iterable[Frame]) -> Iterator[Fra
 
 
 def load_engine(recipe: Recipe) -> EngineModel:
-    """The model of the recipe's engine, loaded. Raises UsageError for options, WeightsError for weights."""
+    """Load the model of the recipe's engine.
+
+    Raises UsageError for an unknown engine or options it cannot use, WeightsError for weights it cannot load.
+    """
     if recipe.engine not in ENGINES:
         raise UsageError(f"engine is {recipe.engine!r}; expected one of {', '.join(ENGINES)}")
     module, name = ENGINES[recipe.engine].split(":")

@@ -1,6 +1,6 @@
-"""The errors carvid raises for what a caller can mend, each with the exit code the command line gives it.
+"""The errors that a caller can do something about, each with its exit code on the command line.
 
-Libraries raise; only `carvid.cli` turns an error into a message and an exit code. A message says what was
+The library raises; only `carvid.cli` turns an error into a message and an exit code. A message says what was
 found, what was expected and what to do.
 """
 
@@ -24,10 +24,10 @@ class InputError(CarvidError):
 
 
 class WeightsError(InputError):
-    """Model weights that cannot be found or fetched, or are not what they claim to be (exit code 3)."""
+    """Model weights that cannot be found, downloaded or verified (exit code 3)."""
 
 
 class OutputError(CarvidError):
-    """An output place that exists already, cannot be written, or is full (exit code 4)."""
+    """An output that already exists, cannot be written, or does not fit on the disk (exit code 4)."""
 
     exit_code = 4

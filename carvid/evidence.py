@@ -1,4 +1,4 @@
-"""How CLIP as RNN came to a frame's masks: the recurrence, its last proposals, and what SAM made of them."""
+"""How CLIP as RNN arrived at a frame's masks: its recurrent steps, the last proposals, and what SAM did."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RecurrentStep:
     scores: tuple[float, ...]
 
     def among(self, queries: Sequence[int]) -> RecurrentStep:
-        """The step of a run over some of the queries, in terms of all: its query i is queries[i]."""
+        """This step of a run over a subset, renumbered: query i of the subset is queries[i] of the whole set."""
         return RecurrentStep(tuple(queries[i] for i in self.live), self.scores)
 
     def spread(self, place: Sequence[int]) -> RecurrentStep:
-        """The step in terms of the queries as given, when query i of them stands at `place[i]` here."""
+        """This step, renumbered for the caller's queries: their query i is query place[i] here."""
         score = dict(zip(self.live, self.scores, strict=True))
         live = tuple(i for i, query in enumerate(place) if query in score)
         return RecurrentStep(live=live, scores=tuple(score[place[i]] for i in live))
@@ -37,8 +37,9 @@ class RecurrentStep:
 class SamRecord:
     """What the SAM ensemble did with one query's mask in one frame.
 
-    matched: SAM masks with IoM above phi_iom. iou: of their union and the CRF mask; None without a match.
-    replaced: whether the union took the CRF mask's place.
+    matched: how many SAM masks have an IoM with the CRF mask above phi_iom.
+    iou: IoU of their union and the CRF mask, in [0, 1]; None without a match.
+    replaced: whether the union replaced the CRF mask.
     """
 
     matched: int = 0
@@ -46,16 +47,16 @@ class SamRecord:
     replaced: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """The fields for results.jsonl, IoU rounded to 6 decimals."""
+        """The fields for results.jsonl, with the IoU rounded to 6 decimals."""
         return {**asdict(self), "iou": None if self.iou is None else round(self.iou, 6)}
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What CLIP as RNN leaves beside a frame's masks, for N queries in the order the caller gave them.
+    """What CLIP as RNN reports beside a frame's masks, for N queries in the caller's order.
 
-    steps: the recurrence, one entry per step.
-    read_proposals: what `proposals` calls for its values.
+    steps: the recurrent steps, in order.
+    read_proposals: returns the values of `proposals`, copied from the device.
     sam: what the SAM ensemble did with each query's mask; None where it did not run.
     """
 
@@ -65,23 +66,23 @@ class Evidence:
 
     @cached_property
     def proposals(self) -> NDArray[np.float32]:
-        """(N, H, W) float32 in [0, 1], y_T before the CRF; zeros for dropped queries.
+        """(N, H, W) float32 in [0, 1]: y_T, before the CRF; zeros for dropped queries.
 
-        Few ask for them, so they are copied from the device only then; until they are, they stay there.
+        Rarely needed, so they stay on the device until this is first read.
         """
         values = self.read_proposals()
         object.__setattr__(self, "read_proposals", _Known(values))
         return values
 
     def __getstate__(self) -> dict[str, Any]:
-        """With the proposals read: what reads them belongs to this process."""
+        """Read the proposals first: `read_proposals` works only in this process."""
         _ = self.proposals
         return dict(self.__dict__)
 
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Reads proposals that were read before."""
+    """Stands in for `read_proposals` once the proposals are on the host."""
 
     values: NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""What goes into a segmenter: one `Frame`."""
+"""`Frame`, the input of a segmenter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 class Frame:
     """One decoded frame.
 
-    index: ordinal of the decoded frame in display order, from 0, counted before `every` thins the stream.
+    index: the frame's number in the source, in display order from 0; frames that `every` skips count too.
     pts_seconds: presentation time in seconds; None where the source gives none.
     image: (H, W, 3) uint8 RGB, in [0, 255], upright (rotation metadata applied).
-    name: the frame's name for files: the image's stem in a folder, the zero-padded index in a video.
+    name: names the frame's files: the image's stem for a folder, the zero-padded index for a video.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the frame in work be finished, for as long as that does not take too long."""
+"""A first Ctrl-C that lets the current frame finish, unless that takes too long."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# How often the clock looks: soon enough beside a grace of seconds, seldom enough to cost nothing.
+# How often the clock checks: often enough for a grace of seconds, rarely enough to cost nothing.
 _TICK_SECONDS = 0.05
 
 
 class Abandoned(BaseException):
-    """The work was cut short: it was still going on when its grace after SIGINT was over."""
+    """Work was cut short: it was still running when the grace after SIGINT ended."""
 
 
 class Interrupt:
@@ -28,7 +28,7 @@ class Interrupt:
 
     @contextmanager
     def abandonable(self) -> Iterator[None]:
-        """Work that raises `Abandoned` between two of its calls into C once the grace is over."""
+        """For work that may be cut short: after the grace it raises `Abandoned` when its call into C returns."""
         self._abandonable = True
         try:
             if self._grace_is_over:
@@ -44,10 +44,10 @@ class Interrupt:
 
 
 class _Grace:
-    """A clock that, once started, sends SIGINT when the time is over.
+    """A clock that, once started, sends SIGINT when its time is up.
 
-    Its thread is there from the beginning: a signal handler that started one, or touched a lock, could be
-    interrupted in the midst of it by the next signal.
+    Its thread runs from the beginning: a signal handler that started a thread, or took a lock, could be
+    interrupted halfway by the next signal.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -75,11 +75,11 @@ class _Grace:
 
 @contextmanager
 def first_interrupt(grace_seconds: float | None = None) -> Iterator[Interrupt]:
-    """Note the first SIGINT instead of raising; later ones go to the handler there was before.
+    """Note the first SIGINT instead of raising; later ones go to the previous handler.
 
-    grace_seconds: how long after it work that is `abandonable` may still go on; None for as long as it takes.
-    Does nothing outside the main thread, which alone may set handlers, and where SIGINT is ignored, as it is
-    for a process started with nohup.
+    grace_seconds: how long `abandonable` work may continue after the first SIGINT; None for no limit.
+    Does nothing outside the main thread, which alone may set handlers, nor where SIGINT is ignored, as
+    under nohup.
     """
     interrupt = Interrupt()
     previous = signal.getsignal(signal.SIGINT)
@@ -107,14 +107,14 @@ def first_interrupt(grace_seconds: float | None = None) -> Iterator[Interrupt]:
     try:
         yield interrupt
     finally:
-        interrupt.requested = True  # from here a SIGINT is for the handler before
+        interrupt.requested = True  # from here on a SIGINT goes to the previous handler
         raised: BaseException | None = None
-        # Whatever a SIGINT raises in here, nothing of this is left behind.
+        # Even when a SIGINT raises in here, the handler and the clock are removed.
         while signal.getsignal(signal.SIGINT) is handle:
             try:
                 if grace is not None:
                     grace.end()
-                # Runs what is pending first, so that no ring reaches another handler.
+                # Handles pending signals first, so that the clock's SIGINT never reaches another handler.
                 signal.signal(signal.SIGINT, previous)
             except BaseException as error:  # noqa: BLE001 - raised again below
                 raised = error

@@ -1,4 +1,4 @@
-"""From a recipe to the model of CLIP as RNN: weights are located first, once, and only then is torch imported."""
+"""From a recipe to the model of CLIP as RNN: locates all weights first, and only then imports torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 def load_model(recipe: Recipe) -> Model:
-    """Load the weights. Raises UsageError for names and the device, WeightsError for weights."""
+    """Load both CLIPs and, where the recipe names one, the SAM.
+
+    Raises UsageError for an unknown model or a device or dtype that cannot be used, WeightsError for weights that
+    cannot be found or loaded.
+    """
     pair = resolve_pair(recipe.model, recipe.proposer, recipe.classifier)
     sam_spec = None if recipe.sam is None else resolve_sam(recipe.sam)
     located = locate_all(*pair, sam_spec, offline=recipe.offline, allow_pickle=recipe.allow_pickle)
-    # Imported here: torch takes seconds, and weights that cannot be had must be reported sooner.
+    # Imported here: torch takes seconds, and missing weights should be reported sooner.
     from carvid.clip.load import load_pair
     from carvid.model import Model
     from carvid.sam.load import load_sam

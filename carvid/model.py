@@ -1,4 +1,4 @@
-"""Model: a recipe loaded. Weights and what depends on them alone; no video and no query."""
+"""Model: a loaded recipe. Holds the weights and what depends on them alone; no video and no query."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from carvid.wording import fill
 class Model:
     """Both CLIPs of CLIP as RNN, the dense CRF and, where the recipe names one, a SAM.
 
-    Made by `carvid.loading.load_model`. It holds no frame; threads may share it, each with a session of its own.
+    Made by `carvid.loading.load_model`. It holds no frame; threads may share it, each with its own session.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Model:
         return Session(self, queries)
 
     def with_settings(self, **changes: Any) -> Model:
-        """The same weights under other settings, named as fields of `Recipe`."""
+        """The same weights with other settings, named as fields of `Recipe`. Raises UsageError as `Recipe` does."""
         return Model(replace(self.recipe, **changes), self.proposer, self.classifier, self.sam)
 
     @torch.inference_mode()
     def see(self, frames: Sequence[Frame], watch: Stopwatch | None = None) -> SeenFrames:
-        """f's one look at frames of one size."""
+        """f's one pass over frames of the same size, before any query is known; `watch` times it."""
         watch = watch or Stopwatch()
         with watch.stage("resize"):
             pixels = np.stack([frame.image for frame in frames])
@@ -60,11 +60,12 @@ class Model:
         return SeenFrames(tuple(each), images, features)
 
     def ensemble(self) -> SamEnsemble | None:
-        """A SAM ensemble of its own for one video; None where the recipe names no SAM."""
+        """A new SAM ensemble, for one video; None where the recipe names no SAM."""
         return None if self.sam is None else SamEnsemble.from_loaded(self.sam, self.recipe.sam_options)
 
     def texts(self, queries: Sequence[str]) -> tuple[ProposalTexts, ClassifierTexts]:
-        """The embedded texts of f and of g for distinct queries. Raises UsageError for a text that cannot be used."""
+        """The embedded texts of f and of g for distinct queries. Raises UsageError for an empty, too long or
+        unencodable text."""
         recipe = self.recipe
 
         def worded(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
@@ -85,13 +86,13 @@ class Model:
         return f_texts, g_texts
 
     def rnn(self, queries: Sequence[str]) -> ClipRnn:
-        """The method on distinct queries. Raises as `texts`."""
+        """The recurrence for distinct queries. Raises as `texts` does."""
         return ClipRnn(self.proposer, self.classifier, *self.texts(queries), self.recipe)
 
     def describe(self) -> dict[str, Any]:
-        """Weights with their hashes, and all that the recipe decides: what a record needs to make the same masks again.
+        """What is needed to make the same masks again, as plain data: weights with their hashes, and the recipe.
 
-        Two models that differ in what `carvid.recipe.record.deciding` takes from it may give different masks.
+        Two models may give different masks only if `carvid.recipe.record.deciding` of their descriptions differs.
         """
         clips = {"proposer": self.proposer, "classifier": self.classifier}
         options = self.recipe.sam_options

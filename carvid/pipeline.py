@@ -1,4 +1,4 @@
-"""The one way from a stream through the session into the sinks."""
+"""The one path from a stream through a session into the sinks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from carvid.stream.identity import identify_stream
 from carvid.stream.source import Damage, StreamInfo
 from carvid.write_behind import WriteBehind
 
-# Frames that may wait to be written: enough to bridge a slow one, few enough to hold in memory.
+# Frames that may wait to be written: enough to absorb one slow write, few enough to hold in memory.
 WAITING = 2
-# After Ctrl-C a run is to end within 5 s: the rest is for the operation of torch in work and for closing the files.
+# A run should end within 5 s of Ctrl-C; the other 3 s are for torch's current operation and for closing the files.
 GRACE_SECONDS = 2.0
 STAGES = ("decode", "segment", "wait", "write")
 
@@ -36,7 +36,7 @@ Writer = WriteBehind[tuple[Frame, FrameResult]]
 
 
 class Stream(Protocol):
-    """Frames in display order and what is known of their source; `damage` is whole when they are used up."""
+    """Frames in display order, and what is known of their source; `damage` is complete once all frames are read."""
 
     @property
     def info(self) -> StreamInfo: ...
@@ -46,18 +46,18 @@ class Stream(Protocol):
 
 
 class RunProgress(Protocol):
-    """Told how far a run is; `advance` is called on the thread that writes."""
+    """Receives the progress of a run; `advance` is called on the writing thread."""
 
     def start(self, total: int | None) -> None:
-        """Before the first frame; `total` is the expected number of frames, None when unknown."""
+        """Called before the first frame; `total` is the expected number of frames, None when unknown."""
         ...
 
     def advance(self, frame: Frame, result: FrameResult) -> None:
-        """After a frame is written."""
+        """Called after each frame is written."""
         ...
 
     def finish(self) -> None:
-        """After the last frame, and also when the run fails."""
+        """Called after the last frame, and also when the run fails."""
         ...
 
 
@@ -77,18 +77,18 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run came to.
+    """The outcome of a run.
 
-    frames: frames written.
-    seconds: wall-clock seconds: decode (waiting for frames), segment, segment/<stage> for the session's own
-        stages, wait (for the writer to catch up, at most WAITING frames behind, and to finish), write (on a thread of
-        its own, at the same time as the others), and total.
+    frames: how many frames were written.
+    seconds: wall-clock seconds by stage: decode (waiting for frames), segment, segment/<stage> for the session's own
+        stages, wait (for the writer, which is at most WAITING frames behind, and for it to finish), write (on its own
+        thread, at the same time as the others), and total.
     queries: the query set, in the caller's order.
-    present_share: per query, the share of the frames it was present in; zeros without a frame.
-    outputs: what was written, by kind: masks, results, manifest and, if any, overlay.
-    damage: frames of the source that could not be decoded: first_frame, last_frame, reason.
-    interrupted: stopped by Ctrl-C, after a whole frame that was written.
-    complete: every frame the source could give was written.
+    present_share: per query, the share of frames it was present in, in [0, 1]; zeros when there are no frames.
+    outputs: the paths written, by kind: masks, results, manifest and, if any, overlay.
+    damage: stretches of the source that could not be decoded: first_frame, last_frame, reason.
+    interrupted: whether Ctrl-C stopped it; the last frame is written whole.
+    complete: whether every frame that can be decoded was written.
     """
 
     frames: int
@@ -106,7 +106,7 @@ class RunSummary:
         return bool(self.damage)
 
     def to_json(self) -> dict[str, Any]:
-        """The summary in types JSON holds; queries are a list, as duplicates would collide as keys."""
+        """The summary in types JSON holds; queries are a list, because duplicates would collide as keys."""
         return {
             "frames": self.frames,
             "complete": self.complete,
@@ -133,26 +133,27 @@ def run_job(
 ) -> RunSummary:
     """Segment every frame of a stream and write what `output` asks for into the folder `out`.
 
-    run.json is there, saying incomplete, before the first frame, and is replaced at the end. The first Ctrl-C
-    gives the frames in work GRACE_SECONDS to be finished and closes the files; a second one raises
-    `KeyboardInterrupt` at once. When anything is raised, the masks and lines of the frames before stay, the overlay
-    is not left behind, and run.json says what happened.
+    run.json is written before the first frame, marked incomplete, and replaced at the end. The first Ctrl-C
+    gives the current frames GRACE_SECONDS to finish and closes the files; a second one raises
+    `KeyboardInterrupt` at once. When an error is raised, the masks and result lines of earlier frames stay, the
+    overlay is removed, and run.json records the error.
 
     Args:
-        stream: read once, to its end. Closing it is the caller's.
-        session: asked for as many frames at a time as it likes.
-        out: made if missing, and locked until the run has ended; see `carvid.sinks.output.check_output` for what
-            is refused.
+        stream: read once, to its end; the caller closes it.
+        session: segments the frames, `session.batch` at a time.
+        out: created if missing, and locked until the run has ended; `carvid.sinks.output.check_output` says what is
+            refused.
         command: the command line, for run.json.
-        stream_options: how the stream was opened, besides its selection, for run.json.
+        stream_options: how the stream was opened, apart from its range of frames, for run.json.
+        progress: receives the progress of the run.
 
     Raises:
-        UsageError: more queries than the outputs asked for can hold.
-        InputError: no frame, or as the stream raises.
-        OutputError: if something cannot be written.
+        UsageError: there are more queries than the requested outputs can hold.
+        InputError: the stream gives no frame, or raises this itself.
+        OutputError: something cannot be written.
     """
     queries, selection = tuple(session.queries), stream.info.selection
-    # Built before the folder is touched: a sink that cannot do what is asked says so here.
+    # Built before the folder is touched: a sink that cannot do what is asked raises here.
     sinks: list[MaskSink | OverlaySink | ResultsSink] = [
         MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries)),
         ResultsSink(out / RESULTS, queries),
@@ -199,7 +200,7 @@ def run_job(
                         f"{stream.info.name} gave no frame to segment; check the range of frames"
                     )
         except BaseException as error:
-            # On a full disk this fails as well; the run.json of the start then stands, and says incomplete.
+            # On a full disk this fails too; the first run.json, marked incomplete, then stays.
             with suppress(OutputError):
                 write_manifest(
                     out / MANIFEST,
@@ -233,7 +234,7 @@ def run_job(
 
 @dataclass
 class _Tally:
-    """What is counted over the frames; of a length that the video's does not change."""
+    """What is counted over the frames; its size does not depend on the video's length."""
 
     queries: tuple[str, ...]
     session_seconds_before: Mapping[str, float]
@@ -256,7 +257,7 @@ class _Tally:
     def writer(
         self, sinks: Sequence[MaskSink | OverlaySink | ResultsSink], progress: RunProgress | None
     ) -> Writer:
-        """Writes frames with their results into all sinks, and counts them."""
+        """Writes frames and their results into all sinks, and counts them."""
 
         def write(done: tuple[Frame, FrameResult]) -> None:
             frame, result = done
@@ -290,13 +291,13 @@ class _Tally:
 def _pump(
     stream: Stream, session: EngineSession, writer: Writer, tally: _Tally, interrupt: Interrupt
 ) -> bool:
-    """Take frames until the stream ends (True) or an interrupt is noted (False)."""
+    """Segment frames until the stream ends (returns True) or an interrupt is noted (False)."""
     frames = iter(stream)
     while not interrupt.requested:
         try:
             with tally.clock("decode"), interrupt.abandonable():
                 some, error = gather(frames, session.batch, lambda: interrupt.requested)
-            # Nothing was done for these frames yet, so an interrupt while waiting for them is obeyed at once.
+            # No work was done on these frames yet, so an interrupt while waiting for them stops at once.
             if interrupt.requested:
                 return False
             results = session.steps(some)

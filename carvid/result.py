@@ -1,4 +1,4 @@
-"""What comes out of a segmenter for one frame: its objects, and which pixel belongs to which of them."""
+"""`FrameResult`, the output of a segmenter for one frame: its objects and their label map."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class ObjectResult:
     """One object in one frame.
 
-    id: of the object in its video, from 1; its label in the label map.
-    query: the expression it answers.
-    mask: (H, W) bool; it may overlap another object's, and is empty where the object is absent.
-    score: how sure the engine is that the query is there, in [0, 1].
-    present: whether it is there.
+    id: the object's number in its video, from 1; also its label in the label map.
+    query: the query it answers.
+    mask: (H, W) bool; may overlap another object's mask.
+    score: how sure the engine is that the object is in the frame, in [0, 1].
+    present: whether the engine says it is. If not, the mask is empty unless the recipe sets `keep_best`.
     """
 
     id: int
@@ -37,12 +37,12 @@ class ObjectResult:
 
     @property
     def area_px(self) -> int:
-        """Pixels of the mask."""
+        """Number of pixels in the mask."""
         return int(np.count_nonzero(self.mask))
 
     @property
     def box_xywh(self) -> tuple[int, int, int, int] | None:
-        """x, y, width and height of the mask in px, from the top left corner; None for an empty mask."""
+        """The mask's bounding box (x, y, width, height) in px from its top left corner; None for an empty mask."""
         from carvid.media.rle import bounding_box_xywh
 
         box = bounding_box_xywh(self.mask)
@@ -50,7 +50,7 @@ class ObjectResult:
 
     @property
     def rle(self) -> Rle:
-        """The mask in COCO's compressed run-length code."""
+        """The mask as COCO's compressed run-length encoding."""
         from carvid.media.rle import encode_rle
 
         return encode_rle(self.mask)
@@ -60,10 +60,10 @@ class ObjectResult:
 class FrameResult:
     """The objects of one frame.
 
-    index, pts_seconds, name: the frame's, as in `Frame`.
-    label_map: (H, W) uint8, 0 background, an object's id where it responds most.
+    index, pts_seconds, name: those of its `Frame`.
+    label_map: (H, W) uint8: at each pixel the id of the object that responds most, 0 for background.
     objects: by ascending id. An engine without instances gives one object per query, in the order of the queries.
-    evidence: how the masks came about, where the engine is CLIP as RNN.
+    evidence: how the masks came about; None where the engine is not CLIP as RNN.
     """
 
     index: int
@@ -75,23 +75,23 @@ class FrameResult:
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
-        """(N, H, W) bool, the objects' masks in their order."""
+        """(N, H, W) bool: the masks, in the order of `objects`."""
         empty = np.zeros((0, *self.label_map.shape), np.bool_)
         return np.stack([one.mask for one in self.objects]) if self.objects else empty
 
     @cached_property
     def scores(self) -> NDArray[np.float32]:
-        """(N,) float32 in [0, 1], the objects' scores in their order."""
+        """(N,) float32 in [0, 1]: the scores, in the order of `objects`."""
         return np.array([one.score for one in self.objects], np.float32)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
-        """(N,) bool, which objects are there."""
+        """(N,) bool: which objects are present, in the order of `objects`."""
         return np.array([one.present for one in self.objects], np.bool_)
 
     @property
     def masks_by_query(self) -> Mapping[str, NDArray[np.bool_]]:
-        """(H, W) bool of each query: the union of its objects' masks."""
+        """For each query, (H, W) bool: the union of its objects' masks."""
         merged: dict[str, NDArray[np.bool_]] = {}
         for one in self.objects:
             before = merged.get(one.query)
@@ -99,9 +99,10 @@ class FrameResult:
         return merged
 
     def to_supervision(self) -> Any:
-        """The present objects with a mask as `supervision.Detections`; tracker_id is the object's id.
+        """The present objects that have a mask, as `supervision.Detections`.
 
-        class_id counts the distinct queries from 0; data["class_name"] holds their texts. Needs supervision, a package.
+        tracker_id is the object's id, class_id numbers the distinct queries from 0, and data["class_name"] holds
+        their texts. Raises ImportError where the package `supervision` is not installed.
         """
         import supervision
 
@@ -120,7 +121,7 @@ class FrameResult:
         )
 
     def plot(self, image: NDArray[np.uint8]) -> PIL.Image.Image:
-        """The masks in colour over the frame's image (H, W, 3) uint8 RGB, as the overlay paints them."""
+        """A copy of the frame's image (H, W, 3) uint8 RGB with the masks in colour over it, as in the overlay."""
         from PIL import Image
 
         from carvid.media.paint import paint_labels

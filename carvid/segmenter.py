@@ -1,4 +1,4 @@
-"""VideoSegmenter: a model and a session in one, the short way from Python."""
+"""VideoSegmenter: a model and a session in one, for short Python programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carvid.wording import checked_queries
 
 
 class VideoSegmenter(Session):
-    """A session that loads its own model. Every `run` is a video of its own; the frames given to `step` are one."""
+    """A session that loads its own model. Each call of `run` is a new video; all frames given to `step` are one."""
 
     @classmethod
     def from_pretrained(
@@ -31,21 +31,27 @@ class VideoSegmenter(Session):
     ) -> VideoSegmenter:
         """Load the weights and embed the texts.
 
-        model: names f and g (`carvid models` lists names); None for the preset's.
-        preset: a name or a .yaml file; None for the model's own, or else `default`.
+        model: the CLIPs of f and g: a name (`carvid models` lists them), a repository, a folder or a file; None for
+        the preset's.
+        queries: 1 to 255 texts; a query's place in the list, from 1, is its label.
+        preset: a name or the path of a .yaml file; None for the model's own preset or, if it has none, `default`.
         options: fields of `carvid.recipe.Recipe`, such as `theta=0.2`, `device="cpu"`, `sam="sam-vit-b"` and
-        `sam_points="guided"`; None leaves one as the preset has it.
-        Raises UsageError for options and queries, WeightsError for weights.
+        `sam_points="guided"`; None leaves the preset's value.
+        Raises UsageError for options and queries that cannot be used, WeightsError for weights that cannot be loaded.
         """
         recipe = load_recipe(preset, model=model, **options)
         checked_queries(queries)
         return cls(load_model(recipe), queries)
 
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
-        """Segment the frames of a video in their order. Bare images are numbered from 0."""
+        """Segment the frames of a video, in order; one result per frame.
+
+        frames: `Frame`s, or images (H, W, 3) uint8 RGB, which are numbered from 0.
+        Raises UsageError for an image of another shape or dtype.
+        """
         self.restart()
         yield from super().run(frames)
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
-        """Another query set on the same model."""
+        """A new segmenter with other queries, sharing the model. Raises UsageError for queries that cannot be used."""
         return VideoSegmenter(self.model, queries)

@@ -1,4 +1,4 @@
-"""Session: one video and one query set. A frame in, its result out; the one place that knows the order of the steps."""
+"""Session: one video and one query set. The only place that knows the order of the method's steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SeenFrame:
-    """A frame on the device. image: (H, W, 3) uint8 RGB. crf: of this image; None where none is asked for."""
+    """A frame on the device. image: (H, W, 3) uint8 RGB. crf: the image's CRF; None where the recipe has none."""
 
     frame: Frame
     image: Tensor
@@ -46,9 +46,9 @@ class SeenFrame:
 
 @dataclass(frozen=True, eq=False)
 class SeenFrames:
-    """B frames of one size, with what f sees of them before any query is known; sessions of one model may share them.
+    """B frames of one size and f's features of them, which no query changes; sessions of one model may share them.
 
-    images: (B, H, W, 3) uint8 RGB on the device.
+    each: the frames one by one. images: (B, H, W, 3) uint8 RGB on the device. features: f's.
     """
 
     each: tuple[SeenFrame, ...]
@@ -56,16 +56,16 @@ class SeenFrames:
     features: FrameFeatures
 
 
-# A frame, and what the recurrence left.
+# A frame and the outcome of its recurrence.
 Found = tuple[SeenFrame, Recurrence]
 
 
 class Session:
-    """Segments the frames of one video, in their order, with one query set; a context manager. For one thread.
+    """Segments the frames of one video, in order, with one query set. A context manager; for one thread.
 
-    queries: as given, duplicates included. stopwatch: where time goes; to measure on an accelerator, replace it by one
-    that waits for the device.
-    From frame to frame it keeps that, the counters of SAM and, where the recipe asks for it, what `carry` needs.
+    queries: as given, duplicates included.
+    stopwatch: adds up the seconds per stage; to measure on an accelerator, replace it by one that waits for the device.
+    Between frames it keeps only the stopwatch, SAM's counters and, with `carry`, the next frame's first queries.
     """
 
     def __init__(self, model: Model, queries: Sequence[str]) -> None:
@@ -78,8 +78,10 @@ class Session:
         self.restart()
 
     def ask(self, queries: Sequence[str]) -> None:
-        """Ask for other queries from the next frame on. Raises UsageError for queries that cannot be used."""
+        """Use other queries from the next frame on. Raises UsageError for queries that cannot be used."""
         asked = checked_queries(queries)
+        # Queries that read alike share one place in the softmax; with a place each, they would halve each other's
+        # score.
         unique = tuple(query.strip() for query in distinct(asked))
         place = {folded(query): i for i, query in enumerate(unique)}
         self._rnn = self.model.rnn(unique)
@@ -88,12 +90,12 @@ class Session:
         self._start_carry()
 
     def restart(self) -> None:
-        """Begin another video: nothing of the frames before is remembered but the seconds."""
+        """Begin another video: everything kept from earlier frames is dropped, except the seconds."""
         self._ensemble = self.model.ensemble()
         self._start_carry()
 
     def close(self) -> None:
-        """Free what belongs to this video; weights stay with the model."""
+        """Free what is held for this video; the weights stay with the model."""
         self._ensemble = self._carry = None
 
     def __enter__(self) -> Session:
@@ -110,66 +112,72 @@ class Session:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Wall-clock seconds spent so far per stage: resize (of f's and of g's input), trunk, cam, affinity,
-        prompts (with the recurrence's own work), classifier, crf or threshold, sam/..., result."""
+        """Wall-clock seconds so far per stage: resize (f's and g's inputs), trunk, cam, affinity, prompts (with the
+        recurrence itself), classifier, crf or threshold, sam/..., result."""
         return self.stopwatch.seconds
 
     @property
     def totals(self) -> dict[str, Any]:
-        """What was counted over the frames so far, as JSON holds it: `sam` is `SamEnsemble.totals`."""
+        """Counts over the frames so far, in types JSON holds: `sam`, from `SamEnsemble.totals`; empty without a SAM."""
         return {} if self._ensemble is None else {"sam": self._ensemble.totals}
 
     @property
     def texts(self) -> tuple[ProposalTexts, ClassifierTexts]:
-        """The embedded texts of f and of g; a query that was given twice is there once."""
+        """The embedded texts of f and of g; a query given twice appears once."""
         return self._rnn.f_texts, self._rnn.g_texts
 
     @property
     def batch(self) -> int:
-        """How many frames to give `steps` at a time; 1 until the cost of a frame is known."""
+        """How many frames to give `steps` at a time; 1 until a frame's memory is known, unless the recipe sets it."""
         return self._batch.frames
 
     def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
-        """Segment frames in their order, `batch` of them at a time. Bare images are numbered from 0."""
+        """Segment frames in order, `batch` of them at a time; one result per frame.
+
+        frames: `Frame`s, or images (H, W, 3) uint8 RGB, which are numbered from 0.
+        Raises UsageError for an image of another shape or dtype.
+        """
         return run_session(self, (as_frame(frame, i) for i, frame in enumerate(frames)))
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> FrameResult:
-        """Segment one frame: a `Frame`, or an image (H, W, 3) uint8 RGB."""
+        """Segment one frame: a `Frame`, or an image (H, W, 3) uint8 RGB. Raises UsageError for another shape
+        or dtype."""
         (result,) = self.steps([as_frame(frame, 0)])
         return result
 
     @torch.inference_mode()
     def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
-        """Segment frames, in their order; those of one size that follow each other go through f and g together.
+        """Segment frames in order; consecutive frames of one size go through f and g together.
 
-        Where a GPU has too little memory for them, they are halved, down to one by one.
+        Where a GPU's memory is too small for a batch, it is halved, down to one frame.
+        Raises UsageError for an image of another shape or dtype, torch.OutOfMemoryError where one frame does not fit.
         """
         checked = [as_frame(frame, i) for i, frame in enumerate(frames)]
         for _, alike in groupby(checked, key=lambda frame: frame.image.shape):
             for found in self._batch.run(list(alike), self._found):
-                # Each frame's CRF lattice is large, and goes before the next is built.
+                # Each frame's CRF lattice is large, so it is freed before the next is built.
                 while found:
                     yield self._refined(*found.pop(0))
 
     @torch.inference_mode()
     def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrames:
-        """What f sees of a frame before any query is known; other sessions of the same model may share it."""
+        """f's features of one frame, which no query changes; other sessions of the same model may share them."""
         return self.model.see([as_frame(frame, 0)], self.stopwatch)
 
     @torch.inference_mode()
     def segment(self, seen: SeenFrames) -> FrameResult:
-        """The recurrence and the refinement on the one frame that was seen."""
+        """Run the recurrence and the refinement on the one frame that `see` returned."""
         (found,) = self._recur(seen)
         return self._refined(*found)
 
     def describe(self) -> dict[str, Any]:
-        """`Model.describe`, with the background texts and negatives that these queries meet."""
-        told, recipe = self.model.describe(), self.recipe
+        """`Model.describe`, with the background texts and negatives used with these queries."""
+        description, recipe = self.model.describe(), self.recipe
         texts = {
             "background": recipe.background_texts(self._unique),
             "negatives": recipe.negative_texts(self._unique),
         }
-        return {**told, "settings": {**told["settings"], **texts}}
+        return {**description, "settings": {**description["settings"], **texts}}
 
     def _start_carry(self) -> None:
         options = self.recipe.carry
@@ -179,7 +187,7 @@ class Session:
         return self._recur(self.model.see(frames, self.stopwatch))
 
     def _recur(self, seen: SeenFrames) -> list[Found]:
-        """The recurrence of each frame; with `carry`, of one frame from the queries that the one before left."""
+        """The recurrence of each frame; with `carry`, of the only frame, from the queries left by the one before."""
         if self._carry is None:
             recurrences = self._rnn.recur(seen.images, seen.features, self.stopwatch)
             return list(zip(seen.each, recurrences, strict=True))
@@ -203,8 +211,8 @@ class Session:
             return self._result(seen.frame, found, masks, label_map(masks, labels), records)
 
     def _masks(self, seen: SeenFrame, found: Recurrence) -> tuple[Tensor, Tensor]:
-        """Masks (K, H, W) bool of the kept queries, and how strongly each responds (K, H, W)."""
-        # An absent query's mask is empty, also where it was the last one standing: nothing is to be refined then.
+        """Masks (K, H, W) bool of the kept queries, and their responses (K, H, W) float32 in [0, 1]."""
+        # An absent query's mask is empty, even that of the last one standing; then there is nothing to refine.
         if not (self.recipe.keep_best or all(found.present[query] for query in found.kept)):
             return torch.zeros_like(found.proposals, dtype=torch.bool), found.proposals
         if seen.crf is None:
@@ -232,7 +240,7 @@ class Session:
         def read_proposals() -> NDArray[np.float32]:
             return scatter(found.proposals, found.kept, count)[place].cpu().numpy()
 
-        # The label of a query is its first place among the queries given.
+        # A query's label is its first place among the given queries.
         places = [0, *(place.index(query) + 1 for query in found.kept)]
         own_labels = torch.tensor(places, dtype=torch.uint8, device=labels.device)
         by_place = scatter(to_host(masks), found.kept, count).numpy()
@@ -254,7 +262,7 @@ class Session:
 
 
 def as_frame(frame: Frame | NDArray[np.uint8], index: int) -> Frame:
-    """The frame, or an image (H, W, 3) uint8 RGB as the frame `index`. Raises UsageError for another shape or type."""
+    """The frame, or an image (H, W, 3) uint8 RGB as frame `index`. Raises UsageError for another shape or dtype."""
     if not isinstance(frame, Frame):
         frame = Frame(index=index, pts_seconds=None, image=frame, name=f"{index:05d}")
     image = frame.image

@@ -10,11 +10,11 @@ import torch
 
 
 class Stopwatch:
-    """Adds up wall-clock seconds per stage; what a stage spends in a stage inside it counts there alone.
+    """Adds up wall-clock seconds per stage; time in a nested stage counts for the nested stage alone.
 
-    device: waited for at both ends of every stage, so that its own work counts too; None never waits, which
-        leaves the work queued on an accelerator to the stage that first needs its result.
-    seconds: per stage, so far. items: per stage, how many things it was told it worked on.
+    device: synchronised at both ends of every stage, so that its work counts for the right one. With None, work
+        queued on an accelerator counts for the stage that first waits for its result.
+    seconds: per stage, so far. items: per stage, the sum of the `items` passed to `stage`.
     For one thread.
     """
 
@@ -26,7 +26,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str, items: int = 0) -> Iterator[None]:
-        """Time what is done inside as `name`."""
+        """Time the body as stage `name`; `items` is how many things it works on."""
         before, self._inside = self._inside, 0.0
         started = self._now()
         try:
@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was given; a CPU has."""
+    """Wait until the device has finished all queued work; on a CPU there is none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from carvid.errors import UsageError
 
-#: What a template holds where the query goes.
+#: The placeholder for the query in a template.
 SLOT = "{}"
 
 # A label map is 8 bits deep, and 0 is the background.
@@ -81,7 +81,7 @@ def check_template(template: str) -> None:
 
 
 def fill(template: str, query: str) -> str:
-    """Put `query` into `template` at every `{}`; all other braces, in either, are plain text.
+    """Put `query` in place of every `{}` in `template`; other braces, in either text, are kept as they are.
 
     Raises UsageError for a template without `{}`.
     """

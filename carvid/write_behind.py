@@ -1,4 +1,4 @@
-"""A thread that writes what is put, while the caller goes on."""
+"""Writing on a thread of its own, while the caller continues."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _WAIT_SECONDS = 0.2
 
 
 class _End:
-    """Wakes a thread that waits for an item."""
+    """Put on the queue to wake a thread that waits for an item."""
 
 
 class WriteBehind(Generic[T]):
-    """Calls `write` on each item in a thread, in their order, with at most `depth` items waiting.
+    """Calls `write` on each item, in order, on a thread, with at most `depth` items waiting.
 
-    What `write` raises is raised in the caller, by the next `put` or at the end of the `with`; nothing is written after
-    it. Leaving the `with` waits until all is written, also when an error leaves it: what was done before that error is
-    kept, and that error is the one raised. Only an interrupt (KeyboardInterrupt) drops what waits, after the item
-    in work, whether it comes before or during that wait.
+    An error from `write` is raised in the caller, by the next `put` or `flush` or at the end of the `with`; nothing is
+    written after it. Leaving the `with` waits until everything is written, even when an error leaves it; that error is
+    then the one raised. Only KeyboardInterrupt, before or during this wait, drops the waiting items, once the current
+    one is written.
     """
 
     def __init__(self, write: Callable[[T], None], depth: int) -> None:
@@ -40,7 +40,7 @@ class WriteBehind(Generic[T]):
         return self
 
     def put(self, item: T) -> None:
-        """Hand an item over; waits where `depth` items wait already."""
+        """Hand over an item; blocks while `depth` items are waiting. Raises what `write` raised."""
         while True:
             self._raise()
             try:
@@ -50,7 +50,7 @@ class WriteBehind(Generic[T]):
             return
 
     def flush(self) -> None:
-        """Wait until all that was put is written."""
+        """Wait until every item is written. Raises what `write` raised."""
         with self._queue.all_tasks_done:
             while self._queue.unfinished_tasks and self._error is None:
                 self._queue.all_tasks_done.wait(_WAIT_SECONDS)
@@ -62,15 +62,15 @@ class WriteBehind(Generic[T]):
         if isinstance(error, KeyboardInterrupt):
             self._dropped.set()
         self._ended.set()
-        with suppress(Full):  # then it has items, and no need to be woken
+        with suppress(Full):  # a full queue has items, so the thread need not be woken
             self._queue.put_nowait(_End())
         interrupt = None
-        # Not joined: an interrupted join may take a thread for ended that is not.
+        # Not joined: after an interrupted join a running thread may count as ended.
         while not self._finished.is_set():
             try:
                 self._finished.wait(_WAIT_SECONDS)
             except KeyboardInterrupt as pressed:
-                # What `write` uses must not be closed under it.
+                # Keep waiting: what `write` uses must not be closed while it runs.
                 self._dropped.set()
                 interrupt = pressed
         if interrupt is not None:

@@ -1,8 +1,8 @@
-"""How much faster is `carvid annotate` with several workers? Prints frames per second and the ratio to one worker.
+"""How much faster is `carvid annotate` with several workers? Prints frames per second and the ratio to the first run.
 
-From the first video begun to the last one done; the workers after the first load their models meanwhile, so give
-enough videos for that not to count. One thread a worker, so that workers do not compete for cores while there
-are enough of them.
+The clock runs from the start of the first video to the end of the last one. Meanwhile the other workers still load
+their models, so use enough videos for that not to matter. Each worker has one thread, so workers do not compete for
+cores as long as there are enough cores.
 
     python scripts/bench_annotate.py --workers 1 2 4 --model shapes
 """
@@ -29,7 +29,7 @@ from tests.media import moving_square, write_video  # noqa: E402
 
 
 class Watch:
-    """Notes when the first video is begun."""
+    """Notes when the first video is started."""
 
     def __init__(self) -> None:
         self.begun: float | None = None

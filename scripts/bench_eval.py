@@ -1,9 +1,9 @@
-"""How long scoring takes, and how much memory, on any pair of annotation and prediction folders.
+"""How much time and memory scoring takes, on any pair of annotation and prediction folders.
 
     python scripts/bench_eval.py ANNOTATIONS PREDICTIONS [--workers N]
 
-ANNOTATIONS and PREDICTIONS hold one folder of PNG files per video. Both protocols are scored in one pass, as
-`carvid eval` does it; a protocol that the labels do not allow is named.
+ANNOTATIONS and PREDICTIONS hold one folder of PNG files per video. Both protocols are scored in one pass, as in
+`carvid eval`. A protocol that the labels do not allow is listed under `refused`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     )
     parser.add_argument("annotations", type=Path)
     parser.add_argument("predictions", type=Path)
-    parser.add_argument("--workers", type=int, default=None, help="processes; default one per processor")
+    parser.add_argument("--workers", type=int, default=None, help="processes; one per processor if not given")
     options = parser.parse_args()
     names = sorted(path.name for path in options.annotations.iterdir() if path.is_dir())
     truth = GroundTruth("val", options.annotations, read_videos(options.annotations, names))
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 class PeakMemory:
-    """The most resident memory this process and its children held together, in MiB, sampled every 20 ms.
+    """The peak resident memory of this process and its children together, in MiB, sampled every 20 ms.
 
     Linux only. Pages shared between processes count once per process, so the figure is an upper bound.
     """

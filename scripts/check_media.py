@@ -1,10 +1,11 @@
-"""Compare what carvid reads with what PyAV and, where installed, the ffmpeg program decode, frame by frame.
+"""Compare what carvid reads with what PyAV and, if installed, the ffmpeg program decode, frame by frame.
 
     python scripts/check_media.py FOLDER [FOLDER ...]
 
-Prints a Markdown table, a row for each file directly in the folders. "same" counts carvid's frames whose timestamp
-and picture are those of a frame of PyAV's; "off by" is the largest mean difference between two pictures, in grey
-levels; "first only in PyAV" is the first frame that carvid leaves out. Pictures without times are compared in order.
+Prints a Markdown table with a row for each file directly in the folders. "same" counts the frames of carvid's that
+equal a frame of PyAV's in timestamp and picture; "off by" is the largest mean difference between two pictures, in grey
+levels; "first only in PyAV" is the number of the first frame that carvid leaves out. Frames without timestamps are
+compared in order.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from carvid.stream.video_pyav import turn_of
 
 @dataclass
 class Compared:
-    """One file. Counts are of frames; error: what carvid or PyAV raised."""
+    """The comparison of one file. carvid, pyav, same: numbers of frames. error, pyav_error: what each raised."""
 
     carvid: int = 0
     pyav: int = 0
@@ -53,7 +54,7 @@ class Compared:
 
 
 def plain_frames(path: Path) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
-    """Seconds and upright RGB of each frame that PyAV decodes of the stream carvid reads, errors concealed."""
+    """Seconds and upright RGB of each frame that PyAV decodes, errors concealed, in the stream that carvid reads."""
     container, stream = open_container(path)
     with container:
         time_base: Fraction = stream.time_base
@@ -91,7 +92,7 @@ def _until(
     index: int | None,
     seconds: float | None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """PyAV's frame of that time (of that number, without times), those before it counted; all, without a number."""
+    """PyAV's frame at `seconds` (number `index` if None), counting those before it; all frames if `index` is None."""
     try:
         for at, image in plain:
             found.pyav += 1
@@ -107,7 +108,7 @@ def _until(
 
 
 def ffmpeg_count(path: Path) -> str:
-    """How many frames the ffmpeg program writes, and "+ n errors" if it complains; "" where it is not installed."""
+    """How many frames the ffmpeg program writes, and "+ n errors" if it reports any; "" where it is not installed."""
     program = shutil.which("ffmpeg")
     if program is None:
         return ""

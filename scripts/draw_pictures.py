@@ -1,4 +1,4 @@
-"""The picture of the README: three frames of the demo's clip with the masks of the embedded model over them.
+"""Draw the README's picture: three frames of the demo's clip under the masks of the embedded model.
 
 python scripts/draw_pictures.py docs/pictures
 """

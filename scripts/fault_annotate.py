@@ -1,15 +1,15 @@
-"""Does `carvid annotate` survive? Kill it and fill its disk at random moments, run it again, compare.
+"""Does `carvid annotate` survive faults? Kill it or fill its disk at random moments, run it again, compare.
 
-Draws a few clips and a small random model, labels them once without a fault, then again and again with one
-fault a run until the dataset is complete; each completed dataset (`dump`) and its exports (EXPORTS) must equal the
-first's byte for byte.
+Draws a few clips, makes a small random model, and labels the clips once without a fault. Then labels them repeatedly,
+with one fault per run, until the dataset is complete. Each completed dataset (`dump`) and its exports (EXPORTS) must
+equal the first byte for byte. The faults:
 
-    process   SIGKILL to the process that was started; its workers must end by themselves
-    group     SIGKILL to it and all its workers
-    worker    SIGKILL to one worker; the run must go on and finish with exit code 0
-    shared    two processes on one dataset, SIGKILL to one; the other must finish
+    process   SIGKILL to the main process; its workers must end by themselves
+    group     SIGKILL to the main process and all its workers
+    worker    SIGKILL to one worker; the run must continue and end with exit code 0
+    shared    two runs on one dataset, SIGKILL to one; the other must finish
     space     no space left: a small disk that is filled up (needs root, Linux), or a limit on the size of
-              files; exit code 4, or 0 where what was left was enough
+              files; exit code 4, or 0 where the space was enough
 
     python scripts/fault_annotate.py --faults 200
 """
@@ -48,7 +48,7 @@ KINDS = ("process", "group", "worker", "shared", "space")
 
 
 def dump(dataset: Path) -> bytes:
-    """Everything a dataset says of its videos and labels, as JSON lines in a fixed order."""
+    """Everything a dataset holds about its videos and labels, as JSON lines in a fixed order."""
     lines = []
     with open_dataset(dataset) as labelled:
         lines.append({"settings": labelled.settings()})
@@ -62,7 +62,7 @@ def dump(dataset: Path) -> bytes:
 
 
 def exports(dataset: Path) -> dict[str, str]:
-    """SHA-256 of each file of the dataset's exports, by format and path."""
+    """SHA-256 of each file of the dataset's exports, by format/path."""
     hashes = {}
     with tempfile.TemporaryDirectory(prefix="carvid-fault-export-") as folder:
         for name in EXPORTS:
@@ -74,7 +74,7 @@ def exports(dataset: Path) -> dict[str, str]:
 
 
 class Trial:
-    """The clips, the model, a dataset folder, and what is tried on it."""
+    """The clips, the model, a dataset folder, and the faults tried on it."""
 
     def __init__(
         self, base: Path, disk: Path | None, videos: int, frames: int, workers: int, seed: int
@@ -93,14 +93,14 @@ class Trial:
         started = time.monotonic()
         process = self.start()
         if process.wait() != 0:
-            raise SystemExit(f"the run without a fault ended with exit code {process.returncode}")
+            raise SystemExit(f"the run without a fault ended with exit code {process.returncode}; expected 0")
         self.seconds = time.monotonic() - started
         self.reference, self.exported = dump(self.dataset), exports(self.dataset)
         self.size = (self.dataset / "annotations.sqlite").stat().st_size
         shutil.rmtree(self.dataset)
 
     def start(self, limit_bytes: int | None = None) -> subprocess.Popen[bytes]:
-        """`carvid annotate`, with a limit on the size of files if one is given."""
+        """Start `carvid annotate`, with a limit on the size of files if one is given."""
 
         def limit() -> None:
             if limit_bytes is not None:
@@ -115,7 +115,7 @@ class Trial:
         )
 
     def fault(self, kind: str) -> None:
-        """Run once with a fault of this kind at a random moment, and check what it left."""
+        """Run once with a fault of this kind at a random moment, and check the dataset."""
         done = self.done()
         if getattr(self, f"_{kind}")():
             self.faults[kind] += 1
@@ -123,29 +123,32 @@ class Trial:
 
     @property
     def hits(self) -> int:
-        """Faults that met a run; the others came when it was over."""
+        """Faults that hit a run in progress; the others came after its end."""
         return sum(self.faults.values())
 
     def check(self, done: set[int]) -> None:
-        """What was done is still done, nothing is damaged, and what is complete is as the reference."""
+        """Videos that were done are still done, nothing is damaged, and a complete dataset equals the reference."""
         if not (self.dataset / "annotations.sqlite").exists():
-            expect(not done, "the database has gone")
+            expect(not done, "the database is gone")
             return
         with sqlite3.connect(self.dataset / "annotations.sqlite") as connection:
             expect(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), "a damaged database")
         connection.close()
         now = self.done()
-        expect(done <= now, f"videos {done - now} were done and are not any more")
+        expect(done <= now, f"videos {done - now} were done and no longer are")
         states = self.states()
         expect(states["failed"] == 0, "a video has failed")
-        # What a rerun has to do again: no more than what the workers had begun.
+        # Videos that a rerun must do again: at most those the workers had started.
         self.most_in_work = max(self.most_in_work, states["running"])
-        expect(states["running"] <= 2 * self.workers, f"{states['running']} videos in work")
+        expect(
+            states["running"] <= 2 * self.workers,
+            f"{states['running']} videos running; expected at most {2 * self.workers}",
+        )
         if states["done"] and states["done"] == sum(states.values()):
             self.compare()
 
     def compare(self) -> None:
-        """Compare with the reference and begin anew."""
+        """Compare with the reference, then delete the dataset."""
         found = dump(self.dataset)
         if found != self.reference:
             (self.dataset.parent / "expected.jsonl").write_bytes(self.reference)
@@ -182,7 +185,7 @@ class Trial:
             return {video.id for video in labelled.videos() if video.is_done}
 
     def _moment(self, *processes: subprocess.Popen[bytes]) -> bool:
-        """Wait for a random moment; False if a process has ended before."""
+        """Wait until a random moment; False if a process ended before it."""
         until = time.monotonic() + self.random.uniform(0, self.seconds)
         while time.monotonic() < until:
             if any(process.poll() is not None for process in processes):
@@ -226,12 +229,12 @@ class Trial:
         processes[victim].kill()
         processes[victim].wait()
         code = processes[1 - victim].wait()
-        expect(code == 0, f"exit code {code} beside a process that was killed")
+        expect(code == 0, f"exit code {code} after the other run was killed")
         return hit
 
     def _space(self) -> bool:
         if self.disk is None:
-            # A database file begins with a few tables of a page each.
+            # A database file starts with a few tables of one page each.
             code = self.start(limit_bytes=self.random.randrange(4096, int(self.size * 1.2))).wait()
         else:
             ballast = self.disk / "ballast"
@@ -276,7 +279,7 @@ def expect(true: bool, otherwise: str) -> None:
 
 
 def small_disk(stack: ExitStack, folder: Path) -> Path | None:
-    """A file system of its own, where this process may mount one."""
+    """A small file system mounted at `folder`; None where this process may not mount one."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
@@ -290,12 +293,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--faults", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="taken in turn")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="faults to make, in turn"
+    )
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--disk", choices=("mount", "limit"), default="mount", help="how space runs out")
+    parser.add_argument(
+        "--disk",
+        choices=("mount", "limit"),
+        default="mount",
+        help="how space runs out: a full disk, or a limit on the size of files",
+    )
     options = parser.parse_args()
     # One thread: on a few shared cores, more only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,6 +1,6 @@
-"""Write the table of the export formats in docs/export.md, from the registry.
+"""Write the table of export formats in docs/export.md, from the registry.
 
-Run it after a format was added or its summary changed: python scripts/format_table.py
+Run it after adding a format or changing its summary: python scripts/format_table.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def table() -> str:
 
 
 def written(text: str) -> str:
-    """The document with the table in its place."""
+    """The document with the current table in it."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return before + BEGIN + table() + END + after

@@ -1,11 +1,11 @@
-"""What int8 matrix products would give on this CPU, and what they do to masks. An experiment: carvid itself has none.
+"""How much faster int8 matrix products are on this CPU, and how they change the masks. An experiment, not an option.
 
     python scripts/measure_int8.py --model shapes --preset shapes --frames 20
     python scripts/measure_int8.py --model random:clip-b16 --preset refcoco --size 854x480 --frames 2
 
-Every linear layer of both towers but f's last block, whose gradients are needed, is replaced by PyTorch's dynamic
-quantisation: weights per row and activations per tensor in 8 bits. Each frame is done in float32 and in int8, one right
-after the other.
+Every linear layer of both towers, except in f's last block, whose gradients are needed, is replaced by PyTorch's
+dynamic quantisation: 8-bit weights per row and 8-bit activations per tensor. Each frame is segmented in float32 and
+then in int8.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def with_int8(clip: LoadedClip, *, but_last: bool) -> LoadedClip:
     blocks = clip.tower.blocks
     last = blocks[-1] if but_last else quantised(blocks[-1])
     other = copy(clip)
-    # In the place of the one it would make of its weights.
+    # Set in advance in place of the tower that `other` would build from its weights.
     vars(other)["tower"] = replace(clip.tower, blocks=(*(quantised(block) for block in blocks[:-1]), last))
     return other
 
@@ -119,7 +119,7 @@ def main() -> None:
         f"{options.model}, {options.size}, {options.frames} frames: float32 {medians['float32']:.3f} s, ",
         end="",
     )
-    print(f"int8 {medians['int8']:.3f} s a frame, {medians['float32'] / medians['int8']:.2f} times")
+    print(f"int8 {medians['int8']:.3f} s a frame, {medians['float32'] / medians['int8']:.2f} times as fast")
     print(f"live sets equal in {same_live} of {options.frames} frames; of {len(ious)} masks ", end="")
     print(f"mean IoU {np.mean(ious):.4f}, median {np.median(ious):.4f}, lowest {np.min(ious):.4f}")
 

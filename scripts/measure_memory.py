@@ -1,4 +1,4 @@
-"""Resident memory over a long stream: frames from a generator through the whole pipeline, one line per sample.
+"""Resident memory over a long video: a drawn video through the whole pipeline, with one line per sample.
 
     python scripts/measure_memory.py --frames 20000 --size 426x240 --no-crf
     python scripts/measure_memory.py --frames 500 --size 1920x1080 --tiny
@@ -32,13 +32,13 @@ WARM_UP = 0.1
 
 
 def resident_mib() -> float:
-    """The process's resident set, in MiB (Linux)."""
+    """This process's resident set in MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class Samples:
-    """A `carvid.pipeline.Progress` that samples memory every so many frames."""
+    """A `carvid.pipeline.RunProgress` that samples memory every `step` frames."""
 
     def __init__(self, step: int) -> None:
         self.step, self.frames, self.rows = step, 0, []

@@ -1,7 +1,7 @@
-"""Does carvid refuse what it cannot read? Damage every kind of input, read each, and count what comes out.
+"""Does carvid refuse input it cannot read? Damage every kind of input, read it, and count the outcomes.
 
-A damaged input may be read, or refused by a CarvidError; an error of another kind, a crash and a reading that does
-not end are faults. The same seed makes the same damage:
+A damaged input may be read, or refused by a CarvidError. Any other error, a crash, and a read that does not end are
+faults. The same seed makes the same damage:
 
     python scripts/mutate_inputs.py                            # 2,000 inputs, a Markdown table
     python scripts/mutate_inputs.py --kind presets             # one kind alone
@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 from carvid.errors import CarvidError  # noqa: E402
 from tests.mutations import STRANGE, damage, mutate_bytes, mutate_json  # noqa: E402
 
-#: Seconds that one reading may take, and that a process may take to start.
+#: Seconds allowed for one read, and for a process to start.
 READING_SECONDS, START_SECONDS = 30.0, 180.0
 
 READ, REFUSED = "read", "refused"
@@ -44,8 +44,8 @@ READ, REFUSED = "read", "refused"
 class Kind:
     """One kind of input.
 
-    count: how many are damaged. make: writes whole ones into an empty folder.
-    damage: damages a copy of that folder. read: reads what lies in it, as a command of carvid's would.
+    count: how many damaged inputs to try. make: writes undamaged input into an empty folder.
+    damage: damages a copy of that folder. read: reads the input in it, as a command of carvid's would.
     """
 
     count: int
@@ -56,7 +56,7 @@ class Kind:
 
 @dataclass
 class Tally:
-    """What came of one kind; faults by seed."""
+    """The outcomes for one kind of input, and its faults by seed."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: dict[int, str] = field(default_factory=dict)
@@ -215,7 +215,7 @@ def damage_database(folder: Path, random: Random) -> None:
         value = random.choice([*STRANGE, b"", b"\x00\xff", '{"a":' * 20_000])
         if isinstance(value, list | dict):
             value = json.dumps(value)
-        # A value that the schema rejects is no damage: the database stays whole.
+        # A value that the schema rejects does no damage.
         with suppress(sqlite3.Error, OverflowError, UnicodeEncodeError):
             connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
     connection.close()
@@ -256,7 +256,7 @@ KINDS: dict[str, Kind] = {
 
 
 def outcome(name: str, whole: Path, seed: int | None) -> str:
-    """What comes of the damage that `seed` makes, or of none. Raises what the reading raises, but for CarvidError."""
+    """READ or REFUSED, for the damage that `seed` makes (none for None). Raises every error except CarvidError."""
     kind = KINDS[name]
     with tempfile.TemporaryDirectory(prefix="carvid-mutate-") as parent:
         folder = Path(parent, "input")
@@ -271,8 +271,8 @@ def outcome(name: str, whole: Path, seed: int | None) -> str:
 
 
 def work(name: str, whole: Path, seeds: range, results: Connection) -> None:
-    """In a process of its own: send the outcome without damage, which imports everything, then of each seed."""
-    # Libraries complain of damage there.
+    """Run in its own process: send the outcome without damage, which imports everything, then that of each seed."""
+    # Libraries report damage on stderr.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for seed in (None, *seeds):
         try:
@@ -289,7 +289,7 @@ def _described(error: BaseException) -> str:
 
 
 def outcomes(name: str, whole: Path, count: int) -> Iterator[tuple[int, str]]:
-    """Every seed with its outcome; a process that dies or hangs is replaced for the seeds after."""
+    """Every seed with its outcome; a process that dies or hangs is replaced for the remaining seeds."""
     context = multiprocessing.get_context("spawn")
     seed = 0
     while seed < count:
@@ -299,12 +299,12 @@ def outcomes(name: str, whole: Path, count: int) -> Iterator[tuple[int, str]]:
         sending.close()
         try:
             if (found := _receive(results, START_SECONDS)) != READ:
-                raise RuntimeError(f"{name} without damage: {found}")
+                raise RuntimeError(f"{name} without damage: {found}; expected {READ}")
             while seed < count:
                 yield seed, _receive(results, READING_SECONDS)
                 seed += 1
         except TimeoutError:
-            yield seed, f"no end within {READING_SECONDS:g} s"
+            yield seed, f"still reading after {READING_SECONDS:g} s"
             seed += 1
         except EOFError:
             process.join()
@@ -322,14 +322,14 @@ def _receive(results: Connection, seconds: float) -> Any:
 
 
 def main() -> int:
-    """Damage, read, count; exit code 1 where anything but a CarvidError came out."""
+    """Damage, read, count; returns 1, the exit code, if there was a fault."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kind", choices=KINDS, action="append")
-    parser.add_argument("--count", type=int, help="inputs of each kind, instead of 2,000 in all")
+    parser.add_argument("--count", type=int, help="inputs of each kind; 2,000 in all if not given")
     parser.add_argument(
-        "--seed", type=int, help="read the one input of this seed here, and let its error through"
+        "--seed", type=int, help="read the one input of this seed, and show its error in full"
     )
     options = parser.parse_args()
     names = options.kind or list(KINDS)
@@ -354,7 +354,7 @@ def main() -> int:
 
 
 def print_table(tallies: dict[str, Tally]) -> None:
-    """One row a kind, then each fault with the seeds that make it again."""
+    """One row per kind, then each fault with the seeds that reproduce it."""
     rows = [(name, tally.outcomes) for name, tally in tallies.items()]
     rows.append(("all", sum((counts for _, counts in rows), Counter[str]())))
     print("| input | tried | read | refused by CarvidError | anything else |\n|---|--:|--:|--:|--:|")

@@ -1,12 +1,11 @@
-"""Trains the embedded `shapes` model from scratch: two small CLIPs, the proposer f and the classifier g.
+"""Train the embedded `shapes` model from scratch: two small CLIPs, the proposer f and the classifier g.
 
     python scripts/train_shapes.py --out carvid/shapes
 
-Both see generated scenes only (`carvid.shapes.scenes`), from seeds that clips never use. f learns what things are
-called in small windows, then to point at them in crops; g learns what is inside a visual
-prompt, in windows and then in whole frames. After the first stage, which both begin with, f's stages and g's run
-side by side in two processes of one thread each. `--stage NAME` runs one stage, from the folders an earlier one
-left in `--work`. Seeded.
+Both see drawn scenes only (`carvid.shapes.scenes`), from seeds that clips never use. f learns the names of things in
+small windows, then to point at the things in crops; g learns what is inside a visual prompt, in windows and then in
+whole frames. Both start with the same first stage; then f's stages and g's run side by side in two processes of one
+thread each. `--stage NAME` runs one stage alone, from the weights that an earlier stage left in `--work`. Seeded.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ WARM_UP_STEPS = 100
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with a learning rate of its own.
+    """A stretch of training with its own learning rate.
 
-    start: the stage whose weights it starts from; None from random ones. views: windows around one thing
-    (prompted: with a visual prompt on it), crops, or whole frames. batch: images in a step; windows have their own.
-    kept: tokens a prompted frame keeps, g only.
+    role: proposer (f) or classifier (g). start: the stage whose weights it starts from; None for random weights.
+    views: what it sees: windows around one thing, prompted (the same under a visual prompt), crops, or whole frames.
+    batch: images per step; windows have their own batch size. kept: tokens kept of a prompted frame, for g.
     """
 
     name: str
@@ -56,8 +55,8 @@ class Stage:
 
 
 PROMPTS = ("contour", "gray")
-# The shipped weights came out of these stages one by one, as they were found: `wide` began from `names` after
-# 600 of its steps. A rerun gives a model of the same kind.
+# The shipped weights came from these stages while they were worked out one by one: `wide` started from `names` after
+# 600 of its steps. A rerun gives a similar model, not the same weights.
 STAGES = (
     Stage("names", "proposer", "windows", None, 1800, 1.2e-3, seed=10),
     Stage("names again", "proposer", "windows", "names", 1200, 1e-3, seed=13),
@@ -70,7 +69,7 @@ STAGES = (
 
 
 def train(stage: Stage, work: Path) -> None:
-    """Run one stage; its weights go to `work`/<name>."""
+    """Run one stage and save its weights in `work`/<name>."""
     torch.manual_seed(stage.seed)
     torch.set_num_threads(1)
     rng = np.random.default_rng(stage.seed)
@@ -78,7 +77,7 @@ def train(stage: Stage, work: Path) -> None:
     if stage.start is None:
         write_tokenizer(folder)
     else:
-        # The weights know the tokens by their numbers.
+        # The weights depend on the tokenizer's numbering.
         folder.mkdir(parents=True, exist_ok=True)
         for name in TOKENIZER_FILES:
             shutil.copyfile(work / stage.start / name, folder / name)
@@ -110,7 +109,7 @@ def train(stage: Stage, work: Path) -> None:
 
 
 def train_role(role: str, work: Path) -> str:
-    """All stages of f or of g after the first."""
+    """Run all stages of f or of g after the first stage."""
     for stage in STAGES[1:]:
         if stage.role == role:
             train(stage, work)
@@ -142,9 +141,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="gets proposer/ and classifier/")
-    parser.add_argument("--work", type=Path, default=Path("out/shapes"), help="gets a folder per stage")
-    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], help="run this stage alone")
+    parser.add_argument("--out", type=Path, required=True, help="folder to put proposer/ and classifier/ in")
+    parser.add_argument(
+        "--work", type=Path, default=Path("out/shapes"), help="folder for the weights of each stage"
+    )
+    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], help="run only this stage")
     arguments = parser.parse_args()
     if arguments.stage is not None:
         train(next(stage for stage in STAGES if stage.name == arguments.stage), arguments.work)

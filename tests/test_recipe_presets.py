@@ -132,7 +132,7 @@ def test_values_out_of_range_are_refused(values: dict[str, object], message: str
         ("eta: [", "is not YAML"),
         ("base: nowhere", "no preset 'nowhere'"),
         ("base: [voc]", r"base is \['voc'\]; expected the name of a preset"),
-        ("base: " + "a" * 3000, "no preset 'aaa"),
+        ("base: " + "a" * 3000, "File name too long"),
         ("background: &all [*all]", "expected a list of texts"),
         ("eta: yes", "eta is True; expected a number"),
         ("1: 2", "names an option 1; expected a word"),

@@ -1,1 +1,1 @@
-"""`carvid bench`: time per stage, the operations each model stage must do, and the machine's own rate for them."""
+"""`carvid bench`: time per stage, the operations each model stage must do, and how fast the machine can do them."""

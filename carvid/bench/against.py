@@ -1,4 +1,4 @@
-"""The fast paths beside the straightforward ones: same frames, same process, results compared, both times."""
+"""Compares the fast paths with the straightforward ones on the same frames, in the same process: results and times."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ from carvid.result import FrameResult
 from carvid.session import Session
 from carvid.stopwatch import synchronise
 
-# What the masks of both must reach.
+# The IoU that both methods' masks must reach.
 LEAST_IOU = 0.99
 
 
 @dataclass(frozen=True)
 class NaiveFrame:
-    """One frame done by both. live_equal: the sequences of live sets agree. iou: of the worst query's masks."""
+    """One frame done by both methods.
+
+    seconds, naive_seconds: by carvid, and by the straightforward method. live_equal: whether the sequences of live sets
+    are equal. iou: of the two masks of the query where it is lowest, in [0, 1].
+    """
 
     seconds: float
     naive_seconds: float
@@ -43,9 +47,11 @@ class NaiveFrame:
 
 @dataclass(frozen=True)
 class CrfFrame:
-    """One frame's CRF done by both. seconds: with the spatial lattice kept from the frame before;
-    spatial_seconds: what building it adds. reference_spatial_seconds is part of reference_seconds.
-    labels_equal: the share of equal labels, over all queries.
+    """One frame's CRF done by carvid and by pydensecrf (reference).
+
+    seconds: carvid's, with the spatial lattice kept from the frame before; spatial_seconds: what building it adds.
+    reference_spatial_seconds: the part of reference_seconds that builds the spatial kernel.
+    labels_equal: the share of equal labels, over all queries, in [0, 1].
     """
 
     seconds: float
@@ -58,9 +64,10 @@ class CrfFrame:
 def against_naive(
     session: Session, straight: Model, frames: Sequence[Frame], device: torch.device
 ) -> list[NaiveFrame]:
-    """Each frame by the session, which is warm, and by the straightforward method, one right after the other.
+    """Run each frame through the session and then through the straightforward method, and compare.
 
-    straight: the model in float32 on the CPU, which is what the straightforward method runs on.
+    session: warmed up. straight: the model in float32 on the CPU, for the straightforward method.
+    device: the session's.
     """
     queries = session.queries
     texts = straight.session(queries).texts
@@ -88,11 +95,14 @@ def against_naive(
 def against_pydensecrf(
     frames: Sequence[Frame], results: Sequence[FrameResult], *, binary: bool, device: torch.device
 ) -> list[CrfFrame]:
-    """The CRF alone, on the proposals of `results`, one per frame."""
+    """Run the CRF alone on each frame, with the proposals of its result, and compare.
+
+    binary: refer mode's CRF; see `carvid.bench.reference_crf.reference_marginals`.
+    """
     compared = []
     proposals = [evidence(result).proposals for result in results]
     kept = DenseCRF(device=device)
-    # The lattice of the frame size, which the first call builds.
+    # The first call builds the lattice of this frame size.
     _refine(kept, frames[0].image, proposals[0][:1], binary, device)
     for frame, proposed in zip(frames, proposals, strict=True):
         q, seconds = _refine(kept, frame.image, proposed, binary, device)
@@ -112,7 +122,7 @@ def against_pydensecrf(
 
 
 def evidence(result: FrameResult) -> Evidence:
-    """A result's evidence, which CLIP as RNN always leaves."""
+    """A result's evidence, which CLIP as RNN always gives."""
     assert result.evidence is not None
     return result.evidence
 
@@ -120,7 +130,7 @@ def evidence(result: FrameResult) -> Evidence:
 def _straightforward(
     model: Model, settings: Settings, texts: Any, count: int, frame: Frame
 ) -> tuple[list[tuple[int, ...]], NDArray[np.bool_]]:
-    """The live sets, and masks (N, H, W): the loop, then pydensecrf with both its kernels for every query."""
+    """The live set of each step and the masks (N, H, W): the loop, then pydensecrf building both kernels per query."""
     slow = Twin.of(model, settings, texts, np.array(frame.image))
     steps, kept, proposals = slow.run()
     found = proposals.numpy().clip(0, 1)
@@ -155,7 +165,7 @@ def _refine(
 
 
 def _labels(q: NDArray[np.float32], binary: bool) -> NDArray[Any]:
-    """binary: (N, H, W) bool, each query against its own background; otherwise (H, W), 0 the background."""
+    """If binary, (N, H, W) bool, each query against its own background; otherwise (H, W) int, 0 for background."""
     if binary:
         return q > 0.5
     background = 1 - q.sum(0, keepdims=True)

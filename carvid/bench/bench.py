@@ -1,4 +1,4 @@
-"""`run_bench`: frames in, a report out."""
+"""`run_bench`: measures the pipeline and gives a report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from carvid.wording import MOST_QUERIES
 AGAINST = ("naive", "pydensecrf")
 DROPS = ("none", "one", "preset")
 DRAWN_SIZE = (854, 480)
-# How many images the classifier's product is measured with.
+# The number of images with which the classifier's product is measured.
 _IMAGES = 4
 
 
@@ -41,12 +41,13 @@ _IMAGES = 4
 class BenchOptions:
     """What to measure.
 
-    recipe: what the model is loaded from. queries: numbers of queries, one after the other.
-    size: (width, height) in px; None for a video's own, or
-    DRAWN_SIZE. frames: measured, besides one that warms up. video: a file or folder; None for a drawn clip.
-    against: names out of AGAINST.
+    recipe: what the model is loaded from. queries: numbers of queries to measure, each 1 to 255.
+    size: (width, height) in px; None for the video's own, or DRAWN_SIZE for a drawn clip.
+    frames: how many to measure, after one warm-up frame. video: a file or folder; None for a drawn clip.
     drop: none sets theta to 0, so that every query stays; one sets it between the lowest and the second lowest
-    score of the first measured frame, so that the first step drops one query there; preset takes the preset's.
+    score of the first measured frame, so that its first step drops one query; preset keeps the recipe's theta.
+    against: what to compare with; names in AGAINST.
+    Raises UsageError for values out of range.
     """
 
     recipe: Recipe
@@ -70,19 +71,20 @@ class BenchOptions:
         if self.drop not in DROPS:
             raise UsageError(f"drop is {self.drop!r}; expected one of {', '.join(DROPS)}")
         if self.drop == "one" and 1 in self.queries:
-            raise UsageError("--drop one needs at least 2 queries: of one alone none is dropped")
+            raise UsageError("--drop one needs at least 2 queries: a lone query is never dropped")
         if self.recipe.sam is not None and self.against:
-            raise UsageError("--sam and --against exclude each other: what is compared ends before SAM")
+            raise UsageError("--sam and --against exclude each other: the methods compared stop before SAM")
         if unknown := [name for name in self.against if name not in AGAINST]:
             raise UsageError(f"against {unknown[0]!r}; expected some of {', '.join(AGAINST)}")
 
 
 def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: None) -> BenchReport:
-    """Measure; `say` is told what comes next.
+    """Measure everything that `options` asks for; `say` is called with a line about each step before it starts.
 
-    Raises UsageError for options, WeightsError for weights, InputError for the video.
+    Raises UsageError for options that cannot be used, WeightsError for weights that cannot be loaded, and InputError
+    for a video that cannot be read.
     """
-    # Where a video has its agreement compared once, a benchmark must not: it would count as the decoder's time.
+    # The comparison of guided points with the full grid is left out: it would count as the decoder's time.
     sam_options = replace(options.recipe.sam_options, compared_frames=0)
     recipe = replace(options.recipe, sam_options=sam_options, batch=1)
     if "pydensecrf" in options.against or ("naive" in options.against and recipe.crf):
@@ -143,7 +145,7 @@ def _run(
     if options.drop == "one":
         model = model.with_settings(theta=_between(model.session(queries), clip))
     session = model.session(queries)
-    say(f"{count} queries: {len(clip.frames) - 1} frames after one to warm up")
+    say(f"{count} queries: {len(clip.frames) - 1} frames after a warm-up frame")
     measured = measure_stages(session, clip.frames, out, device)
     stages = {"decode": clip.decode_seconds, **measured.stages}
     report = QueriesReport(
@@ -170,7 +172,10 @@ def _run(
 
 
 def _between(session: Session, clip: Clip) -> float:
-    """A theta between the lowest and the second lowest score of the first measured frame."""
+    """A theta between the lowest and the second lowest score of the first measured frame.
+
+    Raises UsageError where these are equal.
+    """
     lowest, second = sorted(session.step(clip.frames[1]).scores.tolist())[:2]
     if not lowest < second:
         raise UsageError(f"the two lowest scores are both {lowest:g}: no theta drops exactly one query")
@@ -178,7 +183,7 @@ def _between(session: Session, clip: Clip) -> float:
 
 
 def _products(model: Model, clip: Clip) -> list[Product]:
-    """The first product of f's and of g's MLP, and a large square one."""
+    """Measure the first matrix product of f's and of g's MLP, and a large square one."""
     device, dtype = model.proposer.device, model.proposer.dtype
     seen, prompted = _shapes(model, clip)
     side = large_square(device)
@@ -191,7 +196,7 @@ def _products(model: Model, clip: Clip) -> list[Product]:
 
 
 def _shapes(model: Model, clip: Clip) -> tuple[operations.TowerShape, operations.TowerShape]:
-    """What f sees of a frame, and g of a prompted image."""
+    """The shapes of f on a frame, and of g on a prompted image."""
     width, height = clip.size
     f, g = model.proposer, model.classifier
     return operations.tower_shape(f.tower, height, width), operations.tower_shape(g.tower, *g.preprocess.size)

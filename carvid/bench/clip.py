@@ -1,4 +1,4 @@
-"""The frames a benchmark runs on: of a video, or of a drawn clip that is encoded and decoded like one."""
+"""The frames of a benchmark: from a video, or from a drawn clip that is encoded and decoded like one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLIP_SEED = 2024
 
 @dataclass(frozen=True)
 class Clip:
-    """frames: the first is for the warm-up alone. decode_seconds: of each of the others."""
+    """frames: the first is the warm-up frame. decode_seconds: one for each of the others."""
 
     name: str
     frames: tuple[Frame, ...]
@@ -38,33 +38,33 @@ class Clip:
 
 
 def draw_video(path: Path, count: int, size: tuple[int, int]) -> None:
-    """A drawn moving clip of `count` frames, scaled to size (width, height), as H.264."""
+    """Write a drawn moving clip of `count` frames as H.264, scaled to `size` (width, height) in px."""
     with VideoWriter(path, Fraction(25)) as video:
         for scene in moving_clip(CLIP_SEED, count):
             video.write(_scaled(scene.image, size))
 
 
 def read_clip(source: Path, name: str, count: int, size: tuple[int, int] | None = None) -> Clip:
-    """A warm-up frame and up to `count` more of a video or folder, scaled to size (width, height) if given.
+    """A warm-up frame and up to `count` more of a video or folder, scaled to `size` (width, height) in px if given.
 
-    Raises InputError where there are not two frames.
+    Raises InputError for fewer than two frames.
     """
     frames: list[Frame] = []
     marks = [time.perf_counter()]
-    # While the caller does nothing but wait for frames, the time between two is the decoder's.
+    # This loop only waits for frames, so the time between two frames is the decoder's.
     with open_frames(source, stop_frame=count + 1) as stream:
         for frame in islice(stream, count + 1):
             frames.append(frame)
             marks.append(time.perf_counter())
     if len(frames) < 2:
-        raise InputError(f"{source} gives one frame; expected at least two, one of them to warm up")
+        raise InputError(f"{source} gives one frame; expected at least two, the first as a warm-up")
     if size is not None:
         frames = [replace(frame, image=_scaled(frame.image, size)) for frame in frames]
     return Clip(name, tuple(frames), tuple(np.diff(marks)[1:].tolist()))
 
 
 def query_texts(count: int) -> Sequence[str]:
-    """`count` different expressions: the drawn things first, numbered ones after them."""
+    """`count` different queries: first the names of drawn things, then numbered ones."""
     named = [f"the {colour} {shape}" for shape in SHAPES for colour in COLOURS]
     return [named[i] if i < len(named) else f"{named[i % len(named)]} number {i}" for i in range(count)]
 

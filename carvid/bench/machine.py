@@ -1,4 +1,4 @@
-"""The machine a benchmark ran on: its name, its own matrix-product rate, and the memory used."""
+"""The machine of a benchmark: its name, how fast it multiplies matrices, and the memory used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from carvid.stopwatch import synchronise
 
-# One measurement is at least this long, so that launching and timing do not count.
+# One measurement takes at least this long, so that launching and timing do not matter.
 _SHORTEST_SECONDS = 0.02
 _MEASUREMENTS = 7
 _LARGE_SQUARE = {"cuda": 8192}
@@ -23,7 +23,7 @@ _LARGE_SQUARE_ELSEWHERE = 2048
 
 @dataclass(frozen=True)
 class Product:
-    """How fast (rows, inner) x (columns, inner)^T was at best. flops: floating-point operations per second."""
+    """The best rate of the product (rows, inner) x (columns, inner)^T. flops: floating-point operations per second."""
 
     rows: int
     inner: int
@@ -33,7 +33,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Machine:
-    """device: its name. threads: of torch on the CPU."""
+    """device: the name of the CPU or GPU. threads: torch's on the CPU. torch, python: versions."""
 
     device: str
     threads: int
@@ -50,7 +50,7 @@ def describe_machine(device: torch.device) -> Machine:
 def measure_product(
     rows: int, inner: int, columns: int, *, device: torch.device, dtype: torch.dtype
 ) -> Product:
-    """The best of several timings of one linear layer's product, in the layout the towers use."""
+    """The best of several timings of a linear layer's product, in the layout that the towers use."""
     x = torch.randn(rows, inner, device=device).to(dtype)
     weight = torch.randn(columns, inner, device=device).to(dtype)
 
@@ -69,13 +69,13 @@ def measure_product(
 
 
 def large_square(device: torch.device) -> int:
-    """The side of a product large enough for the device to show what it can."""
+    """The side of a square product large enough to reach the device's full rate."""
     return _LARGE_SQUARE.get(device.type, _LARGE_SQUARE_ELSEWHERE)
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:
-    """host_bytes: the process's largest resident set so far, weights and libraries included. device_bytes: the
-    most that tensors held on a CUDA device since `reset_peak`."""
+    """Peak memory in bytes. host_bytes: the process's largest resident set so far, weights and libraries included.
+    device_bytes: on a CUDA device, the most that tensors held since `reset_peak`."""
     import resource  # not on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -86,7 +86,7 @@ def peak_memory(device: torch.device) -> dict[str, int]:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Start a CUDA device's peak anew; the host's cannot be."""
+    """Reset a CUDA device's peak; the host's cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

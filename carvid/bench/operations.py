@@ -1,9 +1,10 @@
-"""Floating-point operations a model stage must do, from its shapes: matrix products alone, 2 per multiply-add.
+"""The floating-point operations a model stage must do, from its shapes: matrix products alone, 2 per multiply-add.
 
-Everything else (norms, softmax, activations, resizing) moves memory and is left out, as is usual; it is part
-of the measured time, so it lowers the share of the machine's rate that a stage reaches.
+Everything else (norms, softmax, activations, resizing) is limited by memory and left out, as is usual. Its time is
+measured, so it lowers the share of the machine's rate that a stage reaches.
 
-D width, M of the MLP, h heads, L blocks, p patch side, d of the projection, n patches, T = n + 1 tokens, K texts.
+D is the width, M the MLP's width, h the heads, L the blocks, p the patch side in px, d the projection's width, n the
+patches, T = n + 1 the tokens and K the texts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from carvid.clip.vision import VisionTower
 
 @dataclass(frozen=True)
 class TowerShape:
-    """The numbers above for one tower on images of `height` x `width` px, stretched up to whole patches."""
+    """The numbers above for one tower on images of one size."""
 
     width: int
     mlp: int
@@ -46,8 +47,8 @@ def tower_shape(tower: VisionTower, height: int, width: int) -> TowerShape:
 def trunk_operations(shape: TowerShape) -> int:
     """f's one pass over a frame: the patches, L - 1 blocks, and the last block up to z.
 
-    patches 2 n 3p^2 D; a block 2 T D (4 D + 2 M) + 4 T^2 D; in the last one the MLP sees the n patch tokens
-    alone, and one pooled token is projected, 2 D d.
+    Embedding the patches takes 2 n 3p^2 D, a block 2 T D (4 D + 2 M) + 4 T^2 D. In the last block the MLP takes the n
+    patch tokens alone, and one pooled token is projected, 2 D d.
     """
     d, m, n, t = shape.width, shape.mlp, shape.patches, shape.tokens
     last = 8 * t * d * d + 4 * t * t * d + 4 * n * d * m
@@ -55,12 +56,12 @@ def trunk_operations(shape: TowerShape) -> int:
 
 
 def cam_operations(shape: TowerShape, texts: int) -> int:
-    """J^T t summed over patches for K texts: the N queries and, where there are any, the background's mean.
+    """J^T t summed over patches for K texts: the N queries and, if there are background texts, their mean.
 
-    Once: two products with the MLP, 4 n D M. Each text: the MLP's half that depends on it 2 n D M, the output
-    projection 2 n D^2, the attention's P^T dO 2 n T D and P^T r 2 n T h; and thin products, of which one side
-    is a single row: the projection 2 d (D + 1), shares 2 n D, fc2 2 D M, sums of dq and dk 2 (T + n) D, and
-    the three input projections 6 D^2.
+    Once: two products with the MLP, 4 n D M. Per text: the half of the MLP that depends on it, 2 n D M; the output
+    projection, 2 n D^2; the attention's P^T dO, 2 n T D, and P^T r, 2 n T h; and thin products, one side of which is
+    a single row: the projection, 2 d (D + 1), the shares, 2 n D, fc2, 2 D M, the sums of dq and dk, 2 (T + n) D, and
+    the three input projections, 6 D^2.
     """
     d, m, n, t = shape.width, shape.mlp, shape.patches, shape.tokens
     once = 4 * n * d * m
@@ -70,7 +71,7 @@ def cam_operations(shape: TowerShape, texts: int) -> int:
 
 
 def classifier_operations(shape: TowerShape, images: int) -> int:
-    """g on K prompted images: the patches, L - 1 blocks, and of the last block the CLS row.
+    """g on K prompted images: the patches, L - 1 blocks, and the CLS row of the last block.
 
     The last block projects all tokens (2 T D 3D); CLS alone attends (4 T D), is merged (2 D^2) and goes
     through the MLP (4 D M) and the projection (2 D d).

@@ -1,4 +1,4 @@
-"""pydensecrf on the same frame, called as the straightforward method does: a CRF with both kernels per call."""
+"""pydensecrf on a frame, used as in the straightforward method: each call builds a CRF with both kernels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from carvid.refine.crf import SMALLEST_PROBABILITY
 
 @dataclass(frozen=True)
 class ReferenceMarginals:
-    """q: (N, H, W) float32 marginals of the queries, without the background's. seconds: of the whole;
-    spatial_seconds: the part of it that built spatial kernels."""
+    """q: (N, H, W) float32 in [0, 1], the marginals of the queries, without the background's. seconds: of all calls;
+    spatial_seconds: the part of them that built spatial kernels."""
 
     q: NDArray[np.float32]
     seconds: float
@@ -30,7 +30,7 @@ def load_pydensecrf() -> Any:
         import pydensecrf.densecrf as densecrf
     except ImportError as error:
         raise UsageError(
-            f"the comparison needs pydensecrf, which cannot be imported ({error}); install pydensecrf2"
+            f"the comparison needs the module pydensecrf, which cannot be imported ({error}); install pydensecrf2"
         ) from error
     return densecrf
 
@@ -41,8 +41,12 @@ def reference_marginals(
     *,
     binary: bool,
 ) -> ReferenceMarginals:
-    """image: (H, W, 3) uint8 RGB. proposals: (N, H, W) in [0, 1]. binary: one CRF of two labels for each query
-    (refer), otherwise one of N + 1 labels (semantic); see `carvid.refine.crf.DenseCRF`."""
+    """The marginals by pydensecrf, with the default `CrfOptions`.
+
+    image: (H, W, 3) uint8 RGB. proposals: (N, H, W) float32 in [0, 1]. binary: solve a CRF of two labels for each query
+    (refer), otherwise one of N + 1 labels (semantic); see `carvid.refine.crf.FrameCrf`.
+    Raises UsageError where pydensecrf is not installed.
+    """
     options = CrfOptions()
     started = time.perf_counter()
     if binary:

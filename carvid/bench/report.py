@@ -1,4 +1,4 @@
-"""What a benchmark found, as JSON can hold it."""
+"""The results of a benchmark, in types JSON holds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from carvid.bench.stages import Spread
 
 @dataclass(frozen=True)
 class Share:
-    """A model stage beside the machine. operations: per frame (`carvid.bench.operations`). flops: operations
-    per second at the median. share: of the machine's best product in this run."""
+    """A model stage compared with the machine. operations: per frame (`carvid.bench.operations`). flops: operations
+    per second, from the median time. share: flops divided by those of the machine's best product in this run."""
 
     operations: int
     flops: float
@@ -22,12 +22,15 @@ class Share:
 
 @dataclass(frozen=True)
 class QueriesReport:
-    """One number of queries.
+    """The measurements with one number of queries.
 
-    theta: the score a query needed. stages: seconds per frame, by stage; segment: from the frame to its masks,
-    without decode and write. model: the stages trunk, cam and classifier. encoded, dropped: per frame, images
-    through g and queries dropped in the first step. memory: `carvid.bench.machine.peak_memory` after it. sam: what
-    `SamEnsemble.totals` counted, the frame to warm up included; None without a SAM.
+    queries: that number. theta: the lowest score at which a query was kept.
+    stages: seconds per frame, by stage. segment: seconds per frame, without decode and write.
+    model: the stages trunk, cam and classifier, compared with the machine.
+    encoded, dropped: per frame, the images g encoded and the queries dropped in the first step.
+    memory: `carvid.bench.machine.peak_memory` after these frames.
+    sam: `SamEnsemble.totals`, the warm-up frame included; None without a SAM.
+    naive, crf: the comparisons, per frame; empty where not asked for.
     """
 
     queries: int
@@ -44,18 +47,22 @@ class QueriesReport:
 
     @property
     def rest(self) -> float:
-        """Median seconds of a frame besides cam and classifier, which must grow with the queries."""
+        """Median seconds of a frame without cam and classifier, the stages that must grow with the queries."""
         return self.segment.median - self.stages["cam"].median - self.stages["classifier"].median
 
     @property
     def agrees(self) -> bool:
-        """Whether the straightforward method, where it was asked, gave the same."""
+        """Whether the straightforward method, if compared, gave the same results."""
         return all(frame.agrees for frame in self.naive)
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """A whole run of `carvid bench`. size: (width, height) in px. drop: how theta was chosen."""
+    """A whole run of `carvid bench`.
+
+    models: the names of f and g. clip: what the frames are from. size: (width, height) in px. frames: how many were
+    measured. drop: how theta was chosen. products: the machine's matrix products. runs: one per number of queries.
+    """
 
     machine: Machine
     models: tuple[str, str]

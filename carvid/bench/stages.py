@@ -1,4 +1,4 @@
-"""Times every stage of a frame apart, in the pipeline as it runs."""
+"""Times each stage of a frame separately, in the pipeline as it runs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from carvid.session import Session
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
 from carvid.stopwatch import Stopwatch
 
-# In the order of a frame; what a run does not have (crf or threshold, decode) is left out.
+# In the order in which a frame meets them; stages that a run does not have are left out.
 STAGES = (
     "decode", "resize", "trunk", "cam", "affinity", "prompts", "classifier", "crf", "threshold",
     "sam/encoder", "sam/decoder", "sam/filter", "sam/match", "result", "write",
 )  # fmt: skip
-# What happens to a frame between the decoder and the writer.
+# The stages that are not part of `Session.step`.
 OUTSIDE_SEGMENTER = ("decode", "write")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles of some frames' seconds."""
+    """Median and quartiles of the seconds of several frames."""
 
     median: float
     q1: float
@@ -45,11 +45,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measured:
-    """Frames timed with one query set.
+    """Frames timed with one query set; without the warm-up frame, except in `totals`.
 
-    stages: seconds per stage, one entry per frame. segment: of the whole of `Session.step`.
-    totals: `Session.totals` after all frames, the one to warm up among them.
-    encoded: images that g encoded, per frame. dropped: queries dropped in the first step, per frame.
+    stages: for each stage, the seconds of each frame. segment: the seconds of each frame in `Session.step`.
+    encoded: per frame, the images that g encoded. dropped: per frame, the queries dropped in the first step.
+    results: one per frame. totals: `Session.totals` after all frames, the warm-up frame included.
     """
 
     stages: dict[str, tuple[float, ...]]
@@ -61,7 +61,7 @@ class Measured:
 
 
 def measure_stages(session: Session, frames: Sequence[Frame], out: Path, device: torch.device) -> Measured:
-    """Segment and write every frame; the first warms up and is not counted. Files go to the folder `out`."""
+    """Segment every frame and write it to the folder `out`; the first is a warm-up frame and is not counted."""
     watch = session.stopwatch = Stopwatch(device)
     queries = session.queries
     laps: list[dict[str, float]] = []
@@ -83,7 +83,7 @@ def measure_stages(session: Session, frames: Sequence[Frame], out: Path, device:
             results.append(result)
     laps = laps[1:]
     return Measured(
-        # A stage may first be met by a later frame: SAM's by the first that has a mask.
+        # A stage may first occur in a later frame: SAM's stages do in the first frame that has a mask.
         stages={name: tuple(lap.get(name, 0.0) for lap in laps) for name in STAGES if name in laps[-1]},
         segment=tuple(
             sum(spent for name, spent in lap.items() if name not in OUTSIDE_SEGMENTER) for lap in laps
@@ -96,7 +96,7 @@ def measure_stages(session: Session, frames: Sequence[Frame], out: Path, device:
 
 
 def _dropped(result: FrameResult) -> int:
-    """Queries dropped in the first step. Where nothing passes, the best one is kept: N - 1."""
+    """How many queries the first step dropped: N - 1 where none passed, as the best one is kept."""
     steps = evidence(result).steps
     first = steps[0].live
     if len(steps) > 1:

@@ -1,5 +1,5 @@
-"""The straightforward method, for comparison: autograd per query, a fresh encoding per query and step, explicit
-matrices. Slow and short on purpose; it shares no code with the fast one beyond CLIP's preprocessing."""
+"""The straightforward method, for comparison: autograd per query, a new encoding per query and step, explicit
+matrices. Slow and short on purpose; the only code it shares with the fast method is CLIP's preprocessing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass
 class Twin:
-    """One frame, one query set. queries, background, negatives are already embedded (n, d)."""
+    """One frame and one query set.
+
+    image: (H, W, 3) uint8 RGB. f_queries, f_background: embedded texts, (N, d) and (Nb, d).
+    The other fields are as in `carvid.recipe.settings.Settings`.
+    """
 
     f: LoadedClip
     g: LoadedClip
@@ -39,14 +43,14 @@ class Twin:
     lam: float
     prompts: tuple[str, ...]
     affinity: bool = True
-    #: How near any proposal's value came to eta, where rounding alone could decide.
+    #: The least distance of any proposal's value from eta; if tiny, rounding alone may decide a pixel.
     margin: float = float("inf")
 
     @classmethod
     def of(
         cls, model: Model, settings: Settings, texts: tuple[ProposalTexts, ClassifierTexts], image: Pixels
     ) -> Twin:
-        """What the method does to an image (H, W, 3) uint8 RGB, with a model's f and g and the texts they embedded."""
+        """The method for an image (H, W, 3) uint8 RGB, with the f and g of a model and the texts these embedded."""
         f, g = texts
         return cls(
             f=model.proposer,
@@ -111,7 +115,7 @@ class Twin:
         return cam, torch.stack(attentions[-8:]).mean(0).detach(), grid
 
     def prompted(self, mask: Pixels) -> Pixels:
-        """cv2's own filters and outlines, one query at a time."""
+        """The image prompted around one query's mask (H, W) bool, by cv2's own filters and outlines."""
         outside = self.image
         for name in self.prompts:
             if name == "blur":
@@ -141,7 +145,7 @@ class Twin:
         return image
 
     def probabilities(self, proposals: Tensor, live: list[int]) -> Tensor:
-        """P_t (K, K)."""
+        """P_t, (K, K)."""
         rows = []
         self.margin = min(self.margin, float((proposals - self.eta).abs().min()))
         for proposal in proposals:
@@ -156,7 +160,7 @@ class Twin:
         return torch.stack(rows)
 
     def run(self) -> tuple[list[tuple[tuple[int, ...], list[float]]], list[int], Tensor]:
-        """The steps (live set, scores), the kept queries and y_T."""
+        """Run the recurrence; returns its steps (live set, scores), the kept queries and y_T."""
         live, steps = list(range(len(self.f_queries))), []
         while True:
             proposals = self.proposals(live)
@@ -176,7 +180,7 @@ def scale(cam: Tensor) -> Tensor:
 
 
 def affinity_matrix(attention: Tensor) -> Tensor:
-    """A A, with A the symmetrised Sinkhorn normalisation."""
+    """A A, where A is the attention (n, n), Sinkhorn-normalised and symmetrised."""
     d = attention
     for _ in range(3):
         d = d / d.sum(0, keepdim=True)
@@ -186,7 +190,7 @@ def affinity_matrix(attention: Tensor) -> Tensor:
 
 
 def boxes(cam: Tensor, lam: float) -> Tensor:
-    """The boxes of all contours of the CAM above lam * max."""
+    """The boxes of all contours of the CAM (rows, columns), cut at lam times its maximum: 0 or 1."""
     mask = torch.zeros_like(cam)
     cut = (cam > lam * cam.max()).numpy().astype(np.uint8)
     for contour in cv2.findContours(cut, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]:

@@ -1,4 +1,4 @@
-"""A benchmark's report as Markdown, for a terminal and for the docs alike."""
+"""A benchmark's report as Markdown, for a terminal and for the docs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carvid.bench.stages import Spread
 _DROPS = {
     "none": "theta 0, so that every query stays",
     "one": "theta between the two lowest scores of the first frame, so that the first step drops one query",
-    "preset": "theta as the preset has it",
+    "preset": "the preset's theta",
 }
 
 
@@ -23,7 +23,7 @@ def report_lines(report: BenchReport) -> list[str]:
     lines = [
         f"f {report.models[0]}, g {report.models[1]}; preset {report.preset} (mode {report.mode}); {report.dtype}",
         f"{machine.device}; {machine.threads} threads; torch {machine.torch}, Python {machine.python}",
-        f"{report.clip}, {width}x{height}, {report.frames} frames after one to warm up; {_DROPS[report.drop]}",
+        f"{report.clip}, {width}x{height}, {report.frames} frames after a warm-up frame; {_DROPS[report.drop]}",
         "",
         *_table(
             ("matrix product", "GFLOP/s"),
@@ -71,10 +71,10 @@ def _run(run: QueriesReport) -> list[str]:
 def _sam(totals: Mapping[str, Any]) -> str:
     frames = totals["frames"]
     if not frames:
-        return "SAM was not asked: no frame has a mask"
+        return "SAM did not run: no frame has a mask"
     each = {name: totals[name] / frames for name in ("decoded_points", "grid_points", "segments")}
     return (
-        f"SAM, means over {frames} frames with masks, the one to warm up included: {each['decoded_points']:,.0f} of "
+        f"SAM, means over {frames} frames with masks, the warm-up frame included: {each['decoded_points']:,.0f} of "
         f"{each['grid_points']:,.0f} points decoded, {each['segments']:,.0f} masks found"
     )
 
@@ -87,9 +87,9 @@ def _naive(frames: Sequence[NaiveFrame]) -> list[str]:
     worst = min(frame.iou for frame in frames)
     verdict = "agree" if all(frame.agrees for frame in frames) else "DO NOT AGREE"
     return [
-        f"Against the straightforward method: {theirs:.3f} s there, {ours:.3f} s here, **{ratio:.2f} times** "
+        f"Against the straightforward method: {theirs:.3f} s, carvid {ours:.3f} s, **{ratio:.2f} times** as fast "
         "(medians; the ratio is taken frame by frame).",
-        f"Results {verdict}: live sets {live}, lowest mask IoU {worst:.4f} (to reach: {LEAST_IOU}).",
+        f"Results {verdict}: live sets {live}, lowest mask IoU {worst:.4f} (required: {LEAST_IOU}).",
     ]
 
 
@@ -133,7 +133,7 @@ def _growth(runs: Sequence[QueriesReport]) -> list[str]:
             )
         )
     return [
-        "How cost grows. Bound: N times CAM and classifier of one query, and 3 times the rest of its frame.",
+        "How cost grows. Bound: N times the CAM and classifier of one query, plus 3 times the rest of its frame.",
         "",
         *_table(("queries", "frame to masks, ms", "rest / rest of one query", "of the bound"), rows),
     ]
@@ -148,7 +148,7 @@ def _counts(values: Sequence[int]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell; all but the first to the right."""
+    """Columns as wide as their widest cell, all but the first aligned to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Class-aware affinity (CAA) of CLIP-ES: attention, made doubly stochastic, spreads a CAM over its object."""
+"""Class-aware affinity (CAA) of CLIP-ES: spreads a CAM over its object by the attention, made doubly stochastic."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ APPLICATIONS = 2
 
 
 def min_max(maps: Tensor) -> Tensor:
-    """Each map (..., n) scaled to [0, 1]; a constant map becomes zeros."""
+    """Scale each map (..., n), floating point, to [0, 1]; a constant map becomes zeros."""
     low, high = maps.amin(-1, keepdim=True), maps.amax(-1, keepdim=True)
     span = high - low
     return torch.where(span > 0, (maps - low) / span.clamp(min=torch.finfo(maps.dtype).tiny), 0.0)
 
 
 class Affinity:
-    """A = (D + D^T) / 2 of each of B frames, D the attention W (n, n) after Sinkhorn's normalisation.
+    """A = (D + D^T) / 2 for each of B frames, where D is the attention W (n, n) after Sinkhorn's normalisation.
 
-    Sinkhorn only scales rows and columns, D = diag(left) W diag(right); so neither D nor A is ever formed,
+    Sinkhorn only scales rows and columns, D = diag(left) W diag(right), so neither D nor A is ever formed,
     and A x costs two thin products with W.
     """
 
@@ -40,14 +40,14 @@ class Affinity:
         self._left, self._right = left, right
 
     def only(self, frames: slice) -> Affinity:
-        """These of the frames alone."""
+        """The affinity of these frames alone."""
         part = copy(self)
         part._attention = self._attention[frames]
         part._left, part._right = self._left[frames], self._right[frames]
         return part
 
     def spread(self, maps: Tensor) -> Tensor:
-        """A A x for each map: (B, K, n) -> (B, K, n)."""
+        """A A x for each map x: (B, K, n) float32 -> the same shape."""
         w, left, right = self._attention, self._left[:, None], self._right[:, None]
         for _ in range(APPLICATIONS):
             forward = ((maps * right) @ w.transpose(1, 2)) * left
@@ -57,19 +57,19 @@ class Affinity:
 
 
 def box_mask(cams: Tensor, lam: float) -> Tensor:
-    """B: the bounding boxes of all contours of each CAM cut at lam * its maximum.
+    """B: the bounding boxes of all contours of each CAM, cut at lam times its maximum.
 
-    cams: (..., rows, columns) in [0, 1]. Returns the same shape, bool; nothing where the CAM is all zero.
+    cams: (..., rows, columns) in [0, 1]. Returns bool of the same shape; all False where the CAM is all zero.
     """
     cut = cams > lam * cams.amax((-2, -1), keepdim=True)
     maps = cut.flatten(0, -3)
-    # In the host's memory OpenCV is faster, and of the devices only CUDA can do what `component_boxes` asks.
+    # On the host OpenCV is faster, and of the devices only CUDA supports what `component_boxes` needs.
     boxes = boxes_on_host(maps) if cams.device.type in ("cpu", "mps") else component_boxes(maps)
     return boxes.view_as(cut)
 
 
 def boxes_on_host(maps: Tensor) -> Tensor:
-    """`component_boxes` by OpenCV."""
+    """`component_boxes`, computed by OpenCV on the host: (K, R, C) bool -> the same."""
     boxes = np.zeros(maps.shape, bool)
     for one, out in zip(maps.to(torch.uint8).cpu().numpy(), boxes, strict=True):
         count, _, stats, _ = cv2.connectedComponentsWithStats(one, connectivity=8)
@@ -79,6 +79,6 @@ def boxes_on_host(maps: Tensor) -> Tensor:
 
 
 def refine_cams(cams: Tensor, affinity: Affinity, lam: float) -> Tensor:
-    """Refined maps of K CAMs a frame: min-max of (A A)(B * cam). (B, K, rows, columns) -> the same, in [0, 1]."""
+    """Refine K CAMs per frame: min-max of (A A)(B * cam). (B, K, rows, columns) in [0, 1] -> the same."""
     boxed = cams * box_mask(cams, lam)
     return min_max(affinity.spread(boxed.flatten(2))).view_as(cams)

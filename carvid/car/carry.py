@@ -1,4 +1,4 @@
-"""The query set carried from frame to frame: what was dropped stays out until it is readmitted."""
+"""Carrying the query set from frame to frame: a dropped query stays out until it is readmitted."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn import functional as F
 from carvid.car.recurrence import Recurrence
 from carvid.recipe.refinement import CarryOptions
 
-# Frames are compared at this size, where camera shake and small motion are gone.
+# Frames are compared at this size (rows, columns), which hides camera shake and small motion.
 THUMBNAIL = (9, 16)
 
 
 class Carry:
-    """The queries that a frame starts with, for the frames of one video in their order.
+    """Decides which queries each frame starts with, for the frames of one video in order.
 
-    CaR starts every frame with all queries. Started with the survivors of the frame before, a frame in which nothing
-    is dropped takes one recurrent step; what it cannot do is notice a query that appears between readmissions.
+    CaR starts every frame with all queries. When a frame starts with the survivors of the one before, it often needs a
+    single recurrent step, but a query that appears is not noticed until the next readmission.
     """
 
     def __init__(self, options: CarryOptions, queries: int, keep_best: bool = False) -> None:
-        """keep_best: where nothing passes, the best query's mask is kept; then the next frame starts with all, since
-        alone that query would always pass."""
+        """queries: how many there are. keep_best: whether the best query's mask is kept when none passes; the next
+        frame then starts with all, because that query alone would always pass."""
         self._options, self._all, self._keep_best = options, tuple(range(queries)), keep_best
         self._live = self._all
         self._scores = [0.0] * queries
@@ -32,7 +32,7 @@ class Carry:
         self._thumbnail: Tensor | None = None
 
     def start(self, image: Tensor) -> tuple[int, ...]:
-        """The queries to start with, ascending; none where none was left. image: (H, W, 3) uint8 RGB."""
+        """The queries to start this frame with, ascending; empty when none survived. image: (H, W, 3) uint8 RGB."""
         thumbnail = F.interpolate(image.permute(2, 0, 1)[None].float(), THUMBNAIL, mode="area")
         before, self._thumbnail = self._thumbnail, thumbnail
         cut = before is None or float((thumbnail - before).abs().mean()) > self._options.cut
@@ -44,9 +44,10 @@ class Carry:
         return self._live
 
     def end(self, started: Sequence[int], found: Recurrence | None, image: Tensor) -> Recurrence:
-        """Carry on what the recurrence over `started` left, None where that was empty.
+        """Take the outcome of this frame's recurrence for the next frame, and return it in terms of all queries.
 
-        Returns it in terms of all queries; one that was not asked keeps the score it was dropped with.
+        started: what `start` returned. found: the recurrence over these queries; None if there were none.
+        image: (H, W, 3) uint8 RGB. A query that was not started keeps the score it was dropped with.
         """
         if found is None:
             none = torch.zeros((0, *image.shape[:2]), device=image.device)

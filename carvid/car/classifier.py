@@ -1,4 +1,4 @@
-"""v and g: each query's proposal is prompted on the frame, encoded by a frozen CLIP and classified (eq. 4, 5)."""
+"""v and g: draws a visual prompt around each query's proposal, then encodes and classifies it by a CLIP (eq. 4, 5)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ class ClassifierTexts:
     logit_scale: float
 
     def only(self, queries: Sequence[int]) -> ClassifierTexts:
-        """The texts with these of the queries alone."""
+        """The same with only these queries, by index, in this order."""
         return replace(self, queries=self.queries[:, list(queries)])
 
 
 def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequence[int]) -> Tensor:
-    """P_t = softmax over the live queries (eq. 5): (K, K).
+    """P_t = softmax over the live queries (eq. 5): (K, K) float32 in [0, 1].
 
-    embeddings: (K, d) of the K live queries' prompted images, in the order of `live`. Negatives join every
-    softmax as extra columns only. With several templates the softmax of each is summed, then softmaxed again.
+    embeddings: (K, d) float32 of length 1, of the K live queries' prompted images, in the order of `live`. Negatives
+    are extra columns of every softmax, not returned. With several templates the softmaxes are summed and softmaxed
+    again.
     """
     texts_live = torch.cat([texts.queries[:, list(live)], texts.negatives], 1)  # (S, K + M, d)
     probabilities = (texts.logit_scale * (embeddings @ texts_live.transpose(1, 2))).softmax(-1)
@@ -44,7 +45,7 @@ def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequen
 
 
 class FrameClassifier:
-    """v and g on one frame. An embedding is reused while the query's binarised mask stays the same."""
+    """v and g on one frame. Reuses a query's embedding while its binarised mask stays the same."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class FrameClassifier:
         self._embeddings: dict[int, Tensor] = {}
 
     def draw(self, asked: Asked) -> tuple[list[int], Tensor]:
-        """The queries whose embedding is not known, and their prompted images (K, H, W, 3) uint8 RGB."""
+        """The queries whose mask is new or changed, and their prompted images (K, H, W, 3) uint8 RGB."""
         masks = asked.proposals > self._eta
         fresh = self._fresh(asked.live, masks)
         self._masks.update({asked.live[i]: masks[i] for i in fresh})
@@ -70,16 +71,16 @@ class FrameClassifier:
         return [asked.live[i] for i in fresh], drawn
 
     def learn(self, queries: Sequence[int], embeddings: Iterable[Tensor]) -> None:
-        """Take what g made of the images that `draw` gave for these queries: K times (d,) float32 of length 1."""
+        """Store g's embeddings of the images that `draw` returned for these queries: K of (d,) float32 of length 1."""
         self._embeddings.update(zip(queries, embeddings, strict=True))
 
     def scores(self, live: Sequence[int]) -> Tensor:
-        """P_t^{ii} (len(live),)."""
+        """P_t^{ii} of each live query: (len(live),) float32 in [0, 1]."""
         embeddings = torch.stack([self._embeddings[query] for query in live])
         return class_probabilities(embeddings, self._texts, live).diagonal()
 
     def _fresh(self, live: Sequence[int], masks: Tensor) -> list[int]:
-        """Places in `live` of the queries whose mask is new or has changed, in order."""
+        """Places in `live`, ascending, of the queries whose mask is new or has changed. masks: (K, H, W) bool."""
         known = [i for i, query in enumerate(live) if query in self._masks]
         if not known:
             return list(range(len(live)))
@@ -92,9 +93,9 @@ class FrameClassifier:
 def classify(
     classifiers: Sequence[FrameClassifier], asked: Sequence[Asked], encode: Callable[[Tensor], Tensor]
 ) -> list[Tensor]:
-    """The scores P_t^{ii} of each frame's step, all prompted images of all frames encoded together.
+    """The scores P_t^{ii} of each frame's step, in [0, 1]; the prompted images of all frames are encoded together.
 
-    encode: (K, H, W, 3) uint8 RGB -> (K, d) float32 of length 1.
+    classifiers, asked: one per frame, in the same order. encode: (K, H, W, 3) uint8 RGB -> (K, d) float32 of length 1.
     """
     drawn = [classifier.draw(step) for classifier, step in zip(classifiers, asked, strict=True)]
     if any(queries for queries, _ in drawn):

@@ -1,4 +1,4 @@
-"""CLIP as RNN on a batch of frames: f looks once, then the recurrence runs on every frame in lock step."""
+"""CLIP as RNN on a batch of frames: one pass of f, then the recurrences of all frames in lock step."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from carvid.clip.preprocess import PreprocessOptions, preprocess
 from carvid.recipe.settings import Settings
 from carvid.stopwatch import Stopwatch
 
-# Prompted images that g encodes at a time: what it holds must not grow with queries and frames.
+# Prompted images that g encodes at a time, so that memory does not grow with queries and frames.
 IMAGES_AT_ONCE = 64
 
 
 def see(images: Tensor, proposer: LoadedClip, settings: Settings, watch: Stopwatch) -> FrameFeatures:
-    """f's one look at each of (B, H, W, 3) uint8 RGB, before any query is known."""
+    """f's one pass over each image of (B, H, W, 3) uint8 RGB, before any query is known."""
     with watch.stage("resize"):
         planes = frame_planes(images, proposer)
     with watch.stage("trunk"):
@@ -36,7 +36,8 @@ def see(images: Tensor, proposer: LoadedClip, settings: Settings, watch: Stopwat
 
 
 def frame_planes(images: Tensor, proposer: LoadedClip) -> Tensor:
-    """f's input: both sides stretched up to multiples of the patch size, normalised; (B, 3, H', W')."""
+    """f's input (B, 3, H', W') from images (B, H, W, 3) uint8 RGB: normalised, in the proposer's dtype, both sides
+    stretched up to multiples of the patch size."""
     patch, options = proposer.tower.patch_size_px, proposer.preprocess
     height, width = (-(-side // patch) * patch for side in images.shape[1:3])
     stretched = PreprocessOptions((height, width), None, mean=options.mean, std=options.std)
@@ -44,7 +45,7 @@ def frame_planes(images: Tensor, proposer: LoadedClip) -> Tensor:
 
 
 class ClipRnn:
-    """f and g on their texts, embedded once; nothing is kept from frame to frame."""
+    """f and g with their embedded texts; keeps nothing from frame to frame."""
 
     def __init__(
         self,
@@ -60,12 +61,12 @@ class ClipRnn:
         self.proposer = MaskProposer(proposer.tower, f_texts, options)
 
     def only(self, queries: Sequence[int]) -> ClipRnn:
-        """The same with these of the queries alone, in this order."""
+        """The same with only these queries, by index, in this order."""
         places = list(queries)
         return ClipRnn(self._f, self._g, self.f_texts.only(places), self.g_texts.only(places), self._settings)
 
     def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
-        """The recurrence of each of (B, H, W, 3) uint8 RGB, whose features f has seen."""
+        """The recurrence of each image of (B, H, W, 3) uint8 RGB. features: what `see` returned for these images."""
         settings, size = self._settings, (images.shape[1], images.shape[2])
         with watch.stage("cam"):
             proposers = self.proposer.on(features, size)
@@ -83,7 +84,7 @@ class ClipRnn:
             return recur_together(timed, scores, len(self.f_texts.queries), settings.theta)
 
     def encode(self, prompted: Tensor, watch: Stopwatch) -> Tensor:
-        """g's embeddings (K, d), float32 of length 1, of prompted images (K, H, W, 3) uint8 RGB."""
+        """g's embeddings (K, d) float32 of length 1, of prompted images (K, H, W, 3) uint8 RGB, K at least 1."""
         parts = []
         for start in range(0, len(prompted), IMAGES_AT_ONCE):
             with watch.stage("resize"):

@@ -1,4 +1,4 @@
-"""The boxes of connected components, found where the maps are: no copy to the host, no loop over maps."""
+"""The boxes of connected components, found on the maps' device: no copy to the host, no loop over maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def component_boxes(maps: Tensor) -> Tensor:
-    """The union of the bounding boxes of each map's 8-connected components: (K, R, C) bool -> the same."""
+    """The union of the bounding boxes of each map's 8-connected components: (K, R, C) bool -> the same shape."""
     count, rows, columns = maps.shape
     root = components(maps)
     place = torch.arange(rows * columns, device=maps.device)
@@ -20,7 +20,7 @@ def component_boxes(maps: Tensor) -> Tensor:
         corners.append(torch.full_like(root, size).scatter_reduce(1, at, first, "amin"))
         corners.append(torch.full_like(root, -1).scatter_reduce(1, at, last, "amax"))
     top, bottom, left, right = corners
-    # A box adds 1 at its first corner and takes it back past its sides; running sums then fill it.
+    # Each box adds 1 at its top left corner and subtracts it past its sides, so running sums fill it.
     real = (bottom >= 0).to(torch.int32)
     edges = torch.zeros(count, (rows + 1) * (columns + 1), dtype=torch.int32, device=maps.device)
     for y, x, sign in (
@@ -38,14 +38,14 @@ def component_boxes(maps: Tensor) -> Tensor:
 def components(maps: Tensor) -> Tensor:
     """Each pixel's 8-connected component in its map: (K, R, C) bool -> (K, R * C) int64.
 
-    A component is named by one of its pixels (row * C + column); R * C outside.
+    A component's number is that of one of its pixels (row * C + column). Pixels outside the map get R * C.
     """
     count, rows, columns = maps.shape
     pixels = rows * columns
     own = torch.arange(pixels, device=maps.device).expand(count, -1)
     root = own.where(maps.flatten(1), pixels)
-    # Every component that is still in parts joins each part to the lowest of its neighbours, which at least halves the
-    # parts: so many rounds are enough, and a device needs no word from the host whether to go on.
+    # In a component still in parts, each round joins every part to the lowest of its neighbours, which at least halves
+    # the number of parts. So this many rounds are enough, and the host need not ask the device whether to stop.
     rounds = pixels.bit_length()
     for _ in range(rounds):
         around = _lowest_other(root.view(count, rows, columns)).flatten(1)
@@ -54,7 +54,7 @@ def components(maps: Tensor) -> Tensor:
             1, root.where(inside, 0), around.where(inside, pixels), "amin"
         )
         parent = lowest.where(lowest < pixels, own)
-        # Two parts that chose each other: the lower stays a root. Longer rings cannot be.
+        # Where two parts chose each other, the lower stays a root. Longer cycles cannot occur.
         parent = own.where((parent.gather(1, parent) == own) & (own < parent), parent)
         for _ in range(rounds):
             parent = parent.gather(1, parent)
@@ -63,7 +63,7 @@ def components(maps: Tensor) -> Tensor:
 
 
 def _lowest_other(root: Tensor) -> Tensor:
-    """The lowest root around each pixel that is not its own: (K, R, C); R * C where there is none."""
+    """The lowest root among each pixel's 8 neighbours, other than its own: (K, R, C) int64; R * C if none."""
     rows, columns = root.shape[1:]
     none = rows * columns
     framed = F.pad(root, (1, 1, 1, 1), value=none)

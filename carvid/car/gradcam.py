@@ -2,9 +2,9 @@
 
 The normalised image embedding z is the same for every text, and the gradient of a softmax score with respect
 to the activations A is linear in the texts: d s_k / dA = logit_scale * s_k * J^T (t_k - sum_j s_j t_j) with
-J = dz/dA. So one product J^T t per text, reduced at once to its mean over patch tokens (a D-vector), gives the
-CAM weights of every subset of the queries. The factor logit_scale * s_k > 0 is left out: the maps are min-max
-normalised.
+J = dz/dA. So one product J^T t per text, immediately reduced to its mean over patch tokens (a D-vector), gives
+the CAM weights of every subset of the queries. The factor logit_scale * s_k > 0 is left out, because the maps are
+min-max normalised.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch.nn import functional as F
 
 from carvid.clip.vision import VisionTower, activate, activation_slope, attend
 
-# Texts whose (n, 4D) gradients are held at a time.
+# Texts whose (n, 4D) gradients are in memory at a time.
 CHUNK = 4
 
 
 @dataclass(frozen=True)
 class LastBlock:
-    """What the last block of f leaves behind for B frames.
+    """What the last block of f gives for B frames.
 
     embedding: z (B, d) float32, the normalised projection of the mean of the patch tokens.
     activations: A (B, n, D), ln_1's output at the patch tokens.
-    attention: (B, n, n) float32, averaged over heads and over the last blocks, CLS left out; None where no affinity is
-    asked for.
-    The rest are intermediates of the backward pass.
+    attention: (B, n, n) float32, averaged over heads and over the last blocks, without CLS; None without the affinity
+    step.
+    The rest are intermediate values that the backward pass needs.
     """
 
     embedding: Tensor
@@ -51,8 +51,9 @@ class LastBlock:
 def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, blocks: int) -> LastBlock:
     """The last block on the trunk's output x (B, T, D).
 
-    attention: (B, n, n) float32, the sum over the affinity blocks before this one, which becomes the mean; `blocks`
-    counts them all, this one included. None where it is not asked for.
+    attention: (B, n, n) float32, the sum over the affinity blocks before this one; None without the affinity step. This
+    block's is added and the mean taken, both in place.
+    blocks: how many blocks that mean covers, this one included.
     """
     last = tower.blocks[-1]
     a = last.norm1(x)
@@ -86,7 +87,7 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, bloc
 
 
 def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
-    """J^T t averaged over patch tokens, for each of K texts a frame (B, K, d): (B, K, D) float32.
+    """J^T t averaged over patch tokens, for each frame's K texts (B, K, d): (B, K, D) float32.
 
     The backward pass runs only as far as the sums over patch tokens need it: with dO the gradient at the
     heads' outputs, P the attention and r_i = dO_i . O_i,
@@ -96,17 +97,17 @@ def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
     """
     last, z = tower.blocks[-1], state.embedding
     tangent = texts - z[:, None] * (texts @ z[:, :, None])  # (B, K, d): through the normalisation
-    # The mean's 1 / n comes last, in float32: float16 has no room for values so small.
+    # The mean's 1 / n is applied last, in float32, because such small values underflow in float16.
     pooled = (tangent / state.length[:, None]).to(tower.projection) @ tower.projection
     gain = pooled * tower.post_norm.weight  # (B, K, D): the same at every patch token
     level = gain - gain.mean(-1, keepdim=True)
-    # ln_post's backward at token i is inverse_i (level - standard_i * share_i): rank one in the text, so the
-    # products with fc2 are made once for all texts.
+    # ln_post's backward at token i is inverse_i (level - standard_i * share_i), which is rank one in the text, so the
+    # products with fc2 are computed once for all texts.
     share = gain @ state.post_standard.transpose(1, 2) / gain.shape[-1]  # (B, K, n)
     level_fc2 = level @ last.fc2  # (B, K, 4D)
     standard_fc2 = state.post_standard @ last.fc2  # (B, n, 4D)
     slope = activation_slope(state.hidden, last.activation) * state.post_inverse
-    # The half of fc1's product that does not depend on the text either.
+    # The half of fc1's product that does not depend on the text.
     shared_fc1 = (slope * standard_fc2) @ last.fc1  # (B, n, D)
     chunks = []
     for start in range(0, level.shape[1], CHUNK):
@@ -155,13 +156,13 @@ def _chunk(
 
 
 def live_weights(weights: Tensor, background: Tensor | None, scores: Tensor, competitors: Tensor) -> Tensor:
-    """Combine per-text products into the CAM weights of each live query.
+    """Combine the per-text products into the CAM weights of each live query.
 
     weights: (B, K, D), J^T t_k of the K live queries. background: (B, D) J^T t_B, or None without background texts.
-    scores: (B, K, K + 1) softmax of each live query's own contest: column j the share of query j (0 where it
-    does not compete), the last column the share of all background texts together.
-    competitors: (B, K) bool, whether anything competes with the query at all. Where nothing does, the softmax
-    is constant and its gradient zero, so the similarity itself is differentiated instead.
+    scores: (B, K, K + 1), in row k the softmax of live query k against its competitors: column j is the share of query
+    j (0 where it does not compete), the last column that of all background texts together.
+    competitors: (B, K) bool, whether anything competes with the query. If not, the softmax is constant and its
+    gradient zero, so the similarity itself is differentiated instead.
     Returns (B, K, D): J^T (t_k - sum_j s_kj t_j).
     """
     mean = scores[..., :-1] @ weights

@@ -1,7 +1,7 @@
 """v: visual prompts drawn on the whole frame around each query's binary mask (eq. 4).
 
-Region prompts (blur, gray, black) change what lies outside the mask; outline prompts (circle, rectangle,
-contour) are then drawn over it, 1 px wide and red. Several may be drawn on one image.
+Region prompts (blur, gray, black) change the pixels outside the mask; outline prompts (circle, rectangle,
+contour) are then drawn on top, 1 px wide and red. Several may be drawn on one image.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 RED = (255, 0, 0)
-# OpenCV's 15x15 Gaussian for 8-bit images (sigma 2.6 px), in 1/256: its fixed-point weights, so that the blur is
-# the same to the last bit. Sums stay below 2^24, where float32 still counts in ones.
+# The fixed-point weights, in 1/256, of OpenCV's 15x15 Gaussian for 8-bit images (sigma 2.6 px), so that the blur is
+# the same to the last bit. Sums stay below 2^24, up to which float32 holds every whole number.
 BLUR_WEIGHTS = (1, 3, 6, 12, 20, 30, 36, 40, 36, 30, 20, 12, 6, 3, 1)
-# OpenCV's weights of R, G and B for gray, in 1/32768.
+# OpenCV's weights of R, G and B in gray, in 1/32768.
 GRAY_WEIGHTS = (9798, 19235, 3735)
 
 
@@ -41,7 +41,7 @@ def _blur(image: Tensor) -> Tensor:
 
 
 def _mirrored(size: int, reach: int, device: torch.device) -> Tensor:
-    """Indices of a side of `size` px with `reach` mirrored px before and after it, however short the side."""
+    """Indices into a side of `size` px, extended by `reach` mirrored px at both ends, however short the side."""
     if size == 1:
         return torch.zeros(2 * reach + 1, dtype=torch.long, device=device)
     period = 2 * (size - 1)
@@ -65,8 +65,11 @@ REGION_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {"blur": _blur, "gray": 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Of N masks. first, last: (N, 2) int64 x, y of the corner pixels; sums: (N, 2) int64 of all pixels' x, y; area:
-    (N,) int64 in px. For a mask without a pixel first lies beyond last."""
+    """The bounding boxes of N masks, all int64 and in px.
+
+    first, last: (N, 2), x and y of the top left and bottom right pixel; in an empty mask first is greater than last.
+    sums: (N, 2), the sums of all pixels' x and y. area: (N,), the number of pixels.
+    """
 
     first: Tensor
     last: Tensor
@@ -88,8 +91,8 @@ def _boxes(masks: Tensor) -> _Boxes:
 
 
 def _circles(masks: Tensor) -> Tensor:
-    """Ellipses about the masks' centroids, as wide and high as their boxes; drawn on the host, told of the boxes in one
-    copy."""
+    """Ellipses around the masks' centroids, as wide and high as their boxes; drawn on the host, with one copy of the
+    boxes."""
     boxes = _boxes(masks)
     stats = torch.cat([boxes.first, boxes.last, boxes.sums, boxes.area[:, None]], 1).cpu().numpy()
     lines = np.zeros(masks.shape, np.uint8)
@@ -114,13 +117,13 @@ def _rectangles(masks: Tensor) -> Tensor:
 
 
 def _contours(masks: Tensor) -> Tensor:
-    """The masks' pixels that touch a pixel outside by a side; the image's border counts as outside."""
+    """The masks' pixels that share a side with a pixel outside the mask; beyond the image counts as outside."""
     outside = F.pad(~masks, (1, 1, 1, 1), value=True)
     beside = outside[:, :-2, 1:-1] | outside[:, 2:, 1:-1] | outside[:, 1:-1, :-2] | outside[:, 1:-1, 2:]
     return masks & beside
 
 
-# (N, H, W) bool masks -> the lines (N, H, W) bool; none around an empty mask.
+# (N, H, W) bool masks -> their outlines (N, H, W) bool; an empty mask has none.
 OUTLINE_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {
     "circle": _circles,
     "rectangle": _rectangles,
@@ -131,9 +134,9 @@ OUTLINE_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {
 def draw_prompts(image: Tensor, masks: Tensor, prompts: Sequence[str]) -> Tensor:
     """One visually prompted image per query: x'_t = v(x, y_t) (eq. 4).
 
-    image: (H, W, 3) uint8 RGB. masks: (N, H, W) bool, y_t binarised at eta. prompts: names out of
+    image: (H, W, 3) uint8 RGB. masks: (N, H, W) bool, y_t binarised at eta. prompts: names in
     `carvid.recipe.settings.PROMPTS`.
-    Returns (N, H, W, 3) uint8 RGB. An empty mask gets no outline, and its whole image is the outside.
+    Returns (N, H, W, 3) uint8 RGB. An empty mask gets no outline, and its whole image counts as outside.
     """
     outside = image
     for name in prompts:

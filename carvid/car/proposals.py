@@ -1,4 +1,4 @@
-"""f: the mask proposal generator, CLIP-ES (Grad-CAM and class-aware affinity) on one frozen CLIP (eq. 3)."""
+"""f, the mask proposal generator (eq. 3): CLIP-ES, that is Grad-CAM and class-aware affinity, on one frozen CLIP."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class ProposalTexts:
     logit_scale: float
 
     def only(self, queries: Sequence[int]) -> ProposalTexts:
-        """The texts with these of the queries alone."""
+        """The same with only these queries, by index, in this order."""
         return replace(self, queries=self.queries[list(queries)])
 
 
 @dataclass(frozen=True)
 class ProposalOptions:
-    """How f turns scores into masks.
+    """How f makes masks.
 
-    refer: each query meets only the background texts; otherwise all live queries share one softmax (semantic).
-    affinity: refine the CAM by the attention's affinity (`--cam clip-es`), or take it as it is (`gradcam`).
-    lam: where the CAM is cut for its boxes, as a share of its maximum.
+    refer: whether each query competes with the background texts alone; otherwise all live queries compete (semantic).
+    affinity: whether to refine the CAM by the affinity step (`--cam clip-es`, otherwise `gradcam`).
+    lam: threshold on the CAM for the boxes of the affinity step, as a share of the CAM's maximum.
     """
 
     refer: bool
@@ -46,9 +46,9 @@ class ProposalOptions:
 
 
 class BatchProposer:
-    """f on B frames: built from their features, asked for the proposals of live sets.
+    """f on B frames of one size: makes the proposals of any live set of any frame.
 
-    The proposals of the whole query set, with which every frame begins, are made for all frames together.
+    The proposals of the whole query set, with which a frame normally starts, are made for all frames together.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class BatchProposer:
         grid: tuple[int, int],
         size: tuple[int, int],
     ) -> None:
-        """weights: (B, N or N + 1, D), J^T t of the queries and, where there are background texts, of their mean
-        t_B. grid: (rows, columns) of patches; size: (H, W).
+        """state: of the B frames. weights: (B, N or N + 1, D) float32, J^T t of the N queries and, if there are
+        background texts, of their mean t_B. grid: (rows, columns) of patches; size: (H, W) of the masks in px.
         """
         self.count = len(texts.queries)
         self.refer = options.refer
@@ -70,24 +70,24 @@ class BatchProposer:
         self._background = weights[:, self.count] if len(texts.background) else None
         z = state.embedding
         self._logits = texts.logit_scale * (z @ texts.queries.T)  # (B, N)
-        # -inf without background texts
+        # (B,); -inf without background texts
         self._background_logit = (texts.logit_scale * (z @ texts.background.T)).logsumexp(1)
         self._lam, self._grid, self._size = options.lam, grid, size
         self._affinity = Affinity(state.attention) if state.attention is not None else None
 
     @cached_property
     def whole(self) -> Tensor:
-        """Masks (B, N, H, W) float32 in [0, 1] of all queries."""
+        """Soft masks (B, N, H, W) float32 in [0, 1] of all queries."""
         return self._masks(slice(None), None)
 
     def of(self, frame: int, live: Sequence[int]) -> Tensor:
-        """Masks (len(live), H, W) of one frame's live queries."""
+        """Soft masks (len(live), H, W) float32 in [0, 1] of one frame's live queries."""
         return self._masks(slice(frame, frame + 1), list(live))[0]
 
     def _masks(self, frames: slice, live: list[int] | None) -> Tensor:
         cams = self._cams(frames, live, with_background=True)
         if self._background is not None:
-            # Made whether or not a CAM is all zero: cheaper than to ask a device.
+            # Computed even if no CAM is all zero: cheaper than asking the device first.
             alone = self._cams(frames, live, with_background=False)
             cams = torch.where(cams.amax(-1, keepdim=True) == 0, alone, cams)
         maps = min_max(cams).view(*cams.shape[:2], *self._grid)
@@ -96,7 +96,7 @@ class BatchProposer:
         return F.interpolate(maps, self._size, mode="bilinear", align_corners=False).clamp(0, 1)
 
     def _cams(self, frames: slice, live: list[int] | None, *, with_background: bool) -> Tensor:
-        """ReLU(sum_c w_c A_c) of the live queries, None for all: (B, K, n)."""
+        """ReLU(sum_c w_c A_c) of the K live queries (None for all): (B, K, n) float32."""
         logits, weights = self._logits[frames], self._weights[frames]
         if live is not None:
             logits, weights = logits[:, live], weights[:, live]
@@ -117,33 +117,33 @@ class BatchProposer:
 
 @dataclass(frozen=True)
 class FrameProposer:
-    """f on one frame of a batch."""
+    """f on frame number `frame` of a batch."""
 
     batch: BatchProposer
     frame: int
 
     def propose(self, live: Sequence[int]) -> Tensor:
-        """Masks y_t (len(live), H, W) float32 in [0, 1] of the live queries."""
+        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries, given by ascending index."""
         if len(live) == self.batch.count:
             return self.batch.whole[self.frame]
         if self.batch.refer:
-            # A query's proposal does not depend on the others.
+            # In refer mode a query's proposal does not depend on the others.
             return self.batch.whole[self.frame, list(live)]
         return self.batch.of(self.frame, live)
 
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """What f sees of B frames before any text is known. grid: (rows, columns) of patches."""
+    """What f computes of B frames before any text is known. grid: (rows, columns) of patches."""
 
     state: LastBlock
     grid: tuple[int, int]
 
 
 def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameFeatures:
-    """The one trunk pass. planes: (B, 3, H', W') normalised, sides multiples of the patch size.
+    """The one trunk pass over B frames. planes: (B, 3, H', W') normalised, both sides multiples of the patch size.
 
-    affinity: keep the attention that refines CAMs; without it they are taken as they are.
+    affinity: whether to keep the attention, which the affinity step needs.
     """
     x, attention = tower.trunk(planes, affinity=affinity)
     state = run_last_block(tower, x, attention, min(AFFINITY_BLOCKS, len(tower.blocks)))
@@ -153,21 +153,21 @@ def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameF
 
 
 class MaskProposer:
-    """f for a whole video: the features of frames in, one `FrameProposer` for each out."""
+    """f with the texts of one video: takes the features of frames, gives a `FrameProposer` for each."""
 
     def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
         self._tower, self.texts, self._options = tower, texts, options
 
     def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
-        """features: of B frames. size: (H, W) of the masks."""
+        """A proposer for each of the B frames of `features`. size: (H, W) of the masks in px."""
         state, texts, options = features.state, self.texts, self._options
         weights = cam_weights(self._tower, state, self._directions(state.embedding))
         batch = BatchProposer(state, weights, texts, options, features.grid, size)
         return [FrameProposer(batch, i) for i in range(len(weights))]
 
     def _directions(self, z: Tensor) -> Tensor:
-        """The texts to differentiate (B, K, d) for embeddings z (B, d): the queries, and t_B, the background texts'
-        mean under their own softmax."""
+        """The texts to differentiate, (B, N or N + 1, d), for embeddings z (B, d): the queries and, if there are
+        background texts, t_B, their mean weighted by their own softmax."""
         texts = self.texts
         queries = texts.queries.expand(len(z), -1, -1)
         if not len(texts.background):

@@ -13,33 +13,37 @@ from carvid.evidence import RecurrentStep
 
 
 class Proposer(Protocol):
-    """f on one frame."""
+    """f on one frame; see `carvid.car.proposals.FrameProposer`."""
 
     def propose(self, live: Sequence[int]) -> Tensor:
-        """Masks y_t (len(live), H, W) float32 in [0, 1] of the live queries (eq. 3)."""
+        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries (eq. 3)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A recurrent step that waits for its scores: y_t (len(live), H, W) in [0, 1] of the live queries."""
+    """A recurrent step that waits for its scores.
+
+    live: the live queries, ascending. proposals: their y_t, (len(live), H, W) float32 in [0, 1].
+    """
 
     live: tuple[int, ...]
     proposals: Tensor
 
 
-# P_t^{ii} (len(live),) float32 in [0, 1] of each frame that asks, in their order: how sure v and g are that query i's
-# proposal shows it (eq. 4, 5).
+# Takes the waiting step of each frame, by the frame's number; returns, in the same order, each one's scores P_t^{ii},
+# (len(live),) float32 in [0, 1]: how sure v and g are that query i's proposal shows query i (eq. 4, 5).
 Classify = Callable[[dict[int, Asked]], Sequence[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """What is left when h_t = h_{t-1}.
+    """The outcome of a frame's recurrence over N queries, once h_t = h_{t-1}.
 
-    kept: the queries of y_T, ascending; survivors, or the best-scoring query alone where none survived.
-    proposals: y_T (len(kept), H, W) float32. scores: (N,), each query's last score. present: (N,) bool,
-    survived with score >= theta. steps: one entry per recurrent step.
+    kept: the queries of y_T, ascending: the survivors or, if there are none, the best-scoring query alone.
+    proposals: y_T, (len(kept), H, W) float32 in [0, 1].
+    scores: each query's last score, in [0, 1]; N of them. present: whether it survived, with a score >= theta; N.
+    steps: the recurrent steps, in order.
     """
 
     kept: tuple[int, ...]
@@ -52,9 +56,11 @@ class Recurrence:
 def recur_together(
     proposers: Sequence[Proposer], classify: Classify, queries: int, theta: float
 ) -> list[Recurrence]:
-    """Run the recurrence of several frames in lock step, so that all their prompted images are encoded together.
+    """Run the recurrences of several frames in lock step, so that all their prompted images are encoded together.
 
-    classify: told which frames ask, by their place among `proposers`.
+    proposers: one per frame. classify: gets the waiting steps by the frame's place among `proposers`.
+    queries: how many there are, at least 1. theta: the lowest score at which a query is kept, in [0, 1].
+    Returns the outcomes in the order of `proposers`.
     """
     runs = [recur(proposer, queries, theta) for proposer in proposers]
     asked = {i: next(run) for i, run in enumerate(runs)}
@@ -70,10 +76,11 @@ def recur_together(
 
 
 def recur(proposer: Proposer, queries: int, theta: float) -> Generator[Asked, Tensor, Recurrence]:
-    """The recurrence of one frame from the full set of `queries` queries (at least one); sent the scores of each step.
+    """The recurrence of one frame, as a generator: yields each step, is sent its scores, and returns the outcome.
 
-    When nothing passes theta, the best-scoring query is kept for the mask, and its score is reported as it is:
-    it is not run alone again, since in a softmax of its own it would always score 1.
+    It starts with all `queries` queries (at least 1). When none reaches theta, the best-scoring query is kept for its
+    mask and its score is reported as it is. It is not run again alone, because alone in a softmax it would always
+    score 1.
     """
     live = tuple(range(queries))
     last_score = [0.0] * queries
@@ -102,7 +109,7 @@ def recur(proposer: Proposer, queries: int, theta: float) -> Generator[Asked, Te
 
 
 def scatter(values: Tensor, kept: Sequence[int], queries: int) -> Tensor:
-    """Rows of `values` (len(kept), ...) at the places of the kept queries, zeros elsewhere: (queries, ...)."""
+    """Spread `values` (len(kept), ...) over all queries, with zeros for those not kept: (queries, ...), same dtype."""
     full = values.new_zeros(queries, *values.shape[1:])
     full[torch.tensor(kept, dtype=torch.long, device=values.device)] = values
     return full

@@ -1,4 +1,4 @@
-"""What decides the masks, as frozen data: settings, refinement, weights by name; presets; what a record says of it."""
+"""Everything that decides the masks, as frozen data: settings, refinement, weights by name; and presets of it."""
 
 from carvid.recipe.presets import load_recipe, preset_names, recipe_from_json
 from carvid.recipe.recipe import Recipe

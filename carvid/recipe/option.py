@@ -1,4 +1,4 @@
-"""One field of a recipe: its default, its check, and what the command line says of it, written once."""
+"""One field of a recipe: its default, its check and its command-line help, written once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a field besides its type and default.
+    """What describes a field besides its type and default.
 
-    help: one line for `--help`; a field without it is no option of the command line.
-    group: the heading it stands under there.
-    flag: the option, if not the field's name with dashes.
-    choices: the texts there are to choose from.
-    low, high: the range of a number, both included; None for no limit.
-    decides: whether two recipes that differ in it may give different masks.
-    parse: makes the value of what a preset, a keyword or the command line gives.
+    help: one line for `--help`; a field without it is not an option of the command line.
+    group: the heading of its option in `--help`.
+    flag: the option's name, where it is not the field's name with dashes.
+    choices: the texts it may be; empty for any.
+    low, high: the least and the greatest number allowed; None for no limit.
+    decides: whether recipes that differ only in this field may give different masks.
+    parse: turns what a preset, a keyword or the command line gives into the field's value; may raise UsageError.
     """
 
     help: str = ""
@@ -49,15 +49,15 @@ def option(default: Any, **about: Any) -> Any:
 
 
 def about(entry: Any) -> About:
-    """The `About` of a dataclass's field; an empty one where it was given none."""
+    """The `About` of a dataclass field; an empty one for a field made without `option`."""
     found: About = entry.metadata.get(_ABOUT, About())
     return found
 
 
 def check_fields(options: Any, *, prefix: str = "") -> None:
-    """Raise UsageError for the first field of a dataclass whose value is not of its type, range or choices.
+    """Raise UsageError for the first field of a dataclass whose value has the wrong type, range or choice.
 
-    prefix: goes before a field's name in the message.
+    prefix: put before the field's name in the message.
     """
     hints = get_type_hints(type(options))
     for entry in fields(options):
@@ -72,7 +72,7 @@ def check_fields(options: Any, *, prefix: str = "") -> None:
 
 
 def expected(hint: Any, known: About) -> str:
-    """What a field takes, in words."""
+    """What values a field takes, in words."""
     hint = bare(hint)
     if get_origin(hint) is tuple:
         return "a list of texts" if get_args(hint)[0] is str else "a list of lists of texts"
@@ -83,7 +83,7 @@ def expected(hint: Any, known: About) -> str:
 
 
 def bare(hint: Any) -> Any:
-    """The type of a value that is not None: int of `int | None`."""
+    """The type without None: int for `int | None`."""
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (each for each in get_args(hint) if each is not type(None))
     return hint
@@ -122,9 +122,9 @@ def made(name: str, kind: Any, given: Any) -> Any:
 
 
 def parsed(name: str, value: Any, hint: Any, known: About) -> Any:
-    """The value of a field from what was given for it, in the types YAML and JSON have.
+    """The value of a field, from what was given for it in the types of YAML and JSON.
 
-    Raises UsageError for a text where a list of texts is expected, and as `About.parse` does.
+    Raises UsageError for anything but a list where a list is expected, and whatever `About.parse` raises.
     """
     kind = bare(hint)
     if get_origin(kind) is tuple:
@@ -141,7 +141,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_fits(item, get_args(kind)[0]) for item in value)
     if kind in _KINDS:
-        # To Python True is 1; in a preset `yes` for a number is a mistake.
+        # True counts as 1 in Python; `yes` where a preset needs a number is a mistake.
         return isinstance(value, _KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))
     return isinstance(value, kind)
 

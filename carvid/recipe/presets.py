@@ -1,4 +1,4 @@
-"""Presets: `configs/*.yaml`, each holding only what differs from the defaults or from the preset it is based on."""
+"""Presets: `configs/*.yaml`, each with only what differs from the defaults, or from the preset it is based on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carvid.recipe.recipe import PARTS, Recipe
 
 
 def configs_folder() -> Path:
-    """Where the presets lie: inside an installed package, or beside it in a checkout."""
+    """The folder of the presets: inside an installed package, or beside the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
@@ -29,12 +29,13 @@ def preset_names() -> tuple[str, ...]:
 
 
 def load_recipe(preset: str | None = None, *, otherwise: str = "default", **overrides: Any) -> Recipe:
-    """The recipe of a preset, by name or as the path of a YAML file, with overrides that are not None.
+    """The recipe of a preset, with those overrides that are not None.
 
-    preset: None for the one that the model named in `overrides` brings along, or else `otherwise`.
-    overrides: fields of `Recipe`; options of its parts by their prefix, such as `sam_points` and `crf_steps`. Lists
-    stand for tuples. Background texts that are given replace the preset's groups too.
-    Raises UsageError for a preset that is not there, a file that is no preset, and values that cannot be used.
+    preset: a name, or the path of a YAML file; None for the preset that belongs to the model in `overrides` or, if it
+    has none, `otherwise`.
+    overrides: fields of `Recipe`, and options of its parts with their prefix, such as `sam_points` and `crf_steps`.
+    Lists are taken as tuples. Giving `background` also replaces the preset's `background_groups`.
+    Raises UsageError for an unknown preset, a file that is not a preset, and values that cannot be used.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     chosen = preset or preset_of(given.get("model")) or otherwise
@@ -44,12 +45,12 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
 
 
 def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
-    """The recipe that `Recipe.to_json` gave, after its way through JSON."""
+    """The recipe that `Recipe.to_json` described. Raises UsageError for values that cannot be used."""
     return _build(values, "a recipe")
 
 
 def _build(values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe with these values, named as `load_recipe` names them. Raises UsageError that names `where`."""
+    """The recipe with these values, named as in `load_recipe`. `where` goes into the message of a UsageError."""
     values = dict(values)
     parts = {name: _part(name, kind, values) for name, kind in PARTS.items()}
     hints = get_type_hints(Recipe)
@@ -66,7 +67,7 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _part(name: str, kind: Any, values: dict[str, Any]) -> Any:
-    """A part such as `sam_options`, out of its own mapping and of the values with its prefix, taken from `values`."""
+    """A part such as `sam_options`, from its own mapping and the values with its prefix; removes both from `values`."""
     part = values.pop(name, None)
     prefix = name.removesuffix("options")
     own = {
@@ -82,14 +83,16 @@ def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise UsageError(f"the presets {' -> '.join((*seen, preset))} are based on each other in a circle")
     if not is_file(path, UsageError) or (path.parent == configs_folder() and path.stem != Path(preset).stem):
         raise UsageError(
-            f"no preset {preset!r}; expected one of {', '.join(preset_names())}, or a .yaml file"
+            f"no preset {preset!r}; expected one of {', '.join(preset_names())}, or the path of a .yaml file"
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError, ValueError) as error:
         raise UsageError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
-        raise UsageError(f"{path} holds a {type(values).__name__}; expected names with values")
+        raise UsageError(
+            f"{path} holds a {type(values).__name__}; expected a mapping of option names to values"
+        )
     if wrong := [name for name in values if not isinstance(name, str)]:
         raise UsageError(f"{path} names an option {wrong[0]!r}; expected a word")
     base = values.pop("base", None)

@@ -1,4 +1,4 @@
-"""Recipe: everything a model is loaded from, as frozen data that a process, a file or a record can hold."""
+"""Recipe: everything needed to load a model, as frozen data that can go to another process or into a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carvid.recipe.settings import Settings
 
 MODELS, MACHINE = "Models", "Machine"
 
-# Options of a part, such as `sam_options`, are named with its prefix elsewhere: `sam_points`.
+# Elsewhere the options of a part carry its prefix: `points` of `sam_options` is `sam_points`.
 PARTS = {"crf_options": CrfOptions, "sam_options": SamOptions}
 
 
@@ -24,7 +24,7 @@ def _carry(given: Any) -> CarryOptions:
 
 
 def _weights_name(given: Any) -> Any:
-    # A path object is a path and never a name, however it is spelled.
+    # A path object is always a path, even where its text is also a name.
     return str(Path(given).absolute()) if isinstance(given, os.PathLike) else given
 
 
@@ -40,17 +40,17 @@ def _batch(given: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """The method's settings, the weights by name, what refines the masks, and the machine.
+    """The method's settings, the weights by name, the refinement, and the machine.
 
-    Made by `carvid.recipe.load_recipe`. A field that `decides` (`About`) may change a mask; of the weights it is their
-    hashes that decide, which only a loaded model knows.
+    Made by `carvid.recipe.load_recipe`. Only fields whose `About.decides` is true may change a mask. The names of the
+    weights do not: their hashes do, and only a loaded model knows those. Raises UsageError for values out of range.
     """
 
-    #: The preset that the settings come from.
+    #: The preset the settings come from.
     preset: str = option("default", decides=False)
-    #: What segments; a name that `carvid.engines` knows.
-    engine: str = option("car", group=MODELS, help="What segments: car, CLIP as RNN.")
-    #: Both CLIPs, unless `proposer` or `classifier` names another.
+    #: The engine, by its name in `carvid.engines.ENGINES`.
+    engine: str = option("car", group=MODELS, help="The engine that segments: car (CLIP as RNN).")
+    #: Both CLIPs, f's and g's, unless `proposer` or `classifier` names another.
     model: str = option(
         "clip",
         decides=False,
@@ -63,51 +63,64 @@ class Recipe(Settings):
         decides=False,
         parse=_weights_name,
         group=MODELS,
-        help="The CLIP of f, the mask proposal generator.",
+        help="Another CLIP for the proposer f, which makes the soft masks; given as for --model.",
     )
     classifier: str | None = option(
-        None, decides=False, parse=_weights_name, group=MODELS, help="The CLIP of g, the mask classifier."
+        None,
+        decides=False,
+        parse=_weights_name,
+        group=MODELS,
+        help="Another CLIP for the classifier g, which scores the masks; given as for --model.",
     )
-    #: Cut queries that are longer than the CLIP's context instead of refusing them.
+    #: Shorten queries that are longer than the CLIP's context instead of refusing them.
     truncate: bool = option(
-        False, group=MODELS, help="Cut queries that are too long instead of refusing them."
+        False, group=MODELS, help="Shorten queries that are too long for the CLIP instead of refusing them."
     )
     crf_options: CrfOptions = CrfOptions()
-    #: A SAM that refines the masks; None for none.
+    #: The SAM that refines the masks; None for no SAM.
     sam: str | None = option(
         None,
         decides=False,
         parse=_weights_name,
         group=REFINEMENT,
-        help="Refine the masks by Segment Anything: a name, a folder or a file.",
+        help="Refine the masks by Segment Anything: a name, a Hugging Face repository, a folder or a file.",
     )
-    #: Decides where there is a SAM; a loaded model says so.
+    #: Decides the masks only where `sam` is given, so it is `Model.describe` that reports it.
     sam_options: SamOptions = option(SamOptions(), decides=False)
-    #: Start a frame with the queries present in the one before; None, as in the paper, with all.
+    #: Start a frame with the queries present in the one before; None to start with all, as in the paper.
     carry: CarryOptions | None = option(
         None,
         parse=_carry,
         group=REFINEMENT,
-        help="Start a frame with the queries present in the last one; with all on every K-th and after a cut.",
+        help="K: start a frame with the queries present in the last one; with all every K frames and after a cut.",
     )
-    device: str = option("auto", decides=False, group=MACHINE, help="auto, cpu, cuda, cuda:N or mps.")
-    #: What the CLIPs compute in; what it comes to on the device is part of a record, and decides.
-    dtype: str = option("auto", decides=False, group=MACHINE, help="auto, float32, bfloat16 or float16.")
-    #: Frames that go through the models together; None for as many as a GPU's memory holds, elsewhere 1.
+    device: str = option(
+        "auto", decides=False, group=MACHINE, help="Where to compute: auto, cpu, cuda, cuda:N or mps."
+    )
+    #: Number type the models compute in. The type that `auto` gives on the device decides; `Model.describe` reports it.
+    dtype: str = option(
+        "auto",
+        decides=False,
+        group=MACHINE,
+        help="Number type to compute in: auto, float32, bfloat16 or float16.",
+    )
+    #: Frames that go through the models together; None for as many as fit in a GPU's memory, or 1 on another device.
     batch: int | None = option(
         None,
         low=1,
         decides=False,
         parse=_batch,
         group=MACHINE,
-        help="Frames that go through the models together: a number, or auto for what a GPU's memory holds.",
+        help="Frames to run together: a number from 1, or auto for as many as fit in GPU memory (1 on a CPU).",
     )
-    offline: bool = option(False, decides=False, group=MACHINE, help="Use cached weights only.")
+    offline: bool = option(
+        False, decides=False, group=MACHINE, help="Use cached weights only; download nothing."
+    )
     allow_pickle: bool = option(
         False,
         decides=False,
         group=MACHINE,
-        help="Read .bin and .pt weights too (tensors only, never code).",
+        help="Also read pickled weights (.bin, .pt, .pth): tensors only, never code.",
     )
 
     def __post_init__(self) -> None:
@@ -115,11 +128,11 @@ class Recipe(Settings):
         check_fields(self)
         if self.carry is not None and self.batch not in (None, 1):
             raise UsageError(
-                "carry and batch exclude each other: a frame starts from what the one before left"
+                "carry and batch exclude each other: with carry, a frame starts from the queries left by the one before"
             )
 
     def describe(self) -> dict[str, Any]:
-        """What a record says of it, as plain data: `settings` (the method's), and every other field that decides."""
+        """For a record, as plain data: the method's `settings`, and every other field that decides the masks."""
         own = {entry.name for entry in fields(Settings)}
         values = asdict(self)
         settings = {name: value for name, value in values.items() if name in own}
@@ -131,5 +144,5 @@ class Recipe(Settings):
         return {"settings": {"preset": self.preset, "model": self.model, **settings}, **others}
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for `carvid.recipe.recipe_from_json` in another process."""
+        """All fields, in types JSON holds, for `carvid.recipe.recipe_from_json`."""
         return asdict(self)

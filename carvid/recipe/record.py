@@ -1,4 +1,4 @@
-"""What decides the masks, compared: the fingerprint of a loaded model's description, and where two of them differ."""
+"""The fingerprint of a loaded model's description, and where two descriptions differ in what decides the masks."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 from carvid.recipe.recipe import Recipe
 
-# What a description says besides, so that a reader knows where things came from.
-_TOLD_ONLY = ("name", "source", "preset", "model")
+# Keys of a description that only say where things came from.
+_ORIGINS = ("name", "source", "preset", "model")
 
 
 def deciding(description: Mapping[str, Any]) -> dict[str, Any]:
-    """What in a model's description (`Model.describe`) decides the masks, by dotted names; not names and places."""
-    # An option that is younger than the description stood at its default when that was written.
-    told = {**_flat({**Recipe().describe(), "sam": None}), **_flat(description)}
-    told.pop("device", None)
-    return {name: value for name, value in told.items() if name.rpartition(".")[2] not in _TOLD_ONLY}
+    """The part of a model's description (`Model.describe`) that decides the masks, by dotted names."""
+    # A description older than an option was written when that option had, in effect, its default.
+    known = {**_flat({**Recipe().describe(), "sam": None}), **_flat(description)}
+    known.pop("device", None)
+    return {name: value for name, value in known.items() if name.rpartition(".")[2] not in _ORIGINS}
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
-    """SHA-256 of what decides the masks."""
+    """SHA-256, in hexadecimal, of the part of a description that decides the masks."""
     return hashlib.sha256(json.dumps(deciding(description), sort_keys=True).encode()).hexdigest()
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Where two descriptions differ in what decides the masks, a line each."""
+    """One line for each difference between two descriptions in what decides the masks."""
     old, new = deciding(before), deciding(after)
     return [
         f"{name}: {_short(old.get(name))} before, {_short(new.get(name))} now"
@@ -37,7 +37,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by dotted names, as JSON gives them back."""
+    """The leaves of nested mappings by dotted names, in the types they have after a round trip through JSON."""
     if not isinstance(value, Mapping):
         return {name: json.loads(json.dumps(value))}
     return {

@@ -1,4 +1,4 @@
-"""What follows the recurrence: the parameters of the dense CRF, of the SAM ensemble, and of carrying queries over."""
+"""Options of what follows the recurrence: the dense CRF, the SAM ensemble, and carrying queries to the next frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTS = ("full", "guided")
 
 @dataclass(frozen=True)
 class CrfOptions:
-    """The dense CRF's parameters; the defaults are those of CLIP as RNN."""
+    """The dense CRF's parameters; the defaults are those of CLIP as RNN. Raises UsageError for values out of range."""
 
     #: Standard deviation of the smoothness kernel, in px.
     gaussian_sxy: float = 1.0
@@ -27,9 +27,9 @@ class CrfOptions:
     bilateral_srgb: float = 3.0
     #: Potts weight of the appearance kernel.
     bilateral_compat: float = 4.0
-    #: Exponent of the background's probability; above 1 makes objects larger.
+    #: Exponent of the background's probability; values above 1 make objects larger.
     bg_factor: float = 1.0
-    #: Mean-field steps; 0 leaves the unary's own probabilities.
+    #: Mean-field steps; 0 keeps the probabilities of the unary term.
     steps: int = 10
 
     def __post_init__(self) -> None:
@@ -44,29 +44,29 @@ class CrfOptions:
 
 @dataclass(frozen=True)
 class AutomaticMaskOptions:
-    """SamAutomaticMaskGenerator's options, under its names and with its defaults."""
+    """Options of segment-anything's SamAutomaticMaskGenerator, with its names and defaults."""
 
-    #: Points along a side of the image's grid.
+    #: Points along each side of the grid laid over the image.
     points_per_side: int = option(32, low=1)
     #: Points decoded at a time.
     points_per_batch: int = option(64, low=1)
-    #: A mask stays if its predicted IoU is above; 0 keeps all.
+    #: A mask is kept if its predicted IoU is above this; 0 keeps all.
     pred_iou_thresh: float = option(0.88, low=0, high=1)
-    #: A mask stays if the IoU of itself cut higher and lower is at least this; 0 keeps all.
+    #: A mask is kept if its stability, the IoU of its logits cut higher and cut lower, is at least this; 0 keeps all.
     stability_score_thresh: float = option(0.95, low=0, high=1)
-    #: How much higher and lower, in logits.
+    #: How much higher and lower the logits are cut for the stability.
     stability_score_offset: float = option(1.0, low=0)
-    #: Box IoU above which the mask with the lower predicted IoU is a duplicate.
+    #: Of two masks whose boxes have an IoU above this, the one with the lower predicted IoU is dropped.
     box_nms_thresh: float = option(0.7, low=0, high=1)
-    #: Layers of crops looked at besides the image; layer i has 4^i.
+    #: Layers of crops segmented besides the whole image; layer i has 4^i crops.
     crop_n_layers: int = option(0, low=0)
-    #: Box IoU above which the mask from the larger crop is a duplicate.
+    #: Of two masks whose boxes have an IoU above this, the one from the larger crop is dropped.
     crop_nms_thresh: float = option(0.7, low=0, high=1)
     #: Overlap of the crops of layer 1, as a share of the image's shorter side.
     crop_overlap_ratio: float = option(512 / 1500, low=0, high=1)
-    #: Layer i has points_per_side / this^i points along a side of each crop.
+    #: In layer i the grid of a crop has points_per_side / this^i points along each side.
     crop_n_points_downscale_factor: int = option(1, low=1)
-    #: Holes and islands below this are filled and removed, in px; 0 leaves masks as they are.
+    #: Holes smaller than this area, in px, are filled and islands removed; 0 changes nothing.
     min_mask_region_area: int = option(0, low=0)
 
     def __post_init__(self) -> None:
@@ -77,20 +77,20 @@ class AutomaticMaskOptions:
 
 @dataclass(frozen=True)
 class SamOptions:
-    """How the ensemble asks SAM, and when it believes it."""
+    """Where and when the ensemble runs SAM, and when a SAM mask counts. Raises UsageError for values out of range."""
 
-    #: full: every point of the grid; guided: only those in some mask or near it.
+    #: full: every point of the grid; guided: only the points in or near some mask.
     points: str = option(
         "full",
         choices=POINTS,
         group=REFINEMENT,
-        help="full: ask SAM at every point of its grid; guided: only near the masks.",
+        help="full: run SAM at every point of its grid; guided: only at points in or near the masks.",
     )
-    #: How near, for guided, as a share of the frame's longer side.
+    #: How near a mask a point must be for `guided`, as a share of the frame's longer side.
     margin: float = option(0.05, low=0, high=1)
-    #: Run on every K-th frame only; the frames between keep the CRF's masks.
-    every: int = option(1, low=1, group=REFINEMENT, help="Run SAM on one frame of so many.")
-    #: Guided: on how many of the first frames the full grid is decoded too and the agreement reported.
+    #: Run SAM on every K-th frame only; the others keep the CRF's masks.
+    every: int = option(1, low=1, group=REFINEMENT, help="K: run SAM on every K-th frame only.")
+    #: With `guided`: on how many frames, from the first, to run the full grid too and report the agreement.
     compared_frames: int = option(1, low=0)
     #: A SAM mask belongs to a CRF mask when their IoM is above this.
     phi_iom: float = option(0.7, low=0, high=1)
@@ -104,12 +104,12 @@ class SamOptions:
 
 @dataclass(frozen=True)
 class CarryOptions:
-    """When queries that were dropped are asked again."""
+    """When dropped queries are tried again. Raises UsageError where `every` is not a whole number from 1."""
 
-    #: On every K-th frame.
+    #: On every frame whose number is a multiple of this, counted since the last cut.
     every: int
-    #: Also where the picture changes by more than this from one frame to the next, in grey levels of 0..255, the mean
-    #: over a thumbnail: then a scene was cut.
+    #: Also after a cut: where a thumbnail of the frame differs from the one before by more than this on average, in
+    #: grey levels of 0..255.
     cut: float = option(20.0, low=0)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The method's settings: thresholds, texts, visual prompts. Their defaults are the preset `default`."""
+"""The method's settings: thresholds, texts, visual prompts. The defaults are the preset `default`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPTS = ("circle", "rectangle", "contour", "blur", "gray", "black")
 # The heading of these options in `--help`.
 METHOD = "Method"
 
-# The background queries of CLIP-ES, as the paper takes them.
+# The background texts of CLIP-ES, which the paper uses too.
 BACKGROUND_TEXTS = (
     "ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water", "river", "sea", "railway",
     "railroad", "helmet", "cloud", "house", "mountain", "ocean", "road", "rock", "street", "valley", "bridge",
@@ -25,77 +25,84 @@ BACKGROUND_TEXTS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What CLIP as RNN does with a frame, besides the weights and the queries.
+    """The settings of CLIP as RNN, apart from the weights and the queries. Raises UsageError for values out of range.
 
-    The defaults are those of RefCOCO in the paper, with `negatives` on and `keep_best` off, which are ours.
+    The defaults are the paper's for RefCOCO, except that `negatives` is on and `keep_best` off, which is ours.
     """
 
-    #: refer: each query meets only the background texts in f; semantic: all live queries share one softmax.
+    #: What competes in f's softmax: refer, each query with the background texts alone; semantic, all live queries too.
     mode: str = option(
         "refer",
         choices=MODES,
         group=METHOD,
-        help="refer: queries do not compete in f; semantic: they share one softmax.",
+        help="What a query competes with in the proposer: refer, background texts alone; semantic, other queries too.",
     )
-    #: Where a proposal is binarised before it is prompted, in [0, 1].
+    #: Threshold that turns a proposal into the binary mask to prompt, in [0, 1].
     eta: float = option(
         0.5,
         low=0,
         high=1,
         group=METHOD,
-        help="Where a proposal is binarised before it is prompted, from 0 to 1.",
+        help="Threshold that turns a proposal (a soft mask) into the mask to prompt, from 0 to 1.",
     )
-    #: The score a query needs to stay, in [0, 1] (eq. 6).
+    #: Lowest score at which a query is kept, in [0, 1] (eq. 6).
     theta: float = option(
-        0.3, low=0, high=1, group=METHOD, help="The score a query needs to stay, from 0 to 1."
+        0.3, low=0, high=1, group=METHOD, help="Lowest score at which a query is kept, from 0 to 1."
     )
-    #: Where a CAM is cut for the affinity's boxes, as a share of its maximum, in [0, 1].
+    #: Threshold on a CAM for the affinity step's boxes, as a share of the CAM's maximum, in [0, 1].
     lam: float = option(
         0.5,
         low=0,
         high=1,
         group=METHOD,
         flag="--lambda",
-        help="Where a CAM is cut for the affinity's boxes, as a share of its maximum.",
+        help="Threshold on a CAM for the affinity step's boxes, as a share of the CAM's maximum, from 0 to 1.",
     )
-    #: clip-es: Grad-CAM refined by the affinity; gradcam: as it is.
+    #: clip-es: Grad-CAM refined by the affinity step; gradcam: Grad-CAM alone.
     cam: str = option(
-        "clip-es", choices=CAMS, group=METHOD, help="clip-es (with the affinity step) or gradcam (without)."
+        "clip-es",
+        choices=CAMS,
+        group=METHOD,
+        help="clip-es: Grad-CAM refined by the affinity step; gradcam: Grad-CAM alone.",
     )
-    #: Visual prompts drawn together on one image, out of PROMPTS.
+    #: Visual prompts to draw, all on the same image; names in PROMPTS.
     prompts: tuple[str, ...] = option(
         ("circle", "blur"),
         group=METHOD,
         flag="--prompt",
-        help=f"A visual prompt; repeat it to draw several. {', '.join(PROMPTS)}.",
+        help=f"Visual prompt: {', '.join(PROMPTS)}; repeat to draw several on one image.",
     )
-    #: How f words a query and a background text.
+    #: Wording of a query and of a background text for f, with {} in place of the text.
     proposer_template: str = SLOT
     background_template: str = "a clean origami {}."
-    #: How g words a query; several are averaged as in the paper.
+    #: Wordings of a query for g; several are combined as in the paper.
     templates: tuple[str, ...] = option(
-        (SLOT,), group=METHOD, help="How g words a query, with {} in its place; repeatable."
+        (SLOT,),
+        group=METHOD,
+        help="Wording of a query for the classifier, with {} in its place; repeat for several.",
     )
-    #: Texts that f weighs every query against.
+    #: Texts that compete with every query in f.
     background: tuple[str, ...] = option(
         BACKGROUND_TEXTS,
         group=METHOD,
-        help="A background text instead of the preset's; repeatable; the word none for no such text.",
+        help="Text that competes with the queries in the proposer; repeat for several, or give none for no text.",
     )
-    #: Groups of names that are each other's background (Pascal Context: things and stuff); they replace
-    #: `background` where given.
+    #: Groups of names that serve as each other's background (Pascal Context: things and stuff). If given, they
+    #: replace `background`.
     background_groups: tuple[tuple[str, ...], ...] = ()
-    #: Texts that join g's softmax as extra columns, so that a query can lose even alone. None: those of
-    #: `background`.
+    #: Texts that join g's softmax as extra columns, so that even a lone query can lose. None for the background
+    #: texts.
     negatives: tuple[str, ...] | None = option(
         None,
         group=METHOD,
-        help="A text that may win against a query in g; repeatable; the word none for no such text.",
+        help="Text that competes with the queries in the classifier; repeat for several, or give none for no text.",
     )
-    #: Whether the best-scoring query keeps its mask where none passes theta, as in the paper.
+    #: Whether the best-scoring query keeps its mask when none reaches theta, as in the paper.
     keep_best: bool = False
-    #: Refine by the dense CRF; otherwise proposals are cut at eta.
-    crf: bool = option(True, group="Refinement", help="Refine by the dense CRF, or cut the proposals at eta.")
+    #: Refine the proposals by the dense CRF; otherwise cut them at eta.
+    crf: bool = option(
+        True, group="Refinement", help="Refine the proposals by the dense CRF, or cut them at eta instead."
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -115,11 +122,11 @@ class Settings:
                     raise UsageError(f"a {kind} text is empty")
 
     def background_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
-        """The background texts f uses with these queries, each once, without those that are a query.
+        """The background texts that f uses with these queries, each once, without those that are a query.
 
-        Texts are told apart as `carvid.wording.folded` has them.
+        Two texts are the same if `carvid.wording.folded` makes them equal.
 
-        With groups, the groups that hold no query; all of them when every group holds one.
+        With `background_groups`: the texts of the groups without a query, or of all groups when each has one.
         """
         texts = self.background
         if self.background_groups:
@@ -129,7 +136,7 @@ class Settings:
         return _without(texts, queries)
 
     def negative_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
-        """The extra columns of g's softmax with these queries, each once, without those that are a query."""
+        """The extra texts in g's softmax with these queries, each once, without those that are a query."""
         if self.negatives is None:
             return self.background_texts(queries)
         return _without(self.negatives, queries)

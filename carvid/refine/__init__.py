@@ -1,1 +1,1 @@
-"""Masks to the edges of the image: a dense CRF on a permutohedral lattice in torch."""
+"""Refining masks to the edges in the image: a dense CRF on a permutohedral lattice, in torch."""

@@ -1,4 +1,4 @@
-"""Fully connected CRF over a frame's pixels, by mean field on permutohedral lattices.
+"""A fully connected CRF over a frame's pixels, solved by mean field on permutohedral lattices.
 
 P. Krähenbühl, V. Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
 NeurIPS 2011, with the kernels, normalisation and update of pydensecrf (`addPairwiseGaussian` and
@@ -17,21 +17,21 @@ from torch import Tensor
 from carvid.recipe.refinement import CrfOptions
 from carvid.refine.lattice import PermutohedralLattice
 
-# As pydensecrf.utils.unary_from_softmax: -log of a probability below it would drown every neighbour.
+# As in pydensecrf.utils.unary_from_softmax: -log of a smaller probability would outweigh every neighbour.
 SMALLEST_PROBABILITY = 1e-5
-# Resizing a proposal may round a value to just beyond 0 or 1.
+# Resizing a proposal may round a value slightly past 0 or 1.
 _RANGE_SLACK = 1e-3
-# Queries filtered together on a CPU: a few share what a pixel costs, many no longer fit into the cache.
+# Queries filtered together on a CPU: a few share the cost of a pixel, but many no longer fit in the cache.
 _CHANNELS = 16
-# A folder may alternate between upright and lying frames; a video has one size.
+# A folder of images may alternate between portrait and landscape; a video has one size.
 _SIZES_KEPT = 2
 
 
 class DenseCRF:
-    """Sharpens proposals to the edges of images.
+    """Refines proposals to the edges in images.
 
-    Of frames it keeps nothing but the smoothness lattices of the last few sizes, so threads may share it. float32
-    throughout. Results are on `device`, wherever the inputs are.
+    It keeps only the smoothness lattices of the last few image sizes, so threads may share it. It computes in float32;
+    results are on `device`, wherever the inputs are.
     """
 
     def __init__(self, options: CrfOptions | None = None, *, device: torch.device | str = "cpu") -> None:
@@ -41,19 +41,22 @@ class DenseCRF:
         self._lock = Lock()
 
     def on(self, image: Tensor) -> FrameCrf:
-        """The CRF of one image, (H, W, 3) uint8 RGB, not to be changed in place. ValueError for another shape."""
+        """The CRF of one image (H, W, 3) uint8 RGB, which must not be changed afterwards.
+
+        Raises ValueError for another shape or dtype.
+        """
         return FrameCrf(self, image)
 
     def refine_binary(self, image: Tensor, proposals: Tensor) -> Tensor:
-        """`FrameCrf.refine_binary` on an image that is seen once."""
+        """`FrameCrf.refine_binary` on an image used only once."""
         return self.on(image).refine_binary(proposals)
 
     def refine_labels(self, image: Tensor, proposals: Tensor) -> Tensor:
-        """`FrameCrf.refine_labels` on an image that is seen once."""
+        """`FrameCrf.refine_labels` on an image used only once."""
         return self.on(image).refine_labels(proposals)
 
     def smoothness(self, height: int, width: int) -> _Kernel:
-        """The kernel of positions alone."""
+        """The kernel of positions alone, for images of `height` x `width` px."""
         size = height, width
         with self._lock:
             if size not in self._smoothness:
@@ -80,7 +83,7 @@ class DenseCRF:
         return _Kernel(appearance, options.bilateral_compat)
 
     def _positions(self, height: int, width: int) -> Tensor:
-        """(H * W, 2) float32: x, y of each pixel, row by row."""
+        """(H * W, 2) float32: x and y of each pixel in px, row by row."""
         y, x = torch.meshgrid(
             torch.arange(height, dtype=torch.float32, device=self.device),
             torch.arange(width, dtype=torch.float32, device=self.device),
@@ -90,7 +93,7 @@ class DenseCRF:
 
 
 class FrameCrf:
-    """The CRF of one image; its appearance lattice is built when it is first needed, and shared by all query sets."""
+    """The CRF of one image; its appearance lattice is built when first needed and shared by all query sets."""
 
     def __init__(self, crf: DenseCRF, image: Tensor) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8 or image.numel() == 0:
@@ -104,15 +107,15 @@ class FrameCrf:
 
     @torch.no_grad()
     def refine_binary(self, proposals: Tensor) -> Tensor:
-        """One CRF of two labels, query and background, for each query on its own.
+        """Solve a CRF of two labels, query and background, for each query separately.
 
         proposals: (N, H, W) in [0, 1], any floating dtype.
-        Unary: -log y_k for the query, -bg_factor * log(1 - y_k) for the background, no probability below
-        SMALLEST_PROBABILITY. Returns (N, H, W) float32 in [0, 1], the query's marginal Q. ValueError for
-        shapes or values that do not fit.
+        Unary: -log y_k for the query, -bg_factor * log(1 - y_k) for the background, with probabilities of at least
+        SMALLEST_PROBABILITY. Returns (N, H, W) float32 in [0, 1], the query's marginal Q. Raises ValueError for
+        another shape, an integer dtype or values outside [0, 1].
 
-        All queries go through each lattice as channels of one filter, one channel per query: with two
-        labels Q_bg = 1 - Q, and filter(1 - Q) = filter(1) - filter(Q).
+        All queries go through each lattice as channels of one filter, one channel per query, because with two
+        labels Q_bg = 1 - Q and filter(1 - Q) = filter(1) - filter(Q).
         """
         values = self._pixel_rows(proposals)
         device = self._crf.device
@@ -125,7 +128,7 @@ class FrameCrf:
         return refined
 
     def _binary_marginals(self, values: Tensor) -> Tensor:
-        """Q of each query (H * W, N) of its probabilities (H * W, N), N > 0."""
+        """Q of each query, (H * W, N), from its probabilities (H * W, N), N > 0."""
         logit = _log_probability(values) - _log_probability((1 - values) ** self._crf.options.bg_factor)
         q = logit.sigmoid()
         if self._crf.options.steps:
@@ -141,12 +144,13 @@ class FrameCrf:
 
     @torch.no_grad()
     def refine_labels(self, proposals: Tensor) -> Tensor:
-        """One CRF of N + 1 labels: the background, then every query.
+        """Solve one CRF of N + 1 labels: the background, then every query.
 
         proposals: (N, H, W) in [0, 1], any floating dtype.
-        Unary: -log y_k for each query, -bg_factor * log(1 - max_k y_k) for the background, no probability
-        below SMALLEST_PROBABILITY. Returns (N + 1, H, W) float32 in [0, 1], the marginals Q: index 0 is
-        the background, they sum to 1 at each pixel. ValueError for shapes or values that do not fit.
+        Unary: -log y_k for each query, -bg_factor * log(1 - max_k y_k) for the background, with probabilities of at
+        least SMALLEST_PROBABILITY. Returns (N + 1, H, W) float32 in [0, 1], the marginals Q, which sum to 1 at each
+        pixel; index 0 is the background. Raises ValueError for another shape, an integer dtype or values outside
+        [0, 1].
         """
         values = self._pixel_rows(proposals)
         n, count = values.shape
@@ -180,16 +184,16 @@ class FrameCrf:
 
 
 class _Kernel:
-    """One Gaussian kernel between the pixels, symmetrically normalised, and its Potts weight.
+    """One Gaussian kernel between n pixels, symmetrically normalised, and its Potts weight.
 
-    features: (n, d) float32, in units of the standard deviation.
+    features: (n, d) float32, in units of the kernel's standard deviation. compat: the Potts weight.
     """
 
     def __init__(self, features: Tensor, compat: float) -> None:
         self.compat = compat
         self.lattice = PermutohedralLattice(features)
         total = self.lattice.filter(torch.ones_like(features[:, :1]))
-        self.norm = (total + 1e-20).rsqrt()  # (n, 1): D^-1/2, D the sums of K's rows
+        self.norm = (total + 1e-20).rsqrt()  # (n, 1): D^-1/2, where D holds the row sums of K
 
     @cached_property
     def of_ones(self) -> Tensor:
@@ -197,7 +201,7 @@ class _Kernel:
         return self.norm * self.lattice.filter(self.norm)
 
     def add_message(self, field: Tensor, q: Tensor, *, scale: float = 1) -> Tensor:
-        """field + scale * compat * D^-1/2 K D^-1/2 q: a label gains by every similar pixel that bears it."""
+        """field + scale * compat * D^-1/2 K D^-1/2 q: a label gains from every similar pixel that has it."""
         return torch.addcmul(field, self.norm, self.lattice.filter(self.norm * q), value=scale * self.compat)
 
 
@@ -206,5 +210,5 @@ def _log_probability(p: Tensor) -> Tensor:
 
 
 def _divisor(value: float, like: Tensor) -> Tensor:
-    # A tensor on the same device: dividing by a number, CUDA multiplies by its rounded inverse instead.
+    # A tensor on the same device: given a plain number, CUDA multiplies by its rounded inverse instead of dividing.
     return like.new_tensor(value)

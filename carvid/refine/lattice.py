@@ -13,21 +13,21 @@ from torch.nn.functional import embedding_bag
 
 from carvid.refine.simplex import Simplices, enclosing_simplices
 
-# Beyond it float32 no longer tells where in its cell a point lies.
+# Beyond this, float32 cannot resolve a point's place within its cell.
 _FEATURE_LIMIT = 2.0**20
 
 
 class PermutohedralLattice:
     """The permutohedral lattice over n fixed points; filters any values given at those points.
 
-    The same lattice as pydensecrf's (Adams et al., Eurographics 2010): only vertices of a simplex that
-    encloses some point exist, and blurring passes over those alone, axis 0 first.
+    The same lattice as pydensecrf's (Adams et al., Eurographics 2010): only the vertices of simplices that
+    enclose some point exist, and blurring visits these alone, axis 0 first.
 
-    Vertices are numbered by remainder, then by packed key. One more row, always zero, stands after the
-    last vertex for every neighbour that does not exist.
+    Vertices are numbered by remainder, then by packed key. After the last vertex comes one more row, always zero,
+    which stands for every missing neighbour.
 
-    features: (n, d) float32, n and d at least 1, in units of the kernel's standard deviation. The lattice
-        lives on their device.
+    features: (n, d) float32, n and d at least 1, finite and below 2^20, in units of the kernel's standard deviation.
+        The lattice is on their device. Raises ValueError for others.
     """
 
     def __init__(self, features: Tensor) -> None:
@@ -43,9 +43,10 @@ class PermutohedralLattice:
         self._build(enclosing_simplices(features.detach()))
 
     def filter(self, values: Tensor) -> Tensor:
-        """Sum of `values` over all points, weighted by the kernel exp(-|f_i - f_j|^2 / 2), approximately.
+        """At each point i the sum over all points j of values_j exp(-|f_i - f_j|^2 / 2), approximately.
 
-        values: (n, c) float32 on the lattice's device. Returns (n, c) float32. Linear; not normalised.
+        values: (n, c) float32 on the lattice's device. Returns (n, c) float32. Linear; not normalised. Raises
+        ValueError for another shape or dtype.
         """
         if values.ndim != 2 or len(values) != self.point_count or values.dtype != torch.float32:
             raise ValueError(
@@ -79,7 +80,7 @@ class PermutohedralLattice:
             vertex_keys.append(ordered[run_start])
             vertex_count += len(run_start)
 
-        # Splat: a run of points for each vertex, none for the row after the last.
+        # Splat: for each vertex a run of points, for the row after the last vertex none.
         end = torch.full((2,), n * (d + 1), dtype=torch.int64, device=device)
         self._splat_index = torch.cat(splat_index).to(torch.int32)
         self._splat_start = torch.cat([*splat_start, end]).to(torch.int32)
@@ -87,11 +88,11 @@ class PermutohedralLattice:
             [weight[order] for weight, order in zip(simplices.barycentric, splat_index, strict=True)]
         )
         # Slice: d + 1 vertices for each point. One step along every axis leads back to the same vertex, so
-        # that blurring an impulse leaves 1 + 2^-d of it in place; the scale makes that 1.
+        # blurring an impulse leaves 1 + 2^-d of it in place; dividing by that makes it 1.
         self._slice_index = slice_index.view(-1)
         self._slice_start = torch.arange(0, n * (d + 1) + 1, d + 1, dtype=torch.int32, device=device)
         self._slice_weight = simplices.barycentric.T.reshape(-1) / (1 + 2.0**-d)
-        # Blur: (1/2, 1, 1/2) along each of d + 1 axes.
+        # Blur: weights (1/2, 1, 1/2) along each of the d + 1 axes.
         rows = vertex_count + 1
         self._blur_index = [_neighbours(vertex_keys, strides, axis).view(-1) for axis in range(d + 1)]
         self._blur_start = torch.arange(0, 3 * rows + 1, 3, dtype=torch.int32, device=device)
@@ -99,10 +100,10 @@ class PermutohedralLattice:
 
 
 def _gather_sum(source: Tensor, index: Tensor, start: Tensor, weight: Tensor) -> Tensor:
-    """Row i of the result: the sum of weight[k] * source[index[k]] over start[i] <= k < start[i + 1].
+    """Row i of the result is the sum of weight[k] * source[index[k]] over start[i] <= k < start[i + 1].
 
-    A product with a sparse matrix in CSR form. `embedding_bag` is that product, on every device; on CPUs
-    its time does not jump with the number of channels as that of `torch.sparse` does.
+    This is a product with a sparse matrix in CSR form. `embedding_bag` computes it on every device, and unlike
+    `torch.sparse` its time on a CPU does not jump with the number of channels.
     """
     return embedding_bag(
         index, source.contiguous(), start, mode="sum", per_sample_weights=weight, include_last_offset=True
@@ -110,14 +111,15 @@ def _gather_sum(source: Tensor, index: Tensor, start: Tensor, weight: Tensor) ->
 
 
 def _pack_keys(simplices: Simplices) -> tuple[list[int], list[Tensor]]:
-    """One integer per vertex, distinct within a remainder.
+    """One integer key per vertex, distinct among vertices of the same remainder.
 
-    A vertex of remainder r has coordinates (d + 1) * q + r with q whole; its key is q's first d
-    coordinates (the last follows from them) as digits of a mixed-radix number. Returns the strides of the
-    digits (d + 1 of them, the last 0) and, for each remainder, the (n,) keys of the points' vertices.
+    A vertex of remainder r has coordinates (d + 1) * q + r with integer q; its key takes q's first d
+    coordinates (the last follows from them) as the digits of a mixed-radix number. Returns the strides of the
+    digits (d + 1 of them, the last 0) and, for each remainder, the (n,) keys of the points' vertices. Raises
+    ValueError where the keys do not fit in 64 bits.
     """
     lowest, highest = (bound.tolist() for bound in torch.aminmax(simplices.cell, dim=1))
-    # A vertex may lie one cell below its point's, a neighbour one above: two more values than seen.
+    # A vertex may lie one cell below its point's, and a neighbour one above: two more values than seen here.
     sizes = [int(high - low) + 3 for low, high in zip(lowest[:-1], highest[:-1], strict=True)]
     if prod(sizes) >= 2**63:
         raise ValueError(f"features span {sizes} lattice cells: more than a 64-bit key can tell apart")
@@ -138,10 +140,10 @@ def _pack_keys(simplices: Simplices) -> tuple[list[int], list[Tensor]]:
 
 
 def _neighbours(vertex_keys: Sequence[Tensor], strides: Sequence[int], axis: int) -> Tensor:
-    """(m + 1, 3) int32: each vertex itself and its two neighbours along `axis`, m for one that is missing.
+    """(m + 1, 3) int32: each of the m vertices and its two neighbours along `axis`; m stands for a missing one.
 
-    vertex_keys: the sorted keys of each remainder. The neighbour ahead has d more in coordinate `axis` and 1
-    less in the others, hence remainder r - 1; in q that is one more at `axis`, and one less everywhere
+    vertex_keys: the sorted keys of each remainder. The neighbour ahead is greater by d in coordinate `axis` and smaller
+    by 1 in the others, so its remainder is r - 1. Its q is greater by one at `axis`, and smaller by one everywhere
     when r wraps from 0 to d.
     """
     counts = [len(keys) for keys in vertex_keys]

@@ -1,7 +1,7 @@
-"""Where points lie in the permutohedral lattice: the simplex around each, and their place in it.
+"""Where points lie in the permutohedral lattice: the simplex around each, and its place in that simplex.
 
 A. Adams, J. Baek, M. A. Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
-Eurographics 2010; section and page numbers below are theirs.
+Eurographics 2010; page numbers below are the paper's.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor
 class Simplices(NamedTuple):
     """For each of n points in d dimensions, the lattice simplex that encloses it.
 
-    The simplex has one vertex of each remainder r = 0..d: a vertex's d + 1 integer coordinates all leave
-    remainder r when divided by d + 1, and sum to zero.
+    The simplex has one vertex of each remainder r = 0..d: the vertex's d + 1 integer coordinates sum to zero, and
+    each leaves remainder r when divided by d + 1.
 
     cell: (d+1, n) float32, whole numbers; the remainder-0 vertex is (d + 1) * cell.
     position: (d+1, n) int64, a permutation of 0..d in each column. The remainder-r vertex is
         (d + 1) * cell + r, less d + 1 in each coordinate whose position is below r.
-    barycentric: (d+1, n) float32, the weight of the remainder-r vertex in row r; columns sum to 1.
+    barycentric: (d+1, n) float32; row r is the weight of the remainder-r vertex; columns sum to 1.
     """
 
     cell: Tensor
@@ -33,17 +33,17 @@ class Simplices(NamedTuple):
 def enclosing_simplices(features: Tensor) -> Simplices:
     """The simplex around each row of `features`, (n, d) float32 in units of the kernel's standard deviation.
 
-    Every float32 operation is the one pydensecrf does, in its order, so that a point that falls on the
-    border of two simplices is given to the same one: the vertices that exist decide how values spread.
+    The float32 operations are pydensecrf's, in the same order, so that a point on the border of two simplices goes
+    to the same one. This matters because the vertices that exist decide how values spread.
     """
     d = features.shape[1]
     down = _float32(1 / (d + 1))
     elevated = _elevate(features)
 
-    # The nearest remainder-0 point, coordinate by coordinate, halves to the even multiple (p. 5).
+    # The nearest remainder-0 point, by rounding each coordinate, halves to the even multiple (p. 5).
     cell = (elevated * down).round_()
     residue = elevated - cell * (d + 1)
-    # rank[i]: how many coordinates have a larger residue; of two equal ones the first is the larger.
+    # rank[i]: how many coordinates have a larger residue; of two equal ones the first counts as larger.
     rank = torch.arange(d + 1, dtype=torch.int8, device=features.device)[:, None].repeat(1, len(features))
     for i in range(d):
         for j in range(i + 1, d + 1):
@@ -51,8 +51,8 @@ def enclosing_simplices(features: Tensor) -> Simplices:
             rank[i] += smaller
             rank[j] -= smaller
 
-    # Coordinate-wise rounding may leave the plane sum = 0; moving the coordinates that were rounded
-    # furthest by one cell each comes back to it, and turns the ranks by as many (p. 5).
+    # Rounding each coordinate may leave the plane where coordinates sum to zero. Moving the coordinates that were
+    # rounded furthest by one cell each returns to it, and rotates the ranks by the number moved (p. 5).
     rank += cell.sum(0).to(torch.int8)
     wrap = (rank < 0).view(torch.int8) - (rank > d).view(torch.int8)
     rank += wrap * (d + 1)
@@ -68,8 +68,8 @@ def enclosing_simplices(features: Tensor) -> Simplices:
 
 
 def _elevate(features: Tensor) -> Tensor:
-    """(n, d) -> (d+1, n): the points on the plane where coordinates sum to zero, scaled so that splat,
-    blur and slice together come to a Gaussian of standard deviation 1 (pp. 5-6)."""
+    """(n, d) -> (d+1, n) float32: the points on the plane where coordinates sum to zero, scaled so that splat,
+    blur and slice together amount to a Gaussian of standard deviation 1 (pp. 5-6)."""
     n, d = features.shape
     inverse_deviation = _float32(math.sqrt(2 / 3) * (d + 1))
     elevated = features.new_empty(d + 1, n)

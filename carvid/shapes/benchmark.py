@@ -1,4 +1,4 @@
-"""The method measured on drawn clips: J&F of what is there, and how often absent things are called absent."""
+"""Measures the method on drawn clips: J&F of the things in them, and how often presence is called right."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from carvid.stream import open_frames
 
 @dataclass(frozen=True)
 class Variant:
-    """The pipeline with something changed. theta 0 drops no query, so the recurrence ends at once."""
+    """The pipeline with some fields of the recipe changed."""
 
     name: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -31,6 +31,7 @@ class Variant:
 WHOLE = Variant("whole")
 VARIANTS = (
     WHOLE,
+    # theta 0 drops no query, so the recurrence ends after its first step.
     Variant("without recurrence (theta 0)", {"theta": 0.0}),
     Variant("without background texts", {"background": (), "negatives": ()}),
     Variant("without negatives", {"negatives": ()}),
@@ -42,10 +43,10 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What one variant reached, over all clips.
+    """The scores of one variant, over all clips, in [0, 1].
 
-    jf, j, f: Ref-DAVIS's identity protocol, mean over objects, in [0, 1]. present, absent: share of frames in
-    which a thing that is seen is called present, and one that is not there absent.
+    jf, j, f: by Ref-DAVIS's identity protocol, mean over objects.
+    present: over all frames, the share of visible things called present; absent: of absent things called absent.
     """
 
     variant: str
@@ -67,10 +68,10 @@ def measure(
     overlay: bool = False,
     progress: RunProgress | None = None,
 ) -> Measured:
-    """Run the preset `shapes`, changed by `variant`, on each clip of the tree `root`, and score what it wrote.
+    """Run the preset `shapes`, changed by `variant`, on each clip of the tree `root`, and score the masks.
 
-    Each clip is asked for the things in it and for the absent ones together. Writes out/runs/<clip> as
-    `carvid run` does, and out/predictions/<clip>, the same masks without the absent things' labels.
+    The queries of a clip are the things in it and its absent things, together. Writes out/runs/<clip> as `carvid run`
+    does, and out/predictions/<clip>, the same masks without the absent things' labels.
     """
     recipe = load_recipe("shapes", model=model, device=device, dtype="float32", **variant.overrides)
     loaded = load_model(recipe)
@@ -92,7 +93,7 @@ def measure(
             there = np.where(labels <= count, labels, 0).astype(np.uint8)
             write_label_png(predictions / f"{line['name']}.png", there)
     averages = evaluate(root, out / "predictions").sets[0].protocols["identity"].averages
-    assert averages is not None  # the labels are the annotation's own, so identity is never refused
+    assert averages is not None  # predictions use the annotation's labels, so this protocol always applies
     return Measured(
         variant=variant.name,
         jf=averages.jf_mean,
@@ -116,7 +117,7 @@ def _run(
 
 
 def table(rows: Sequence[Measured]) -> str:
-    """A Markdown table of what the variants reached."""
+    """A Markdown table of the variants' scores."""
     lines = [
         "| pipeline | J&F | J | F | present called present | absent called absent |",
         "|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Moving clips of drawn shapes as a small Ref-DAVIS tree, with expressions for things that are not there."""
+"""Writes drawn moving clips as a small Ref-DAVIS tree, with expressions for things that are not in them too."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from carvid.media.palette import write_label_png
 from carvid.shapes.scenes import COLOURS, SHAPES, Scene, moving_clip
 
 HEIGHT, WIDTH = 240, 426
-# Training draws from small seeds; clips from here on.
+# Training uses small seeds, clips the seeds from here on.
 FIRST_CLIP_SEED = 1_000_000
 # One wording for each of Ref-DAVIS's four expression sets.
 WORDINGS = ("the {}", "a {}", "{}", "the {} in the scene")
 ABSENT_PER_CLIP = 2
-# Of a thing that is nearly covered nobody can say whether it is there.
+# Nobody can say whether a thing that is nearly covered is there.
 SMALLEST_VISIBLE_PX = 200
 _JPEG_QUALITY = 95
 
@@ -31,8 +31,8 @@ _JPEG_QUALITY = 95
 class Clip:
     """One drawn clip.
 
-    expressions: what each object is called, object 1 first. absent: names of things that are not in it.
-    visible: per frame and object, whether at least `SMALLEST_VISIBLE_PX` of it are seen.
+    expressions: the name of each object, object 1 first. absent: names of things that are not in the clip.
+    visible: per frame and object, whether at least `SMALLEST_VISIBLE_PX` pixels of it are visible.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Clip:
 
 
 def write_dataset(root: Path, *, clips: int, frames: int) -> tuple[Clip, ...]:
-    """Draw `clips` clips of `frames` frames, 426x240, into the Ref-DAVIS tree `root`.
+    """Draw `clips` clips of `frames` frames, 426x240 px, into the Ref-DAVIS tree `root`.
 
-    The split is val. Expressions are in meta_expressions/valid/meta_expressions.json; those of absent things
-    in absent_expressions.json beside it. Raises OutputError when the tree cannot be written.
+    They are the split val. Their expressions are in meta_expressions/valid/meta_expressions.json, those of absent
+    things in absent_expressions.json beside it. Raises OutputError where the tree cannot be written.
     """
     try:
         drawn = tuple(_write_clip(root, FIRST_CLIP_SEED + i, f"shapes-{i:03d}", frames) for i in range(clips))
@@ -71,7 +71,7 @@ def _names(frames: int) -> list[str]:
 
 
 def _meta(clip: Clip) -> dict[str, dict[str, str]]:
-    """Four consecutive expressions per object, in the order of the four sets."""
+    """Four consecutive expressions per object, one for each of the four expression sets."""
     said = [
         (wording.replace("{}", name), str(number))
         for number, name in enumerate(clip.expressions, start=1)
@@ -105,7 +105,7 @@ def _label_map(scene: Scene) -> NDArray[np.uint8]:
 
 
 def _absent(rng: Generator, present: Sequence[str]) -> tuple[str, ...]:
-    """Names of absent things; the first shares its colour or its shape with something that is there."""
+    """Names of absent things; the first shares its colour or its shape with a thing in the clip."""
     every = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
     words = {word for name in present for word in name.split()}
     others = [name for name in every if name not in present]

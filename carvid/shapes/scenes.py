@@ -1,7 +1,7 @@
-"""Draws the world of the embedded `shapes` model: coloured things on named backgrounds, with exact masks.
+"""Draws the scenes of the embedded `shapes` model: coloured things on named backgrounds, with exact masks.
 
-Training scenes and moving clips come from the same drawing; they differ in their seeds only. All images are
-(H, W, 3) uint8 RGB, all masks (H, W) bool, all coordinates in pixels with y downwards.
+Training scenes and moving clips are drawn by the same code and differ only in their seeds. Images are (H, W, 3)
+uint8 RGB unless stated otherwise, masks (H, W) bool, coordinates in pixels with y downwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 SHAPES = ("circle", "square", "triangle", "star", "car", "tree", "house", "fish")
 GROUNDS = ("grass", "water", "wall", "road", "ground", "sky")
-# What may stand above the horizon when a scene has one.
+# The background above the horizon, for scenes with one.
 _ABOVE = {"grass": "sky", "water": "sky", "road": "sky", "ground": "wall"}
 _GROUND_RGB = {
     "grass": (104, 136, 78),
@@ -42,10 +42,10 @@ Polygon = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: `colour` and `shape` name it, the rest places it.
+    """One object: `colour` and `shape` name it, the other fields say where it is and how it looks.
 
     x_px, y_px: its centre; radius_px: half its extent; angle_rad: its rotation; shade: contrast of the light
-    across it, as a share of its colour; light_rad: where that light comes from; tint: added to its colour.
+    across it, as a share of its colour; light_rad: the direction towards the light; tint: added to its RGB colour.
     """
 
     colour: str
@@ -65,7 +65,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn image, the visible mask of each thing, and the names of the backgrounds that show."""
+    """A drawn image. things: from back to front. masks: (N, H, W) bool, their visible parts. grounds: backgrounds."""
 
     image: NDArray[np.uint8]
     things: tuple[Thing, ...]
@@ -74,7 +74,7 @@ class Scene:
 
 
 def _regular(corners: int, inner: float = 1.0, turn: float = -np.pi / 2) -> Polygon:
-    """A regular polygon of the unit circle; with `inner` < 1 a star of that many points."""
+    """A regular polygon in the unit circle, (n, 2); with `inner` < 1, a star with `corners` points."""
     count = corners if inner == 1.0 else 2 * corners
     angles = turn + np.arange(count) * 2 * np.pi / count
     radii = np.where(np.arange(count) % 2 == 0, 1.0, inner)
@@ -87,7 +87,7 @@ def _ellipse(x: float, y: float, rx: float, ry: float) -> Polygon:
 
 
 def _parts(shape: str) -> list[tuple[float, Polygon]]:
-    """The polygons of a shape in units of its radius, each with the brightness of its colour."""
+    """The polygons of a shape, in units of its radius, each with a factor for the brightness of the colour."""
     box = np.array([[-0.8, -0.8], [0.8, -0.8], [0.8, 0.8], [-0.8, 0.8]])
     if shape == "circle":
         return [(1.0, _ellipse(0, 0, 0.9, 0.9))]
@@ -126,7 +126,7 @@ def _noise(rng: Generator, height: int, width: int, cell: int) -> NDArray[np.flo
 
 
 def _texture(rng: Generator, ground: str, height: int, width: int) -> NDArray[np.float32]:
-    """One background alone: (height, width, 3) float32 RGB."""
+    """One background: (height, width, 3) float32 RGB."""
     rows = np.arange(height, dtype=np.float32)[:, None] + float(rng.uniform(0, 40))
     columns = np.arange(width, dtype=np.float32)[None, :] + float(rng.uniform(0, 80))
     base = np.array(_GROUND_RGB[ground], np.float32) + rng.uniform(-12, 12, 3).astype(np.float32)
@@ -150,7 +150,7 @@ def _texture(rng: Generator, ground: str, height: int, width: int) -> NDArray[np
 
 
 def draw_background(rng: Generator, height: int, width: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """A background of one texture, or of two with a horizon: (H, W, 3) float32 RGB and its names."""
+    """A background of one texture, or of two and a horizon: (H, W, 3) float32 RGB, and the names of its textures."""
     ground = GROUNDS[int(rng.integers(len(GROUNDS)))]
     image = _texture(rng, ground, height, width)
     if ground in _ABOVE and rng.random() < 0.5:
@@ -170,7 +170,7 @@ def _fill(polygon: Polygon, height: int, width: int) -> NDArray[np.float32]:
 
 
 def draw_thing(image: NDArray[np.float32], thing: Thing) -> NDArray[np.bool_]:
-    """Draw `thing` on `image` (H, W, 3) float32 RGB in place; the mask (H, W) of the pixels it covers by half."""
+    """Draw `thing` on `image` (H, W, 3) float32 RGB in place; returns the mask of pixels it covers at least half."""
     height, width = image.shape[:2]
     cos, sin = np.cos(thing.angle_rad), np.sin(thing.angle_rad)
     turn = np.array([[cos, sin], [-sin, cos]])
@@ -197,7 +197,7 @@ def draw_thing(image: NDArray[np.float32], thing: Thing) -> NDArray[np.bool_]:
 
 
 def draw_scene(background: NDArray[np.float32], grounds: tuple[str, ...], things: tuple[Thing, ...]) -> Scene:
-    """Draw `things` in order, later ones in front; each mask holds only what is still seen."""
+    """Draw `things` in order, later ones in front; each mask is the part still visible. background: float32 RGB."""
     image = background.copy()
     masks = np.zeros((len(things), *image.shape[:2]), bool)
     for i, thing in enumerate(things):
@@ -209,7 +209,7 @@ def draw_scene(background: NDArray[np.float32], grounds: tuple[str, ...], things
 def random_thing(
     rng: Generator, height: int, width: int, colour: str, shape: str, smallest: float, largest: float
 ) -> Thing:
-    """A thing of that colour and shape at a random place and turn, its radius a share of the shorter side."""
+    """A thing with a random place, rotation and radius: `smallest` to `largest`, as a share of the shorter side."""
     radius = float(rng.uniform(smallest, largest)) * min(height, width)
     return Thing(
         colour=colour,
@@ -227,13 +227,13 @@ def random_thing(
 def place_things(
     rng: Generator, height: int, width: int, count: int, *, smallest: float = 0.14, largest: float = 0.34
 ) -> tuple[Thing, ...]:
-    """Up to `count` things with different names that overlap a little at most; often they share a word."""
+    """Up to `count` things with different names, often sharing a word, that overlap only a little."""
     colours, shapes = list(COLOURS), list(SHAPES)
     things: list[Thing] = []
     for _ in range(20 * count):
         if len(things) == count:
             break
-        # A shared colour or shape makes a query's both words matter.
+        # With a shared colour or shape, both words of a query matter.
         share = things[-1] if things and rng.random() < 0.5 else None
         keep_colour = share is not None and rng.random() < 0.5
         colour = share.colour if share and keep_colour else colours[int(rng.integers(8))]
@@ -252,7 +252,7 @@ def place_things(
 def moving_clip(
     seed: int, frames: int, height: int = 240, width: int = 426, *, most: int = 3
 ) -> Iterator[Scene]:
-    """A clip of `frames` scenes: things drift, turn and bounce off the border before a still background."""
+    """A clip of `frames` scenes: 1 to `most` things drift, turn and bounce off the border of a still background."""
     rng = np.random.default_rng(seed)
     background, grounds = draw_background(rng, height, width)
     things = list(place_things(rng, height, width, int(rng.integers(1, most + 1))))
