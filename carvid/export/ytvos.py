@@ -10,8 +10,7 @@ from carvid.export.json_stream import Members, write_json
 from carvid.export.label_map import check_fits, has_label_pixels, label_map, note_unseen
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
-from carvid.media.palette import encode_label_png
-from carvid.sinks.mask_files import MAX_LABELS
+from carvid.media.palette import MAX_LABELS, encode_label_png
 from carvid.store.database import Video, VideoObject
 
 SPLIT = "train"

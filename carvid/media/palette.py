@@ -13,6 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from carvid.errors import InputError, UsageError
 from carvid.media.whole_file import write_whole
 
+MAX_LABELS = 255
+"""How many labels an 8-bit label map can hold besides the background."""
+
 
 @cache
 def voc_palette() -> NDArray[np.uint8]:

@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
-from carvid.media.palette import write_label_png
+from carvid.media.palette import MAX_LABELS, write_label_png
 from carvid.media.whole_file import output_errors
 from carvid.paths import exists
 from carvid.result import FrameResult
-
-MAX_LABELS = 255
-"""How many labels an 8-bit label map can hold besides the background."""
 
 
 class MaskSink:

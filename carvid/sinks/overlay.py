@@ -10,10 +10,10 @@ from types import TracebackType
 from carvid.errors import UsageError
 from carvid.frame import Frame
 from carvid.media.paint import fit, paint_labels
+from carvid.media.palette import MAX_LABELS
 from carvid.media.video_writer import VideoWriter
 from carvid.result import FrameResult
 from carvid.sinks.legend import Legend
-from carvid.sinks.mask_files import MAX_LABELS
 
 DEFAULT_FRAME_RATE = Fraction(24)
 """Frames per second where the source has no rate, as a folder of images has none; DAVIS's own rate."""

@@ -8,12 +8,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
 
 import carvid
 from carvid.errors import InputError, OutputError
-from carvid.sinks.run_record import now
 from carvid.store.checks import MEND, damaged
 from carvid.store.migrations import migrate
 from carvid.store.schema import RUNNING, SCHEMA_VERSION, TABLES
@@ -181,7 +181,8 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     # Not executescript, which would commit first: the tables are there with the version or not at all.
     for statement in TABLES.split(";\n"):
         connection.execute(statement)
-    facts = {"schema_version": str(SCHEMA_VERSION), "carvid": carvid.__version__, "created": now()}
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    facts = {"schema_version": str(SCHEMA_VERSION), "carvid": carvid.__version__, "created": created}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
 
 
