@@ -18,6 +18,7 @@ from carvid.errors import InputError, OutputError, UsageError
 from carvid.evidence import Evidence
 from carvid.result import FrameResult, ObjectResult
 from carvid.store.agreement import agree, changed_sources, register, requests_of, settings_of
+from carvid.store.checks import NUMBER
 from carvid.store.database import FrameRow, Query, VideoObject, open_dataset
 from carvid.store.ledger import Ledger
 from carvid.store.schema import DATABASE
@@ -279,6 +280,75 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
             InputError, match="schema version 7, of a newer carvid; this one reads up to version 2"
         ):
             opening()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE videos SET status = 'text'", "videos.status is 'text', expected one of waiting, running"),
+        ("UPDATE videos SET source = 7 WHERE id = 1", "videos.source is 7, expected a text or bytes"),
+        ("UPDATE videos SET frame_rate = '1/0'", "videos.frame_rate is '1/0', expected a positive fraction"),
+        ("UPDATE videos SET stop_frame = 2", "the frames of video 2 start at 3 and stop at 2"),
+        ("UPDATE videos SET damage = '{'", "videos.damage is no JSON"),
+        ("UPDATE videos SET damage = '{}'", "videos.damage is a JSON dict, not a list"),
+        ("UPDATE videos SET damage = '[1]'", "damage.first_frame is NULL, expected a whole number from 0"),
+        ("UPDATE settings SET json = replace(hex(zeroblob(10000)), '00', '[')", "nested too deeply"),
+        ("UPDATE settings SET json = '7'", "settings.json is a JSON int, not a dict"),
+        ("UPDATE meta SET value = x'ff' WHERE key = 'carvid'", "meta.value is b'.xff', expected a text"),
+        ("UPDATE queries SET text = CAST(x'ff' AS TEXT) WHERE id = 1", "Could not decode to UTF-8 column"),
+        ("DELETE FROM queries WHERE id = 2", "queries.id is NULL, expected a whole number from 1"),
+        (
+            "DELETE FROM video_queries WHERE position = 1",
+            "queries.id is NULL, expected a whole number from 1",
+        ),
+        (
+            "UPDATE frames SET width = 1000000000",
+            "frames.width is 1000000000, expected a whole number from 1",
+        ),
+        ("UPDATE frames SET width = 5", "annotations.object_id is NULL, expected a whole number from 1"),
+        ("UPDATE frames SET pts_seconds = 9e999", "frames.pts_seconds is inf, expected a number"),
+        ("DELETE FROM annotations WHERE object_id = 2", r"frame 0 of video 1 has masks of the objects \[1\]"),
+        ("UPDATE annotations SET score = 'high'", "annotations.score is 'high', expected a number, or NULL"),
+        ("UPDATE annotations SET box_x = NULL", "object 1 of 4 px has the box"),
+        ("UPDATE annotations SET rle = '!'", "run-length code with the character '!'"),
+        ("ALTER TABLE frames RENAME COLUMN height TO tall", "no such column"),
+        ("UPDATE sqlite_master SET sql = CAST(x'd5' AS TEXT) WHERE name = 'objects'", "annotations.sqlite"),
+    ],
+)
+def test_a_damaged_database_is_refused_where_it_is_read(tmp_path, ledger, damage, told):
+    agree(ledger, {"settings": {"theta": 0.5}}, "hash")
+    label(ledger, ledger.claim(60), [result(0, [CAR, DOG], [1, 1])])
+    ledger.close()
+    with sqlite3.connect(tmp_path / DATABASE) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(damage)
+    connection.close()
+
+    def read():
+        read_status(tmp_path)
+        with open_dataset(tmp_path) as dataset:
+            dataset.meta()
+            dataset.setting("settings", "theta", NUMBER)
+            for _, annotations in dataset.annotations(1):
+                assert all(annotation.mask().shape == (3, 4) for annotation in annotations)
+
+    with pytest.raises(InputError, match=told):
+        read()
+
+
+def test_a_damaged_database_is_refused_where_labelling_goes_on(tmp_path, ledger):
+    with ledger.transaction() as connection:
+        connection.execute("DELETE FROM video_queries")
+    with pytest.raises(
+        InputError, match=r"annotations\.sqlite: video 1 has no queries; restore it from a copy"
+    ):
+        ledger.claim(60)
+    assert ledger.counts()["waiting"] == 2
+    with ledger.transaction() as connection:
+        connection.execute("UPDATE videos SET path = x'ff'")
+    for read in (requests_of, lambda ledger: ledger.claim(60)):
+        with pytest.raises(InputError, match=r"videos\.path is b'.xff', expected a text"):
+            read(ledger)
 
 
 def test_the_database_says_what_it_is(tmp_path, ledger):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -14,9 +13,9 @@ from tokenizers.models import BPE
 
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
-from carvid.errors import CarvidError
 from carvid.sam.load import load_sam
 from carvid.sam.names import resolve_sam
+from tests.damaged_inputs import refusals
 from tests.mutations import damage, mutate_bytes, mutate_json
 from tests.tiny_clip import make_tiny_clip
 from tests.tiny_sam import make_tiny_sam
@@ -43,39 +42,28 @@ def write_tokenizer_json(folder: Path) -> None:
     Tokenizer(model).save(str(folder / "tokenizer.json"))
 
 
+def use_sam(folder: Path) -> None:
+    load_sam(resolve_sam(folder), device=CPU, dtype=torch.float32)
+
+
 def use_clip(folder: Path) -> None:
     found = load_clip(resolve_spec(folder, "proposer"), role="proposer", device=CPU, dtype=torch.float32)
     found.texts.embed(["the red car"])
     found.tower.embed(torch.zeros(1, 3, 32, 32))
 
 
-def refusals(whole: Path, name: str, seeds: int, use: Callable[[Path], object]) -> int:
-    """How many of the damaged folders are refused; an error of another kind passes through, `seed` beside it."""
-    refused = 0
-    for seed in range(seeds):
-        folder = whole.parent / f"{name} {seed}"
-        shutil.copytree(whole, folder)
-        damage(folder / name, Random(f"{name} {seed}"))
-        try:
-            use(folder)
-        except CarvidError:
-            refused += 1
-    return refused
-
-
 @pytest.mark.parametrize("name", CLIP_FILES)
 def test_a_damaged_clip(clip: Path, name: str) -> None:
     if name == "tokenizer.json":
         write_tokenizer_json(clip)
-    assert refusals(clip, name, 7, use_clip) > 0
+    assert (
+        refusals(clip, f"clip {name}", lambda folder, random: damage(folder / name, random), use_clip, 7) > 0
+    )
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_damaged_sam(sam: Path, name: str) -> None:
-    assert (
-        refusals(sam, name, 6, lambda folder: load_sam(resolve_sam(folder), device=CPU, dtype=torch.float32))
-        > 0
-    )
+    assert refusals(sam, f"sam {name}", lambda folder, random: damage(folder / name, random), use_sam, 6) > 0
 
 
 @pytest.mark.parametrize("mutate", [mutate_bytes, mutate_json])

@@ -10,9 +10,6 @@ from typing import Any, TypeAlias
 
 from carvid.errors import InputError
 
-MEND = "restore it from a copy, or annotate into a new folder"
-"""What to do about a damaged dataset."""
-
 _SHOWN_CHARACTERS = 60
 
 
@@ -76,4 +73,6 @@ def check(path: Path, columns: Columns, values: Iterable[Any]) -> None:
 
 def damaged(path: Path, what: str) -> InputError:
     """The error for a database whose content cannot be what carvid wrote. what: a sentence of what was found."""
-    return InputError(f"cannot read the dataset {path}: {what}; {MEND}")
+    return InputError(
+        f"cannot read the dataset {path}: {what}; restore it from a copy, or annotate into a new folder"
+    )

@@ -14,12 +14,15 @@ from urllib.parse import quote
 
 import carvid
 from carvid.errors import InputError, OutputError
-from carvid.store.checks import MEND, damaged
+from carvid.store.checks import damaged
 from carvid.store.migrations import migrate
 from carvid.store.schema import RUNNING, SCHEMA_VERSION, TABLES
 
 BUSY_SECONDS = 30.0
 """How long to wait for another process that is writing."""
+
+# The second where SQLite's own message quotes damaged text.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 
 def uri(path: Path, mode: str) -> str:
@@ -32,9 +35,9 @@ def database_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors of writing into an `OutputError` that names `path`; an `InputError` if it is damaged."""
     try:
         yield
-    except sqlite3.Error as error:
+    except _ERRORS as error:
         if _is_damage(error):
-            raise damaged(path, str(error)) from error
+            raise damaged(path, _told(error)) from error
         advice = _busy(error) or "free some space, make the folder writable or choose another one"
         raise OutputError(f"cannot write {path}: {error}; {advice}") from error
 
@@ -44,10 +47,12 @@ def reading_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors of reading into an `InputError` that names `path`."""
     try:
         yield
-    except sqlite3.Error as error:
-        advice = MEND if _is_damage(error) else _busy(error)
+    except _ERRORS as error:
+        if _is_damage(error):
+            raise damaged(path, _told(error)) from error
+        advice = _busy(error)
         raise InputError(
-            f"cannot read the dataset {path}: {error}" + (f"; {advice}" if advice else "")
+            f"cannot read the dataset {path}: {_told(error)}" + (f"; {advice}" if advice else "")
         ) from error
 
 
@@ -196,9 +201,15 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
         return False
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
     # Of a malformed file and of one that is no database the error is of this class itself, else of a derived one.
-    return type(error) is sqlite3.DatabaseError
+    return type(error) is sqlite3.DatabaseError or isinstance(error, UnicodeDecodeError)
+
+
+def _told(error: Exception) -> str:
+    # What SQLite says may hold a whole value.
+    text = str(error)
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _busy(error: BaseException | None) -> str | None:
