@@ -75,7 +75,11 @@ def test_a_name_that_is_too_long_is_one_message_in_every_room(tmp_path, call, er
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_folder_that_is_a_loop_of_links(tmp_path):
+def test_a_loop_of_links_is_nothing(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match="symbolic link to nothing"):
         check_output(tmp_path / "loop", tmp_path / "a.mp4", overwrite=False)
+    # As a source it is nothing, which opening it says.
+    assert identify_source(tmp_path / "loop") == {"name": "loop", "size_bytes": None, "sha256": None}
+    with pytest.raises(InputError, match="there is no file or folder"):
+        open_frames(tmp_path / "loop")

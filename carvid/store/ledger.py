@@ -14,7 +14,7 @@ from carvid.store.checks import damaged
 from carvid.store.database import Dataset
 from carvid.store.opening import database_errors, open_writable, transaction, uri
 from carvid.store.schema import DONE, FAILED, LABELS, RUNNING, WAITING, database_path
-from carvid.store.task import Outcome, Task
+from carvid.store.task import Outcome, Task, as_text
 
 
 class Ledger:
@@ -129,7 +129,7 @@ class Ledger:
 
     def fail(self, video_id: int, error: str) -> bool:
         """Record why a video cannot be labelled; False if the lease is lost."""
-        return self._give_up(video_id, FAILED, error)
+        return self._give_up(video_id, FAILED, as_text(error))
 
     def release(self, video_id: int) -> bool:
         """Let a video wait for another worker; False if the lease is lost."""
