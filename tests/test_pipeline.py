@@ -54,7 +54,8 @@ def frames(n, colours=(RED,)):
 
 def test_a_run_writes_masks_record_overlay_and_manifest(tmp_path, source):
     out = tmp_path / "out"
-    summary = run_job(ListStream(frames(3), source), SquareSegmenter(), out, command=["carvid", "run"])
+    stream = ListStream(frames(3), source, frame_rate=Fraction(25))
+    summary = run_job(stream, SquareSegmenter(), out, command=["carvid", "run"])
     assert names_under(out) == [
         "masks",
         "masks/00000.png",
@@ -70,7 +71,7 @@ def test_a_run_writes_masks_record_overlay_and_manifest(tmp_path, source):
         np.testing.assert_array_equal(record["queries"][0]["mask"], expected)
         assert record["queries"][1]["present"] is False
     images, rate = read_video(out / "overlay.mp4")
-    assert (len(images), rate) == (3, Fraction(30000, 1001))
+    assert (len(images), rate) == (3, 25)
     assert (summary.frames, summary.complete, summary.interrupted, summary.damaged) == (3, True, False, False)
     assert summary.outputs == {
         "masks": out / "masks",
@@ -139,8 +140,9 @@ def test_options_decide_what_is_written(tmp_path, source):
 
 
 def test_overlay_of_a_thinned_stream_plays_in_real_time(tmp_path, source):
-    run_job(ListStream(frames(8)[::4], source, every=4), SquareSegmenter(), tmp_path / "out")
-    assert read_video(tmp_path / "out" / "overlay.mp4")[1] == Fraction(7500, 1001)
+    stream = ListStream(frames(8)[::4], source, frame_rate=Fraction(25), every=4)
+    run_job(stream, SquareSegmenter(), tmp_path / "out")
+    assert read_video(tmp_path / "out" / "overlay.mp4")[1] == Fraction(25, 4)
     indices = [record["index"] for record in read_results(tmp_path / "out" / "results.jsonl")]
     assert indices == [0, 4]
 

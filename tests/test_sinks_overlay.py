@@ -1,6 +1,10 @@
 """The overlay video: what is drawn, the file's rate and size, and failures."""
 
+import os
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,7 +17,7 @@ from carvid.frame import Frame
 from carvid.media.lettering import elide, line_height_px, printable, text_coverage
 from carvid.media.paint import fit, outline, pad_to_even, paint_labels
 from carvid.media.palette import voc_palette
-from carvid.media.video_writer import VideoWriter
+from carvid.media.video_writer import VideoWriter, _Clock
 from carvid.sinks.legend import Legend
 from carvid.sinks.overlay import DEFAULT_FRAME_RATE, OverlaySink
 from tests.sinks_cases import (
@@ -221,6 +225,19 @@ def test_legend_fits_frames_of_any_size(height, width, n_queries):
 # --- the file
 
 
+def timed(frames, rate):
+    """The frames with the timestamps of that rate; without any for None."""
+    return [replace(each, pts_seconds=None if rate is None else float(each.index / rate)) for each in frames]
+
+
+def times(path):
+    """When each frame is shown, and for how long the video lasts, in seconds."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shown = [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
+        return shown, float(stream.duration * stream.time_base)
+
+
 @pytest.mark.parametrize(
     "rate",
     [
@@ -230,24 +247,93 @@ def test_legend_fits_frames_of_any_size(height, width, n_queries):
         Fraction(25, 2),
         Fraction(1, 3),
         Fraction(1000),
+        Fraction(90000),
+        Fraction(14985000, 500083),
     ],
 )
 @pytest.mark.parametrize("n_frames", [1, 5])
-def test_frame_rate_is_kept_as_an_exact_fraction(tmp_path, rate, n_frames):
-    write_overlay(tmp_path / "o.mp4", [square_frame(i) for i in range(n_frames)], rate=rate)
+@pytest.mark.parametrize("has_timestamps", [True, False])
+def test_frame_rate_is_kept_as_an_exact_fraction(tmp_path, rate, n_frames, has_timestamps):
+    frames = timed([square_frame(i) for i in range(n_frames)], rate if has_timestamps else None)
+    write_overlay(tmp_path / "o.mp4", frames, rate=rate)
     frames, average_rate = read_video(tmp_path / "o.mp4")
     assert average_rate == rate
     assert len(frames) == n_frames
 
 
 def test_a_thinned_stream_plays_at_the_sources_speed(tmp_path):
-    frames = [square_frame(i) for i in range(0, 12, 4)]
-    write_overlay(tmp_path / "o.mp4", frames, rate=Fraction(30000, 1001), every=4)
-    assert read_video(tmp_path / "o.mp4")[1] == Fraction(7500, 1001)
+    rate = Fraction(30000, 1001)
+    for has_timestamps in (True, False):
+        frames = timed([square_frame(i) for i in range(0, 12, 4)], rate if has_timestamps else None)
+        write_overlay(tmp_path / "o.mp4", frames, rate=rate, every=4)
+        assert read_video(tmp_path / "o.mp4")[1] == Fraction(7500, 1001)
+
+
+def test_timestamps_in_milliseconds_are_still_a_constant_rate(tmp_path):
+    rate = Fraction(30000, 1001)
+    frames = [replace(square_frame(i), pts_seconds=round(float(7 + i / rate), 3)) for i in range(50)]
+    write_overlay(tmp_path / "o.mp4", frames, rate=rate)
+    assert read_video(tmp_path / "o.mp4")[1] == rate
+    assert times(tmp_path / "o.mp4")[0] == pytest.approx([i / rate for i in range(50)])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        ([5.0, 5.013, 5.5, 5.52], [0, 0.013, 0.5, 0.52]),  # a variable rate
+        ([0.0, 0.04, 0.2, 0.24], [0, 0.04, 0.2, 0.24]),  # three frames are damaged
+        ([0.0, 0.04, 0.04, 0.01, 0.16], [0, 0.04, 0.04 + 1 / 90000, 0.04 + 2 / 90000, 0.16]),
+        ([0.0, None, 0.2], [0, 0.04, 0.2]),
+        ([0.0, 1e6, 1e6 + 0.04], [0, 2**30 / 90000, 2**31 / 90000]),  # longer than an mp4 can hold
+    ],
+)
+def test_frames_are_shown_at_their_timestamps(tmp_path, seconds, shown):
+    frames = [replace(square_frame(i), pts_seconds=each) for i, each in enumerate(seconds)]
+    write_overlay(tmp_path / "o.mp4", frames)
+    found, lasts = times(tmp_path / "o.mp4")
+    assert found == pytest.approx(shown, abs=1e-5)
+    assert lasts == pytest.approx(shown[-1] + 0.04, abs=1e-5)
+
+
+@settings(max_examples=200)
+@given(
+    st.fractions(Fraction(1, 100), 1000, max_denominator=10**6),
+    st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=20),
+)
+def test_ticks_ascend_whatever_the_timestamps(rate, seconds):
+    clock = _Clock(rate, seconds[0] or 0.0)
+    ticks = [clock.ticks(each) for each in seconds]
+    assert ticks[0] == 0
+    assert all(0 < after - before <= 2**30 for before, after in pairwise(ticks))
+
+
+def test_the_index_comes_first(tmp_path):
+    write_overlay(tmp_path / "o.mp4", [square_frame(i) for i in range(3)])
+    data = (tmp_path / "o.mp4").read_bytes()
+    assert 0 < data.find(b"moov") < data.find(b"mdat")
+
+
+@pytest.mark.parametrize("folder", ["a:b", "http:", os.fsdecode(b"\xff")])
+def test_a_path_is_no_address(tmp_path, folder, monkeypatch):
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_overlay(Path(folder) / "o.mp4", [square_frame(i) for i in range(3)])
+    assert (tmp_path / folder / "o.mp4").read_bytes().find(b"mdat") > 0
+
+
+@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(2), Fraction(32, 27)])
+def test_pixels_that_are_not_square_stay_so(tmp_path, aspect):
+    path = tmp_path / "o.mp4"
+    with OverlaySink(path, ["q"], frame_rate=Fraction(25), pixel_aspect=aspect) as sink:
+        sink.write(square_frame(0), SquareSegmenter(["q"]).step(square_frame(0)))
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.width, frame.height) == (64, 48)
+        assert (container.streams.video[0].sample_aspect_ratio or 1) == aspect
 
 
 def test_a_source_without_a_rate_gets_the_default(tmp_path):
-    write_overlay(tmp_path / "o.mp4", [square_frame(0), square_frame(1)], rate=None)
+    write_overlay(tmp_path / "o.mp4", timed([square_frame(0), square_frame(1)], None), rate=None)
     assert read_video(tmp_path / "o.mp4")[1] == DEFAULT_FRAME_RATE == 24
 
 
@@ -378,6 +464,7 @@ def test_writer_refuses_a_second_size(tmp_path):
         ({"queries": ["q"] * 256, "frame_rate": None}, "256"),
         ({"queries": ["q"], "frame_rate": Fraction(0)}, "positive"),
         ({"queries": ["q"], "frame_rate": None, "every": 0}, "every"),
+        ({"queries": ["q"], "frame_rate": None, "pixel_aspect": Fraction(0)}, "pixel aspect"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_frame(tmp_path, arguments, message):

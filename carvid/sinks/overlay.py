@@ -24,21 +24,30 @@ class OverlaySink:
 
     Each label of the label map is blended over the frame in its DAVIS palette colour and outlined; the legend
     names the queries with their scores. The first frame's size is kept: a later frame of another size is
-    scaled to fit and centred on black. The overlay's rate is the source's, as an exact fraction, divided by
-    `every`, so that a thinned stream plays at the source's speed.
+    scaled to fit and centred on black. Frames are shown at the source's timestamps, so that a damaged source, or one of
+    variable rate, plays at its own speed. Without timestamps, the overlay's rate is the source's, as an exact fraction,
+    divided by `every`.
 
     Args:
         path: the file, replaced if it exists.
         queries: the query set, in the caller's order.
         frame_rate: the source's frames per second; None for `DEFAULT_FRAME_RATE`.
         every: the stream holds one of every `every` frames of the source; at least 1.
+        pixel_aspect: a pixel's width by its height in the source, which players of the overlay then keep.
 
     Raises:
-        UsageError: more queries than the palette has colours (255), `every` or a rate that is not positive.
+        UsageError: more queries than the palette has colours (255), `every`, a rate or a pixel aspect that is
+            not positive.
     """
 
     def __init__(
-        self, path: Path, queries: Sequence[str], *, frame_rate: Fraction | None, every: int = 1
+        self,
+        path: Path,
+        queries: Sequence[str],
+        *,
+        frame_rate: Fraction | None,
+        every: int = 1,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         if len(queries) > MAX_LABELS:
             raise UsageError(
@@ -50,7 +59,7 @@ class OverlaySink:
         rate = DEFAULT_FRAME_RATE if frame_rate is None else frame_rate
         self.queries = tuple(queries)
         self.path = path
-        self._video = VideoWriter(path, rate / every)
+        self._video = VideoWriter(path, rate / every, pixel_aspect=pixel_aspect)
         self._legend: Legend | None = None
         self._height = self._width = 0
 
@@ -74,4 +83,4 @@ class OverlaySink:
             self._legend = Legend(self.queries, self._height, self._width)
         canvas = fit(paint_labels(frame.image, result.label_map), self._height, self._width)
         self._legend.draw(canvas, result)
-        self._video.write(canvas)
+        self._video.write(canvas, frame.pts_seconds)
