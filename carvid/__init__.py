@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # torch and FFmpeg take seconds to import; `carvid --help` needs neither.
+    # Imported on use: torch and FFmpeg take seconds to import, and `carvid --help` needs neither.
     if name == "VideoSegmenter":
         from carvid.segmenter import VideoSegmenter
 
