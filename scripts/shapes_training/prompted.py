@@ -34,8 +34,8 @@ class Prompted:
     """B prompted images and their labels.
 
     images: (B, 240, 240, 3) uint8 RGB; windows are smaller. match: (B, len(NAMES)), which names are true. labels:
-    (B, n), what each patch shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt. place: for
-    windows, their place in the grid (`Windows.place`).
+    (B, n), what each patch shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt.
+    place: for windows, their place in the grid (`Windows.place`).
     """
 
     images: Tensor
