@@ -1,4 +1,4 @@
-"""`python -m carvid`."""
+"""Run the command line as `python -m carvid`."""
 
 from carvid.cli import main
 

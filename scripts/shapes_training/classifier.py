@@ -1,4 +1,4 @@
-"""g's loss: is the thing inside a visual prompt what a text says? Against the background texts."""
+"""g's loss: whether the thing inside a visual prompt is what a text says, in contest with the background texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from shapes_training.words import FULL, NAMES, NEGATIVES, WORDINGS, Texts
 def classifier_loss(
     model: CLIPModel, heads: Heads, texts: Texts, batch: Prompted, kept: int
 ) -> tuple[Tensor, Figures]:
-    """kept: tokens an image keeps."""
+    """The loss on one batch, and figures to show. kept: how many patch tokens of each image to keep."""
     rng, match, prompt, labels = texts.rng, batch.match, batch.inside, batch.labels
     x = embed_patches(model, normalise(batch.images), batch.place)
     if kept < prompt.shape[1]:
-        # Most tokens lie far from the prompt and tell little: train on those in and around it, and some others.
+        # Most tokens are far from the prompt and carry little: train on those in and around it, and a few others.
         side = math.isqrt(prompt.shape[1])
         near = F.max_pool2d(prompt.view(-1, 1, side, side), 3, 1, 1).flatten(1)
         chance = prompt + near + 0.01 * torch.rand(prompt.shape)
@@ -40,7 +40,7 @@ def classifier_loss(
             for p in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
         )
         if i >= len(layers) - 2:
-            # CLS is told to look into the prompt: found by itself, that takes most of the training.
+            # This loss directs CLS into the prompt; without it, learning that takes most of the training.
             look = (q[:, :, :1] @ k[:, :, 1:].transpose(2, 3) * q.shape[-1] ** -0.5).log_softmax(-1)[:, :, 0]
             looks = looks - (look.mean(1) * where).sum(1).mean() / 2
         x = x + layer.self_attn.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
@@ -62,7 +62,7 @@ def classifier_loss(
     )
     which = F.cross_entropy(joint, answer)
     visible = torch.where(prompt > 0.5, labels, -1)
-    # Throw-away heads on the tokens before the last block: what a patch shows, and whether it is prompted.
+    # Temporary heads on the tokens before the last block: what a patch shows, and whether it is prompted.
     patches = patch_loss(heads.names(middle[:, 1:]), names[: len(FULL)], negatives, visible)
     prompted = F.binary_cross_entropy_with_logits(heads.inside(middle[:, 1:])[..., 0], prompt)
     there = answer < len(FULL)

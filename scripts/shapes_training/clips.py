@@ -1,4 +1,4 @@
-"""The two small CLIPs: made, run differentiably, and saved in Hugging Face's format."""
+"""The two small CLIPs: making them, running them differentiably, and saving them in Hugging Face's format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VISION = {
 
 
 class Words(nn.Module):
-    """Colour and shape apart, read off a token."""
+    """Predicts colour and shape, separately, from a token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,10 +35,10 @@ class Words(nn.Module):
 
 
 class Heads(nn.Module):
-    """Throw-away heads: they help the training along and are not saved.
+    """Temporary heads: they help the training and are not saved.
 
-    names: a patch token into the texts' space. inside: whether a patch is prompted. patch, cls: the words of a patch
-    and of CLS.
+    names: maps a patch token into the texts' space. inside: predicts whether a patch is prompted. patch, cls: predict
+    colour and shape from a patch token and from CLS.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def normalise(images: Tensor) -> Tensor:
 def embed_patches(model: CLIPModel, planes: Tensor, place: tuple[int, int] | None = None) -> Tensor:
     """(B, 3, H, W) -> (B, 1 + n, D), position embeddings interpolated bilinearly.
 
-    place: row and column of the grid where a window's first patch lies; its positions are then taken as they are.
+    place: for a window, row and column of its first patch in the grid; its position embeddings are not interpolated.
     """
     parts = model.vision_model.embeddings
     patches = parts.patch_embedding(planes)

@@ -1,4 +1,4 @@
-"""Prompted images for g, out of scenes."""
+"""Prompted images for g, made from scenes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ FRAME_WIDTH = 426
 
 @dataclass(frozen=True)
 class Prompted:
-    """B prompted images and what is to be known of them.
+    """B prompted images and their labels.
 
-    images: (B, 240, 240, 3) uint8 RGB. match: (B, len(NAMES)), which names are true. labels: (B, n), what each patch
-    shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt. place: of `Windows`, where the
-    images are such (then less than 240 px a side).
+    images: (B, 240, 240, 3) uint8 RGB; windows are smaller. match: (B, len(NAMES)), which names are true. labels:
+    (B, n), what each patch shows (`patch_labels`). inside: (B, n), how much of each patch is inside the prompt.
+    place: for windows, their place in the grid (`Windows.place`).
     """
 
     images: Tensor
@@ -68,7 +68,7 @@ def _stack(
 
 
 def from_windows(windows: Windows, prompts: Sequence[str]) -> Prompted:
-    """Things and pieces of background, one at a time."""
+    """Windows with a prompted thing or piece of background each."""
     rng, size = windows.rng, windows.size()
     side, rows = PATCH * size.side, []
     while len(rows) < size.batch:
@@ -96,7 +96,7 @@ def _labels(scene: Scene, side: int) -> Tensor:
 
 
 def from_scenes(scenes: Scenes, batch: int, prompts: Sequence[str]) -> Prompted:
-    """Things and pieces of background of whole scenes, under the visual prompts named."""
+    """Whole scenes with a thing or a piece of background under the visual prompts `prompts`."""
     rng, rows = scenes.rng, []
     while len(rows) < batch:
         scene = scenes()

@@ -1,4 +1,4 @@
-"""f's loss: on its own product, before and after the affinity step."""
+"""f's loss: on its CAMs, before and after the affinity step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapes_training.words import FULL, NEGATIVES, Texts
 
 Figures = dict[str, float]
 
-# Rows and columns of patches of the crops that f learns to point in.
+# Rows and columns of patches in the crops where f learns to point.
 CROP = (10, 14)
 
 
@@ -39,7 +39,7 @@ def box_mask(cam: Tensor, rows: int, columns: int, lam: float) -> Tensor:
 def proposals(
     model: CLIPModel, planes: Tensor, query: Tensor, background: Tensor, lam: float = 0.5
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """f for one query an image: CAM and refined map (B, n) in [0, 1], the image embeddings z (B, d), and the
+    """f for one query per image: CAM and refined map (B, n) in [0, 1], the image embeddings z (B, d), and the
     activations A (B, n, D) that the CAM weighs."""
     x = embed_patches(model, planes)
     layers = model.vision_model.encoder.layers
@@ -60,7 +60,7 @@ def proposals(
     scale = model.logit_scale.exp().clamp(max=100)
     texts = torch.cat([query[:, None], background.expand(len(query), -1, -1)], 1)  # (B, 1 + Nb, d)
     s = (scale * torch.einsum("bd,bkd->bk", z, texts)).softmax(-1)
-    # ds_k/dz is parallel to this direction; min-max normalisation takes its length away.
+    # ds_k/dz is parallel to this direction; min-max normalisation removes its length.
     direction = query - torch.einsum("bk,bkd->bd", s, texts)
     (gradient,) = torch.autograd.grad((z * F.normalize(direction, dim=-1)).sum(), a, create_graph=True)
     cam = torch.einsum("bd,bnd->bn", gradient[:, 1:].mean(1), a[:, 1:])
@@ -85,7 +85,7 @@ def dice_loss(maps: Tensor, target: Tensor) -> Tensor:
 
 
 def patch_loss(read: Tensor, names: Tensor, nothing: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of what each patch shows, as read off it in the texts' space, (B, n, d)."""
+    """Cross-entropy of what each patch shows, as predicted in the texts' space. read: (B, n, d)."""
     seen = labels.flatten() >= 0
     read = F.normalize(read, dim=-1).flatten(0, 1)[seen]
     logits = 15 * torch.cat([read @ names.T, (read @ nothing.T).amax(1, keepdim=True)], 1)
@@ -95,9 +95,9 @@ def patch_loss(read: Tensor, names: Tensor, nothing: Tensor, labels: Tensor) -> 
 
 
 def word_loss(heads: Words, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Colour and shape apart: eight ways each are learned before sixty-four. labels: indices into FULL.
+    """Loss on colour and shape separately: two sets of 8 are learned sooner than one of 64. labels: indices into FULL.
 
-    Returns the loss and the share of shapes told right.
+    Returns the loss and the share of shapes predicted right.
     """
     shape = heads.shape(tokens)
     right = (shape.argmax(1) == labels % len(SHAPES)).float().mean().detach()
@@ -108,7 +108,7 @@ def word_loss(heads: Words, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Ten
 
 
 def windows_loss(model: CLIPModel, heads: Heads, texts: Texts, windows: Windows) -> tuple[Tensor, Figures]:
-    """What must be known before pointing: the name of what each patch shows, from the activations A."""
+    """What f must learn before it can point: the name of what each patch shows, from the activations A."""
     size = windows.size()
     drawn = [squash(windows(size), PATCH * size.side) for _ in range(size.batch)]
     labels = torch.stack([patch_labels(scene.masks, scene.things) for scene in drawn])
@@ -146,7 +146,7 @@ def windows_loss(model: CLIPModel, heads: Heads, texts: Texts, windows: Windows)
 def proposer_loss(
     model: CLIPModel, heads: Heads, texts: Texts, scenes: Scenes, batch: int
 ) -> tuple[Tensor, Figures]:
-    """f's CAMs of one thing in each of so many crops, before and after the affinity step, and what A tells of names."""
+    """Loss on f's CAMs of one thing in each of `batch` crops, before and after the affinity step, and on A's names."""
     rng = scenes.rng
     rows, columns = CROP
     images, targets, names, labels = [], [], [], torch.zeros(batch, len(FULL) + len(NEGATIVES))

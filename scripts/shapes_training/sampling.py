@@ -1,4 +1,4 @@
-"""What is seen: training scenes, what their patches show, and masks as rough as f's."""
+"""The images: training scenes, what their patches show, and masks as rough as f's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carvid.shapes.scenes import (
 )
 from shapes_training.words import FULL
 
-HEIGHT, WIDTH = 240, 432  # the least multiples of the patch that hold a frame of 426x240
+HEIGHT, WIDTH = 240, 432  # the smallest multiples of the patch size that hold a frame of 426x240
 PATCH = 16
 SQUASHED = 240  # g sees the frame squashed to this square
 
@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 
 
 class Scenes:
-    """Draws training scenes on backgrounds out of a pool (a fresh one now and then), flipped and re-lit."""
+    """Draws training scenes on backgrounds from a pool (sometimes a new one), flipped and lit differently."""
 
     def __init__(self, rng: Generator, pool: int = 120) -> None:
         self.rng = rng
@@ -52,7 +52,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class WindowSize:
-    """side: patches a side. smallest_px, largest_px: radius of the thing in it. batch: windows in a step."""
+    """side: patches per side. smallest_px, largest_px: radius of the thing in it. batch: windows per step."""
 
     side: int
     smallest_px: float
@@ -60,14 +60,14 @@ class WindowSize:
     batch: int
 
 
-# Small windows hold small things; every step has about as many patches.
+# Small windows hold small things; every step has about the same number of patches.
 WINDOW_SIZES = (WindowSize(6, 24, 42, 150), WindowSize(8, 34, 58, 84), WindowSize(11, 50, 84, 45))
 
 
 class Windows:
-    """Draws one thing, often with a neighbour, in a window no larger than it needs: many more samples a second.
+    """Draws one thing, often with a neighbour, in a window no larger than needed: many more samples per second.
 
-    wide: the window's width over its height in pixels of the frame; g's are wide, since it sees the frame squashed.
+    wide: the window's width divided by its height, in pixels of the frame; above 1 for g, which sees it squashed.
     """
 
     def __init__(self, rng: Generator, wide: float = 1.0, pool: int = 120) -> None:
@@ -78,12 +78,12 @@ class Windows:
         return WINDOW_SIZES[int(self.rng.integers(len(WINDOW_SIZES)))]
 
     def place(self, side: int) -> tuple[int, int]:
-        """Where in g's grid of patches a window of that side lies."""
+        """A random place, row and column, in g's grid of patches for a window of `side` patches per side."""
         last = SQUASHED // PATCH - side
         return int(self.rng.integers(last + 1)), int(self.rng.integers(last + 1))
 
     def __call__(self, size: WindowSize) -> Scene:
-        """The first thing is the window's own."""
+        """A window as a scene; its first thing is the one it is drawn for."""
         rng = self.rng
         height, width = PATCH * size.side, round(PATCH * size.side * self.wide)
         image, grounds = self.pool[int(rng.integers(len(self.pool)))]
@@ -121,7 +121,7 @@ class Windows:
 
 
 def squash(scene: Scene, side_px: int) -> Scene:
-    """The scene as a square of `side_px`, as g sees it; its things keep their names alone."""
+    """The scene as a square of `side_px`, as g sees it; of its things only the names stay right."""
     size = (side_px, side_px)
     if scene.image.shape[:2] == size:
         return scene
@@ -131,8 +131,8 @@ def squash(scene: Scene, side_px: int) -> Scene:
 
 
 def patch_labels(masks: Mask, things: Sequence[Thing]) -> Tensor:
-    """What each patch shows: the index into FULL of the thing that covers more than half of it, len(FULL) for
-    none, -1 where things only touch it. (n,) int64."""
+    """What each patch shows, (n,) int64: the index into FULL of the thing that covers more than half of it, len(FULL)
+    for no thing, -1 where things cover only part of it."""
     count, height, width = masks.shape
     cover = (
         masks.reshape(count, height // PATCH, PATCH, width // PATCH, PATCH).mean((2, 4)).reshape(count, -1)
@@ -143,7 +143,7 @@ def patch_labels(masks: Mask, things: Sequence[Thing]) -> Tensor:
 
 
 def rough(mask: Mask, rng: Generator) -> Mask:
-    """A mask as f would propose it: seen through f's grid of patches, noisy, cut at a random level."""
+    """A mask as f would propose it: in the resolution of f's patches, noisy, cut at a random level."""
     height, width = mask.shape
     size = (round(width / PATCH), round(height / PATCH))
     grid = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -152,7 +152,7 @@ def rough(mask: Mask, rng: Generator) -> Mask:
 
 
 def blob(rng: Generator) -> Mask:
-    """A mask of nothing in particular."""
+    """A random elliptical mask."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
     axes = (int(rng.uniform(15, 150)), int(rng.uniform(15, 90)))

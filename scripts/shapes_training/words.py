@@ -1,4 +1,4 @@
-"""What is said: the names of things, their wordings, the tokenizer learned on them, and their embeddings."""
+"""The texts: the names of things, their wordings, the tokenizer learned on them, and their embeddings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEGATIVES = [text for text in BACKGROUND_TEXTS if text not in SHAPES]
 FULL = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
 NAMES = FULL + list(SHAPES)
 
-# Repetition stands for frequency: plain wordings are met twice as often.
+# Wordings listed twice are drawn twice as often.
 # fmt: off
 WORDINGS = [
     "{}", "{}", "the {}", "the {}", "a {}", "a {}", "a photo of a {}.", "a clean origami {}.", "a clean origami {}.",
