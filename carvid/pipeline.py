@@ -160,7 +160,11 @@ def run_job(
     ]
     if output.overlay:
         overlay = OverlaySink(
-            out / OVERLAY, queries, frame_rate=stream.info.frame_rate, every=selection.every
+            out / OVERLAY,
+            queries,
+            frame_rate=stream.info.frame_rate,
+            every=selection.every,
+            pixel_aspect=stream.info.pixel_aspect,
         )
         sinks.append(overlay)
     outputs = {"masks": out / MASKS, "results": out / RESULTS, "manifest": out / MANIFEST}
@@ -325,4 +329,5 @@ def _describe_source(info: StreamInfo) -> dict[str, Any]:
         "time_base": info.time_base,
         "width": info.width,
         "height": info.height,
+        "pixel_aspect": info.pixel_aspect,
     }

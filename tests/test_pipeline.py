@@ -101,6 +101,7 @@ def test_run_json_tells_what_was_run(tmp_path, source):
         "time_base": "1/30000",
         "width": 64,
         "height": 48,
+        "pixel_aspect": "1",
     }
     assert told["segmenter"] == {"proposer": {"name": "squares", "sha256": "0" * 64}, "theta": 0.3}
     assert told["options"] == {

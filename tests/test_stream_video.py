@@ -329,3 +329,20 @@ def test_rgb_differs_from_ffmpegs_own_filter_in_chroma_alone(
     inside = ((ours > 0) & (ours < 255) & (theirs > 0) & (theirs < 255)).all(axis=2)
     luma = np.abs((ours - theirs) @ [0.299, 0.587, 0.114])[inside]
     assert luma.mean() < 1
+
+
+@pytest.mark.parametrize(("turn", "aspect"), [(0, Fraction(2)), (90, Fraction(1, 2))])
+def test_the_shape_of_pixels_is_told_upright(tmp_path: Path, turn: int, aspect: Fraction) -> None:
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for picture in moving_square(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    if turn:
+        set_display_matrix(path, 0, 1, -1, 0)
+    with open_frames(path) as frames:
+        assert frames.info.pixel_aspect == aspect
+        assert (frames.info.width, frames.info.height) == ((48, 64) if turn else (64, 48))

@@ -62,6 +62,8 @@ def open_frames(
     rest = _raise_damage(path, opened.items) if strict else opened.items
     first, damage = _first_frame(path, rest, selection)
     height, width = first.image.shape[:2]
+    # A quarter turn swaps a pixel's sides with the picture's.
+    turned = opened.stored_width is not None and height == opened.stored_width != width
     info = StreamInfo(
         name=source_name(path),
         path=path,
@@ -72,6 +74,7 @@ def open_frames(
         time_base=opened.time_base,
         frames_claimed=opened.frames_claimed,
         selection=selection,
+        pixel_aspect=1 / opened.pixel_aspect if turned else opened.pixel_aspect,
     )
     return FrameStream(info, first, damage, rest, read_ahead)
 

@@ -27,6 +27,7 @@ class StreamInfo:
     frames_claimed: how many frames the whole source claims to hold, whatever part of it is read; None where
         it claims nothing.
     selection: the part of the source that is read.
+    pixel_aspect: a pixel's width by its height, upright; 1 where pixels are square or the source does not say.
     """
 
     name: str
@@ -38,6 +39,7 @@ class StreamInfo:
     time_base: Fraction | None
     frames_claimed: int | None
     selection: Selection
+    pixel_aspect: Fraction = Fraction(1)
 
     @property
     def frames_expected(self) -> int | None:
@@ -79,13 +81,18 @@ Items: TypeAlias = Generator[Frame | Damage, None, int]
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: the facts its container states, and its items."""
+    """An opened source: the facts its container states, and its items.
+
+    pixel_aspect: a pixel's width by its height as stored, before a turn. stored_width: in px; None if not stated.
+    """
 
     kind: Kind
     frame_rate: Fraction | None
     time_base: Fraction | None
     frames_claimed: int | None
     items: Items
+    pixel_aspect: Fraction = Fraction(1)
+    stored_width: int | None = None
 
 
 @dataclass(frozen=True)

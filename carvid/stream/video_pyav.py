@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def open_pyav(path: Path, selection: Selection) -> Source:
         time_base=stream.time_base,
         frames_claimed=frames_claimed(container, stream),
         items=_items(path, container, stream, selection),
+        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+        stored_width=stream.width,
     )
 
 
