@@ -29,6 +29,8 @@ table: .venv/.installed
 
 .venv/.installed-dev: .venv/.installed
 	$(INSTALL) --editable '.[dev]'
+	# Without its dependencies: it asks for opencv-python, which would take the place of the headless one.
+	$(INSTALL) --no-deps trackeval
 	touch $@
 
 clean:
