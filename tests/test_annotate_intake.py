@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_listed_costs_itself_alone(tmp_path, forbid):
     # Not all of what was asked for was found, and the summary says so.
     done = Status({"done": 2}, 2, (), (), ())
     assert DatasetSummary(done, 1.0, False).is_whole
-    summary = DatasetSummary(done, 1.0, False, intake.closed)
+    summary = DatasetSummary(done, 1.0, False, closed=intake.closed)
     assert not summary.is_whole
     assert summary.to_json()["not_searched"] == [{"path": "lost+found", "reason": "Permission denied"}]
     with pytest.raises(InputError, match=r"no video in .*; cannot search \.: Permission denied"):

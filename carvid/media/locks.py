@@ -135,7 +135,8 @@ def check_free(folder: Path, *, beside: bool = False) -> None:
         try:
             is_held = fcntl is not None and is_locked(file)
         except OSError as error:
-            if error.errno not in _WITHOUT_LOCKS:
+            # A loop of links is no folder, which whoever uses it finds.
+            if error.errno not in (*_WITHOUT_LOCKS, errno.ELOOP):
                 raise
             is_held = False
     if is_held:
