@@ -23,7 +23,7 @@ from carvid.export.pictures import encode_jpeg
 from carvid.export.yolo import held_out
 from carvid.export.ytvos import CLASSES, category
 from carvid.media.palette import read_label_png
-from carvid.store.database import Video
+from carvid.store.rows import Video
 from carvid.stream import open_frames
 from tests.export_cases import NASTY, QUERIES, case, expected
 from tests.export_readers import read_brush_rle, read_cvat_images, read_cvat_video, read_yolo_labels

@@ -12,6 +12,7 @@ from carvid.errors import CarvidError, InputError, OutputError, UsageError, Weig
 from carvid.paths import exists, is_dir, is_file, look, real
 from carvid.recipe import load_recipe
 from carvid.sinks.output import check_output
+from carvid.store.database import open_dataset
 from carvid.stream import open_frames
 from carvid.stream.identity import identify_source
 from carvid.weights.names import Family, resolve
@@ -65,6 +66,7 @@ def test_what_cannot_be_looked_at_is_an_error_of_the_asking_room(tmp_path, monke
         (lambda long: annotate(str(long), long.parent / "out", load_recipe(), queries=["q"]), InputError),
         (lambda long: annotate(__file__, long, load_recipe(), queries=["q"]), OutputError),
         (lambda long: read_truth(long), InputError),
+        (lambda long: open_dataset(long), InputError),
         (lambda long: evaluate(long.parent, long), InputError),
     ],
 )

@@ -16,8 +16,9 @@ import pytest
 from carvid.errors import InputError, UsageError
 from carvid.store.agreement import agree, register
 from carvid.store.corrections import Corrections, StaleRevisionError
-from carvid.store.database import Annotation, open_dataset
+from carvid.store.database import open_dataset
 from carvid.store.ledger import Ledger
+from carvid.store.rows import Annotation
 from carvid.store.schema import DATABASE
 from carvid.store.task import VideoRequest
 from tests.labelled import Labelled, scene, write_dataset

@@ -19,8 +19,9 @@ from carvid.evidence import Evidence
 from carvid.result import FrameResult, ObjectResult
 from carvid.store.agreement import agree, changed_sources, register, requests_of, settings_of
 from carvid.store.checks import NUMBER
-from carvid.store.database import FrameRow, Query, VideoObject, open_dataset
+from carvid.store.database import open_dataset
 from carvid.store.ledger import Ledger
+from carvid.store.rows import FrameRow, Query, VideoObject
 from carvid.store.schema import DATABASE
 from carvid.store.staging import StagingWriter
 from carvid.store.status import read_status

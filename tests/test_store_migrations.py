@@ -21,9 +21,10 @@ from carvid.media.palette import read_label_png
 from carvid.review import review_dataset
 from carvid.store import migrations, opening
 from carvid.store.agreement import requests_of
-from carvid.store.database import FrameRow, Query, VideoObject, open_dataset
+from carvid.store.database import open_dataset
 from carvid.store.ledger import Ledger
 from carvid.store.migrations import STEPS, VERSION
+from carvid.store.rows import FrameRow, Query, VideoObject
 from carvid.store.schema import DATABASE, SCHEMA_VERSION
 from carvid.store.status import read_status
 from tests.sinks_cases import small_disk

@@ -14,7 +14,7 @@ from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import part_polygons
 from carvid.export.tree import OutputTree
 from carvid.measures.pair import iou
-from carvid.store.database import Annotation, FrameRow, Video
+from carvid.store.rows import Annotation, FrameRow, Video
 from carvid.store.schema import HAND
 
 ANNOTATIONS = "annotations/instances_default.json"

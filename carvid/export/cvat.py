@@ -8,7 +8,7 @@ from carvid.export.json_stream import write_json
 from carvid.export.tree import OutputTree, TextFile
 from carvid.export.xml_text import xml_attribute, xml_safe, xml_text
 from carvid.media.palette import voc_palette
-from carvid.store.database import Annotation, FrameRow, Query, Video
+from carvid.store.rows import Annotation, FrameRow, Query, Video
 
 LABEL_LENGTH = 64
 """CVAT cuts a label's name to so many characters."""

@@ -16,7 +16,7 @@ from carvid.export.label_map import check_fits, has_label_pixels, label_map, not
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.media.palette import encode_label_png
-from carvid.store.database import FrameRow, Video, VideoObject
+from carvid.store.rows import FrameRow, Video, VideoObject
 
 SPLIT = "val"
 

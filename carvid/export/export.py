@@ -14,7 +14,8 @@ from carvid.export.exporter import Exporter, Job, Tally, folder_name, object_nam
 from carvid.export.formats import find_format
 from carvid.export.json_stream import write_json
 from carvid.export.tree import INDEX, MARK, OutputTree
-from carvid.store.database import Video, open_dataset
+from carvid.store.database import open_dataset
+from carvid.store.rows import Video
 
 __all__ = ["ExportOptions", "ExportSummary", "export_dataset"]
 

@@ -9,7 +9,8 @@ from typing import Literal, Protocol, TypeAlias
 from carvid.export.export_options import ExportOptions
 from carvid.export.pictures import LabelledFrame, labelled_frames
 from carvid.export.tree import OutputTree
-from carvid.store.database import Annotation, Dataset, FrameRow, Query, Video, VideoObject
+from carvid.store.database import Dataset
+from carvid.store.rows import Annotation, FrameRow, Query, Video, VideoObject
 
 Pictures: TypeAlias = Literal["needed", "optional", "unused"]
 """Whether a format holds the frames' pictures: always, unless told otherwise, or never."""

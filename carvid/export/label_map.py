@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import UsageError
 from carvid.export.exporter import Tally
-from carvid.store.database import Annotation, FrameRow, Video, VideoObject
+from carvid.store.rows import Annotation, FrameRow, Video, VideoObject
 
 
 def label_map(

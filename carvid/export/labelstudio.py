@@ -14,7 +14,7 @@ from carvid.export.json_stream import write_json
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.export.xml_text import xml_attribute, xml_safe
-from carvid.store.database import Annotation, FrameRow, Query, Video, VideoObject
+from carvid.store.rows import Annotation, FrameRow, Query, Video, VideoObject
 
 LOCAL_FILES = "/data/local-files/?d="
 """The address under which Label Studio serves files below its document root."""

@@ -13,7 +13,8 @@ from PIL import Image
 
 from carvid.errors import InputError
 from carvid.store.checks import TEXT
-from carvid.store.database import Annotation, Dataset, FrameRow, Video
+from carvid.store.database import Dataset
+from carvid.store.rows import Annotation, FrameRow, Video
 from carvid.stream import open_frames
 from carvid.stream.identity import identify_source
 

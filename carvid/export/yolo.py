@@ -12,7 +12,7 @@ from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import Points, fill_polygon, mask_polygon
 from carvid.export.tree import OutputTree
 from carvid.measures.pair import iou
-from carvid.store.database import FrameRow, Video
+from carvid.store.rows import FrameRow, Video
 
 TRAIN, VAL = "train", "val"
 _INTO_PIXEL = 0.25

@@ -12,7 +12,7 @@ from carvid.export.json_stream import write_json
 from carvid.export.label_map import note_unseen
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
-from carvid.store.database import Annotation, Video, VideoObject
+from carvid.store.rows import Annotation, Video, VideoObject
 
 ANNOTATIONS = "annotations/youtube_vis_train/instances.json"
 """TrackEval takes a folder of this name with one JSON file in it; the YTVOS API takes the file."""

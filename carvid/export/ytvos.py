@@ -11,7 +11,7 @@ from carvid.export.label_map import check_fits, has_label_pixels, label_map, not
 from carvid.export.pictures import encode_jpeg
 from carvid.export.tree import OutputTree
 from carvid.media.palette import MAX_LABELS, encode_label_png
-from carvid.store.database import Video, VideoObject
+from carvid.store.rows import Video, VideoObject
 
 SPLIT = "train"
 

@@ -15,7 +15,8 @@ from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.whole_file import Replacement, output_errors
 from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
 from carvid.store.checks import NUMBER
-from carvid.store.database import Annotation, Dataset, FrameRow, Video, VideoObject, open_dataset
+from carvid.store.database import Dataset, open_dataset
+from carvid.store.rows import Annotation, FrameRow, Video, VideoObject
 
 REVIEW = "review.csv"
 """The file's name in the dataset folder."""

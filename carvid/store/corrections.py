@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from carvid.errors import UsageError
 from carvid.media.rle import bounding_box_xywh, encode_rle
-from carvid.store.database import Annotation, Dataset, existing_database
+from carvid.store.database import Dataset, existing_database
 from carvid.store.opening import open_writable, transaction
+from carvid.store.rows import Annotation
 from carvid.store.schema import HAND
 
 

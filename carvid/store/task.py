@@ -46,7 +46,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known about a video once it is labelled; see `carvid.store.database.Video`.
+    """What is known about a video once it is labelled; see `carvid.store.rows.Video`.
 
     frame_rate: 'num/den', or None. damage: JSON objects with first_frame, last_frame and reason.
     """
