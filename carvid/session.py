@@ -73,9 +73,8 @@ class Session:
         self.stopwatch = Stopwatch()
         self._batch = Batch(model.recipe.batch if model.recipe.carry is None else 1, model.proposer.device)
         self._carry: Carry | None = None
-        self._ensemble: SamEnsemble | None = None
+        self._ensemble: SamEnsemble | None = model.ensemble()
         self.ask(queries)
-        self.restart()
 
     def ask(self, queries: Sequence[str]) -> None:
         """Use other queries from the next frame on. Raises UsageError for queries that cannot be used."""

@@ -166,3 +166,12 @@ class Halves:
 
     def close(self):
         pass
+
+
+def test_a_session_that_is_closed_has_counted_nothing_more(clip: Path, tmp_path: Path) -> None:
+    sam = make_tiny_sam(tmp_path / "sam")
+    model = load_model(load_recipe(model=clip, device="cpu", theta=0.0, sam=sam))
+    with model.session(QUERIES[:1]) as session:
+        session.step(IMAGES[0])
+        assert set(session.totals) == {"sam"}
+    assert session.totals == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,15 +38,17 @@ def label_video(
     """
     identity = identify_source(Path(task.source))
     progress(0, None)
-    session = model.session(task.queries)
-    with open_frames(
-        task.source,
-        reader=stream.reader,
-        start_frame=task.start_frame,
-        stop_frame=task.stop_frame,
-        every=stream.every,
-        strict=stream.strict,
-    ) as frames:
+    with (
+        closing(model.session(task.queries)) as session,
+        open_frames(
+            task.source,
+            reader=stream.reader,
+            start_frame=task.start_frame,
+            stop_frame=task.stop_frame,
+            every=stream.every,
+            strict=stream.strict,
+        ) as frames,
+    ):
         expected = frames.info.frames_expected
         progress(0, expected)
         with StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta) as writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,15 +77,16 @@ def run(
         from carvid.engines import load_engine
         from carvid.pipeline import OutputOptions, run_job
 
-        summary = run_job(
-            frames,
-            load_engine(recipe).session(queries),
-            folder,
-            output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
-            command=["carvid", *sys.argv[1:]],
-            stream_options={"reader": reader, "strict": strict},
-            progress=FrameProgress(Path(source).name),
-        )
+        with closing(load_engine(recipe).session(queries)) as session:
+            summary = run_job(
+                frames,
+                session,
+                folder,
+                output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
+                command=["carvid", *sys.argv[1:]],
+                stream_options={"reader": reader, "strict": strict},
+                progress=FrameProgress(Path(source).name),
+            )
     _report(summary, as_json)
     if summary.interrupted:
         return INTERRUPTED
