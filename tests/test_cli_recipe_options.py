@@ -67,16 +67,26 @@ def test_a_command_may_have_defaults_of_its_own_and_leave_options_out() -> None:
     assert (done.exit_code, seen) == (2, [])
 
 
-def test_an_option_added_to_the_recipe_is_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    @dataclass(frozen=True)
-    class Longer(Recipe):
-        sharpness: float = recipe_module.option(0.5, low=0, high=1, group="Method", help="How sharp.")
+@dataclass(frozen=True)
+class Part:
+    fast: bool = recipe_module.option(True, group="Method", help="Whether to hurry.")
 
-    for module in ("carvid.recipe.presets", "carvid.cli.recipe_options", "carvid.recipe.recipe"):
+
+@dataclass(frozen=True)
+class Longer(Recipe):
+    sharpness: float = recipe_module.option(0.5, low=0, high=1, group="Method", help="How sharp.")
+    part_options: Part = recipe_module.option(Part())
+
+
+def test_an_option_added_to_the_recipe_is_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {**recipe_module.PARTS, "part_options": Part}
+    for module in ("carvid.recipe.presets", "carvid.cli.recipe_options"):
         monkeypatch.setattr(f"{module}.Recipe", Longer)
-    done, (recipe,) = called(["a.mp4", "--sharpness", "0.75"])
+        monkeypatch.setattr(f"{module}.PARTS", parts)
+    done, (recipe,) = called(["a.mp4", "--sharpness", "0.75", "--no-part-fast"])
     assert done.exit_code == 0
     assert recipe.sharpness == 0.75
+    assert recipe.part_options == Part(fast=False)
     assert recipe.describe()["sharpness"] == 0.75
 
 

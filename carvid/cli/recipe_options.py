@@ -58,6 +58,7 @@ def _options(preset: str) -> dict[str, inspect.Parameter]:
         "preset": _parameter(
             "preset",
             str,
+            None,
             About(
                 group=MODELS,
                 help=f"The settings to start from: {', '.join(preset_names())}, or a .yaml file. "
@@ -73,20 +74,19 @@ def _options(preset: str) -> dict[str, inspect.Parameter]:
         for entry in fields(kind):
             if about(entry).help:
                 name = prefix + entry.name
-                found[name] = _parameter(name, hints[entry.name], about(entry))
+                found[name] = _parameter(name, hints[entry.name], entry.default, about(entry))
     return found
 
 
-def _parameter(name: str, hint: Any, known: About) -> inspect.Parameter:
+def _parameter(name: str, hint: Any, default: Any, known: About) -> inspect.Parameter:
     kind, flag = bare(hint), known.flag or "--" + name.replace("_", "-")
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]  # type: ignore[misc]
     elif known.parse is not None:
-        kind = int if name == "carry" else str
-    if kind is bool:
-        # A switch that is off by default needs no way to turn it off.
-        off = f"/--no-{flag.removeprefix('--')}" if Recipe.__dataclass_fields__[name].default else ""
-        flag += off
+        kind = known.given
+    # A switch that is off by default needs no way to turn it off.
+    if kind is bool and default:
+        flag += f"/--no-{flag.removeprefix('--')}"
     option = typer.Option(flag, help=known.help, rich_help_panel=known.group)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

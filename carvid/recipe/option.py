@@ -31,6 +31,7 @@ class About:
     low, high: the least and the greatest number allowed; None for no limit.
     decides: whether recipes that differ only in this field may give different masks.
     parse: turns what a preset, a keyword or the command line gives into the field's value; may raise UsageError.
+    given: the type of what the command line gives to `parse`.
     """
 
     help: str = ""
@@ -41,6 +42,7 @@ class About:
     high: float | None = None
     decides: bool = True
     parse: Callable[[Any], Any] | None = None
+    given: type = str
 
 
 def option(default: Any, **about: Any) -> Any:

@@ -91,6 +91,7 @@ class Recipe(Settings):
     carry: CarryOptions | None = option(
         None,
         parse=_carry,
+        given=int,
         group=REFINEMENT,
         help="K: start a frame with the queries present in the last one; with all every K frames and after a cut.",
     )
