@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,7 @@ class Part:
 @dataclass(frozen=True)
 class Longer(Recipe):
     sharpness: float = recipe_module.option(0.5, low=0, high=1, group="Method", help="How sharp.")
-    part_options: Part = recipe_module.option(Part())
+    part_options: Part = field(default_factory=Part)
 
 
 def test_an_option_added_to_the_recipe_is_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
