@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carvid.clip.names import resolve_pair
+from carvid.errors import UsageError
 from carvid.recipe import Recipe
 from carvid.sam.names import resolve_sam
 from carvid.weights.locate import locate_all
@@ -12,13 +13,21 @@ from carvid.weights.locate import locate_all
 if TYPE_CHECKING:
     from carvid.model import Model
 
+ENGINE = "car"
+"""The engine whose model this is."""
+
 
 def load_model(recipe: Recipe) -> Model:
     """Load both CLIPs and, where the recipe names one, the SAM.
 
-    Raises UsageError for an unknown model or a device or dtype that cannot be used, WeightsError for weights that
-    cannot be found or loaded.
+    Raises UsageError for a recipe of another engine, an unknown model, or a device or dtype that cannot be used, and
+    WeightsError for weights that cannot be found or loaded.
     """
+    if recipe.engine != ENGINE:
+        raise UsageError(
+            f"engine is {recipe.engine!r}; expected {ENGINE}, as this runs CLIP as RNN alone; `carvid run` and "
+            "`carvid annotate` run any engine (in Python, `carvid.engines.load_engine`)"
+        )
     pair = resolve_pair(recipe.model, recipe.proposer, recipe.classifier)
     sam_spec = None if recipe.sam is None else resolve_sam(recipe.sam)
     located = locate_all(*pair, sam_spec, offline=recipe.offline, allow_pickle=recipe.allow_pickle)

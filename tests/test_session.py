@@ -136,6 +136,9 @@ def test_an_engine_is_chosen_by_name(clip: Path, monkeypatch: pytest.MonkeyPatch
     assert isinstance(model.session(QUERIES), Session)
     with pytest.raises(UsageError, match="engine is 'sam9'; expected one of car"):
         load_engine(load_recipe(engine="sam9"))
+    # What runs CLIP as RNN alone says so, instead of running it in another engine's name.
+    with pytest.raises(UsageError, match="engine is 'halves'; expected car"):
+        load_model(load_recipe(engine="halves"))
     monkeypatch.setitem(ENGINES, "halves", "tests.test_session:Halves")
     halves = load_engine(load_recipe(engine="halves")).session(["left", "right"])
     (result,) = engines.run_session(halves, [Frame(0, None, np.zeros((2, 4, 3), np.uint8), "a")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from carvid.model import Model
 from carvid.paths import exists
 from carvid.recipe.record import differences
 from carvid.result import FrameResult
+from carvid.session import Session
 from carvid.stream.image_file import read_image
 
 RUN_FILE = "refdavis.json"
@@ -72,7 +74,9 @@ def run_refdavis(
         for number, (video, sets) in enumerate(open_videos, start=1):
             if progress is not None:
                 progress.begin(video.name, number, len(open_videos))
-            _run_video(video, sets, model, out, progress)
+            with ExitStack() as stack:
+                sessions = {i: stack.enter_context(model.session(video.expressions[i])) for i in sets}
+                _run_video(video, sessions, model, out, progress)
             frames += len(video.frame_paths)
     finally:
         if progress is not None:
@@ -104,12 +108,13 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
 
 def _run_video(
     video: ReferringVideo,
-    sets: Sequence[int],
+    sessions: Mapping[int, Session],
     model: Model,
     out: Path,
     progress: RefDavisProgress | None,
 ) -> None:
-    by_set = {i: model.session(video.expressions[i]) for i in sets}
+    """Segment one video. sessions: by expression set, each with that set's expressions as its queries."""
+    sets = tuple(sessions)
     folders = {i: out / SETS_FOLDER / set_folder_name(i) / video.name for i in sets}
     for folder in folders.values():
         with output_errors(folder):
@@ -119,7 +124,7 @@ def _run_video(
     for number, path in enumerate(video.frame_paths):
         frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
         seen = model.see([frame])
-        for i, one in by_set.items():
+        for i, one in sessions.items():
             result = one.segment(seen)
             write_label_png(folders[i] / f"{frame.name}.png", result.label_map)
             present[i] = [

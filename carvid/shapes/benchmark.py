@@ -79,7 +79,8 @@ def measure(
     for clip in clips:
         run = out / "runs" / clip.name
         queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
-        _run(root / "JPEGImages" / "480p" / clip.name, run, loaded.session(queries), overlay, progress)
+        with loaded.session(queries) as session:
+            _run(root / "JPEGImages" / "480p" / clip.name, run, session, overlay, progress)
         predictions = out / "predictions" / clip.name
         predictions.mkdir(parents=True, exist_ok=True)
         for i, line in enumerate(read_results(run / "results.jsonl")):
