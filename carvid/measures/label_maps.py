@@ -84,6 +84,11 @@ class LabelMap:
         return reaches
 
 
+def labels_in(label_map: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The labels that occur in a label map of any shape, ascending, without the background."""
+    return np.flatnonzero(np.bincount(label_map.reshape(-1), minlength=1)[1:]) + 1
+
+
 def iou_table(prediction: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
     """(P, G) float64: IoU of label p + 1 of the prediction against label g + 1 of the truth, in [0, 1]."""
     columns = truth.count + 1
