@@ -69,6 +69,20 @@ def test_every_set_of_every_video_is_segmented_and_scored(
     assert "| mean of 4 |" in (finished / "stdout.txt").read_text()
 
 
+def test_a_run_takes_the_switches_of_eval(
+    model: Path, finished: Path, tree: tuple[Path, tuple[Clip, ...]], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    done = refdavis(tree[0], out, model, "--consistency", "--tracks")
+    assert done.returncode == 0, done.stderr
+    assert "| F gap | consistency |" in done.stdout
+    assert "| Set | HOTA | DetA | AssA | LocA | IDF1 | IDP | IDR |" in done.stdout
+    labels = json.loads((out / "scores.json").read_text())["labels"]
+    assert set(labels["sets"]) == {"0", "1", "2", "3"}
+    assert set(labels["overall"]) == {"consistency", "HOTA", "DetA", "AssA", "LocA", "IDF1", "IDP", "IDR"}
+
+
 def test_each_set_uses_its_own_words(finished: Path, tree: tuple[Path, tuple[Clip, ...]]) -> None:
     name = tree[1][0].expressions[0]
     said = [

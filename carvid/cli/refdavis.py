@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from carvid.davis.scores import Scores
 
 Root = Annotated[
-    Path, typer.Argument(help="The DAVIS tree: Annotations*, ImageSets and, for a run, JPEGImages.")
+    Path,
+    typer.Argument(
+        help="The DAVIS tree: Annotations*, ImageSets and, for a run or --consistency, JPEGImages."
+    ),
 ]
 Split = Annotated[
     str, typer.Option("--split", help="The name of a list in ImageSets/2017.", rich_help_panel=SOURCE)
@@ -49,6 +52,23 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", help="Write a self-contained HTML page here.", rich_help_panel=OUTPUT),
 ]
+Consistency = Annotated[
+    bool,
+    typer.Option(
+        "--consistency",
+        help="Measure temporal consistency too: each mask against the one before, warped by optical flow. Takes "
+        "longer, and needs JPEGImages.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Tracks = Annotated[
+    bool,
+    typer.Option(
+        "--tracks",
+        help="Measure HOTA and IDF1 too, with labels as tracks.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 def evaluate(
@@ -69,6 +89,8 @@ def evaluate(
     ] = "refuse",
     workers: Workers = None,
     report: Report = None,
+    consistency: Consistency = False,
+    tracks: Tracks = False,
 ) -> int:
     """Score predictions, whoever made them: J, F and J&F under the identity and the matched protocol."""
     from carvid.davis.evaluate import evaluate as score
@@ -85,6 +107,8 @@ def evaluate(
         missing="empty" if missing == "empty" else "refuse",
         workers=workers,
         report=report,
+        consistency=consistency,
+        tracks=tracks,
     )
     return _tell(scores)
 
@@ -108,6 +132,8 @@ def refdavis(
     ] = False,
     workers: Workers = None,
     report: Report = None,
+    consistency: Consistency = False,
+    tracks: Tracks = False,
 ) -> int:
     """Segment a split with every expression set, then score it. Run it again to continue where it stopped."""
     from carvid.davis.dataset import read_dataset
@@ -138,6 +164,8 @@ def refdavis(
             annotations=annotations,
             workers=workers,
             report=report,
+            consistency=consistency,
+            tracks=tracks,
         )
     return _tell(scores)
 

@@ -25,6 +25,7 @@ from carvid.paths import is_dir, is_file
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 RESOLUTION = "480p"
 REMEDY = "Complete the tree; docs/refdavis.md says where its parts come from."
+FRAMES_REMEDY = "Complete JPEGImages, or leave --consistency out."
 ANNOTATION_FOLDERS = ("Annotations", "Annotations_unsupervised")
 """Where annotations are looked for, in this order, unless a folder is named."""
 
@@ -110,6 +111,23 @@ def read_truth(
     truth = _read_truth(root, split, videos, annotations, problems)
     _refuse(root, problems)
     return truth
+
+
+def read_frames(root: Path, truth: GroundTruth) -> dict[str, tuple[Path, ...]]:
+    """The frames of each video of `truth` by its name: one image per annotation, in the same order.
+
+    Temporal consistency needs them. Raises one InputError that lists each folder and frame that is missing, and each
+    frame without an annotation.
+    """
+    images = root / "JPEGImages" / RESOLUTION
+    problems: list[str] = []
+    if is_dir(images, InputError):
+        found = {video.name: _frames(images, video, None, problems) for video in truth.videos}
+    else:
+        found = {}
+        problems.append(f"no folder {images}")
+    refuse_if_any(problems, f"temporal consistency needs the frames of {root}", FRAMES_REMEDY)
+    return found
 
 
 def read_videos(folder: Path, names: Sequence[str]) -> tuple[AnnotatedVideo, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from carvid.davis.columns import gap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.expressions import Expressions, find_expressions
+from carvid.davis.label_measures import columns_of, explanations
 from carvid.davis.plots import colour_of, plot_over_frames
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
 from carvid.davis.scores import ProtocolScore, Scores, SetScore
@@ -44,6 +45,7 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
         ),
         "SUMMARY": _summary(scores),
         "OBJECTS": _objects(scores, expressions),
+        "VIDEOS": _videos(scores),
         "PLOTS": "".join(_plots(one, expressions) for one in scores.sets),
         "WORST": "".join(
             _figure(frame, scores, truth, davis_root, expressions) for frame in worst_frames(scores)
@@ -56,17 +58,19 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
 
 
 def _summary(scores: Scores) -> str:
-    rows = [(f"set {one.index}", one.protocols) for one in scores.sets]
+    rows = [(f"set {one.index}", one.protocols, one.label_columns) for one in scores.sets]
     if len(scores.sets) > 1:
-        rows.append((f"mean of {len(scores.sets)} sets", scores.overall))
+        rows.append((f"mean of {len(scores.sets)} sets", scores.overall, scores.label_columns))
     body = "".join(
         f"<tr><th scope=row>{name}</th>"
         + "".join(_numbers(_means(pair[protocol])) for protocol in PROTOCOLS)
         + _number((gap(pair["identity"], pair["matched"]) or {}).get("J&F-Mean"))
+        + _numbers([*labels.values()])
         + "</tr>"
-        for name, pair in rows
+        for name, pair, labels in rows
     )
-    return f"<table><thead>{_head(['Set'])}</thead><tbody>{body}</tbody></table>"
+    head = _head(["Set"], list(scores.label_columns))
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def _means(score: ProtocolScore) -> tuple[float | None, ...]:
@@ -93,6 +97,24 @@ def _objects(scores: Scores, expressions: Expressions | None) -> str:
     return f"<table class=sortable><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
+def _videos(scores: Scores) -> str:
+    """The section with what was asked for beside J and F, by video; nothing where nothing was."""
+    columns = scores.label_columns
+    if not columns:
+        return ""
+    rows = "".join(
+        f"<tr><td>{one.index}</td><td>{escape(video)}</td>"
+        + _numbers([*columns_of([measures]).values()])
+        + "</tr>"
+        for one in scores.sets
+        for video, measures in one.labels.items()
+    )
+    notes = "".join(f"<p>{escape(note)}</p>" for note in explanations(columns))
+    head = _titles(["Set", "Video", *columns])
+    table = f"<table class=sortable><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return f"\n<h2>Videos</h2>\n{notes}{table}"
+
+
 def _by_object(one: SetScore) -> dict[tuple[str, int], dict[str, ObjectScore]]:
     """(video, object) -> protocol -> score; a refused protocol has none."""
     found: dict[tuple[str, int], dict[str, ObjectScore]] = {}
@@ -109,8 +131,12 @@ def _object_means(score: ObjectScore | None) -> tuple[float | None, ...]:
     return ((score.j.mean + score.f.mean) / 2, score.j.mean, score.f.mean)
 
 
-def _head(first: Sequence[str]) -> str:
-    titles = [*first, *(f"{name} {protocol}" for protocol in PROTOCOLS for name in MEASURES), "J&F gap"]
+def _head(first: Sequence[str], last: Sequence[str] = ()) -> str:
+    of_protocols = (f"{name} {protocol}" for protocol in PROTOCOLS for name in MEASURES)
+    return _titles([*first, *of_protocols, "J&F gap", *last])
+
+
+def _titles(titles: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<th scope=col>{escape(title)}</th>" for title in titles) + "</tr>"
 
 

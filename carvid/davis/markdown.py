@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from carvid.davis.averages import Interval
 from carvid.davis.columns import GLOBAL_COLUMNS, by_column, gap
+from carvid.davis.label_measures import CONSISTENCY_COLUMN, TRACK_COLUMNS, explanations
 from carvid.davis.problems import listing
 from carvid.davis.protocols import PROTOCOLS
 from carvid.davis.scores import ProtocolScore, Scores
 
 
 def markdown(scores: Scores) -> str:
-    """The text for the terminal: both protocols side by side per set, in percent, and the gap."""
+    """The text for the terminal: both protocols side by side per set, in percent, and the gap.
+
+    What was asked for beside J and F is a column, or a table of its own.
+    """
     means = ("J&F-Mean", "J-Mean", "F-Mean")
-    head = ["Set", *(f"{name[:-5]} {protocol}" for name in means for protocol in (*PROTOCOLS, "gap"))]
-    rows = [
-        _row(f"{one.index}", [one.protocols[protocol] for protocol in PROTOCOLS], means)
-        for one in scores.sets
-    ]
+    asked = scores.label_columns
+    beside = [CONSISTENCY_COLUMN] if CONSISTENCY_COLUMN in asked else []
+    sets = [(f"{one.index}", one.protocols, one.label_columns) for one in scores.sets]
     if len(scores.sets) > 1:
-        mean_of = f"mean of {len(scores.sets)}"
-        rows.append(_row(mean_of, [scores.overall[protocol] for protocol in PROTOCOLS], means))
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    parts = ["\n".join("| " + " | ".join(line) + " |" for line in lines)]
-    parts.append("\n".join(_statistics_lines(scores)))
+        sets.append((f"mean of {len(scores.sets)}", scores.overall, asked))
+    of_protocols = [f"{name[:-5]} {protocol}" for name in means for protocol in (*PROTOCOLS, "gap")]
+    rows = [
+        _row(name, [pair[protocol] for protocol in PROTOCOLS], means) + _label_cells(labels, beside)
+        for name, pair, labels in sets
+    ]
+    parts = [_table(["Set", *of_protocols, *beside], rows)]
+    if TRACK_COLUMNS[0] in asked:
+        rows = [[name, *_label_cells(labels, TRACK_COLUMNS)] for name, _, labels in sets]
+        parts.append(_table(["Set", *TRACK_COLUMNS], rows))
+    parts.append(_statistics(scores))
     parts.extend(_notes(scores))
     return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _label_cells(columns: Mapping[str, float | None], names: Sequence[str]) -> list[str]:
+    return [_percent(columns[name]) for name in names]
 
 
 def _row(name: str, pair: Sequence[ProtocolScore], means: Sequence[str]) -> list[str]:
@@ -39,15 +56,14 @@ def _row(name: str, pair: Sequence[ProtocolScore], means: Sequence[str]) -> list
     return cells
 
 
-def _statistics_lines(scores: Scores) -> list[str]:
-    head = ["Protocol", *GLOBAL_COLUMNS, "J&F 95 % interval"]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+def _statistics(scores: Scores) -> str:
+    rows = []
     for protocol in PROTOCOLS:
         score = scores.overall[protocol]
         values = {} if score.averages is None else by_column(score.averages)
         cells = (_percent(values.get(name)) for name in GLOBAL_COLUMNS)
-        lines.append([protocol, *cells, _interval(score.interval)])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+        rows.append([protocol, *cells, _interval(score.interval)])
+    return _table(["Protocol", *GLOBAL_COLUMNS, "J&F 95 % interval"], rows)
 
 
 def _interval(interval: Interval | None) -> str:
@@ -71,6 +87,7 @@ def _notes(scores: Scores) -> list[str]:
         "identity: label k against object k; matched: the best assignment, which cannot see two referents "
         "swapped. The interval is a bootstrap over videos."
     ]
+    notes.extend(explanations(scores.label_columns))
     missing = {one.index: one.missing_frames for one in scores.sets if one.missing_frames}
     notes.extend(
         f"{count} missing prediction frames of set {index} were scored as empty."

@@ -1,5 +1,7 @@
 """The files that scores are written to: the reference evaluator's two CSV files, and scores.json.
 
+What was asked for beside J and F has two such CSV files of its own.
+
 Under *matched*, the reference evaluator lists the objects of a video in the order of the labels assigned to
 them: its row `<video>_<k>` is the object of the k-th assigned label, not object k. The CSV files and the lists
 of scores.json keep that order, so that they can be compared number by number; scores.json says beside each list
@@ -11,12 +13,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carvid.davis.columns import GLOBAL_COLUMNS, by_column, gap
+from carvid.davis.label_measures import LabelMeasures, columns_of
 from carvid.davis.protocols import PROTOCOLS, ObjectScore
-from carvid.davis.scores import ProtocolScore, Scores, VideoScore
+from carvid.davis.scores import ProtocolScore, Scores, SetScore, VideoScore
 from carvid.measures.over_frames import Statistics
 
 SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
@@ -41,6 +44,22 @@ def per_sequence_csv(score: ProtocolScore) -> str:
         for place, one in enumerate(reference_order(video), 1)
     ]
     return _csv(SEQUENCE_COLUMNS, rows)
+
+
+def global_labels_csv(one: SetScore) -> str:
+    """What was asked for beside J and F, over all videos of a set, three decimals; a cell without a value is empty."""
+    columns = one.label_columns
+    return _csv(tuple(columns), [_cells(columns)])
+
+
+def per_sequence_labels_csv(one: SetScore) -> str:
+    """The same by video."""
+    rows = [[video, *_cells(columns_of([measures]))] for video, measures in one.labels.items()]
+    return _csv(("Sequence", *one.label_columns), rows)
+
+
+def _cells(columns: Mapping[str, float | None]) -> list[str]:
+    return ["" if value is None else f"{value:.3f}" for value in columns.values()]
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -73,6 +92,11 @@ def scores_json(scores: Scores) -> str:
         **{str(one.index): gap(*(one.protocols[protocol] for protocol in PROTOCOLS)) for one in scores.sets},
         "overall": gap(*(scores.overall[protocol] for protocol in PROTOCOLS)),
     }
+    if scores.label_columns:
+        document["labels"] = {
+            "sets": {str(one.index): _labels_json(one) for one in scores.sets},
+            "overall": scores.label_columns,
+        }
     document["refused"] = list(scores.refusals)
     document["left_out"] = list(scores.left_out)
     document["missing_frames_scored_as_empty"] = {str(one.index): one.missing_frames for one in scores.sets}
@@ -113,3 +137,19 @@ def _protocol_json(score: ProtocolScore) -> dict[str, Any]:
         "F-Mean": score.interval.f_mean,
     }
     return {**by_column(score.averages), "bootstrap_95": interval}
+
+
+def _labels_json(one: SetScore) -> dict[str, Any]:
+    videos = {video: _video_labels_json(measures) for video, measures in one.labels.items()}
+    return {**one.label_columns, "videos": videos}
+
+
+def _video_labels_json(measures: LabelMeasures) -> dict[str, Any]:
+    found: dict[str, Any] = {**columns_of([measures])}
+    if measures.consistency is not None:
+        found["consistency_by_label"] = {str(label): value for label, value in measures.consistency.items()}
+    if measures.tracks is not None:
+        found["IDTP"] = measures.tracks.id_hits
+        found["IDFN"] = measures.tracks.id_misses
+        found["IDFP"] = measures.tracks.id_false_alarms
+    return found

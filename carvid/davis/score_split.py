@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -34,11 +34,15 @@ def score_predictions(
     sets: Sequence[int] | None = None,
     missing: MissingFrames = "refuse",
     workers: int | None = None,
+    frames: Mapping[str, tuple[Path, ...]] | None = None,
+    tracks: bool = False,
 ) -> Scores:
     """J and F of every object of every video and set, under both protocols.
 
     predictions: see `carvid.davis.predictions`. sets: by default those found. workers: how many processes share
     the videos; one per usable processor by default, and with 1 no extra process.
+    frames: the images of each video by its name (see `carvid.davis.dataset.read_frames`), which ask for temporal
+    consistency. tracks: asks for HOTA and IDF1.
 
     Raises InputError naming the files for predictions that are missing, extra, unreadable or of another size,
     and when neither protocol accepts the labels. Where only one does, the result has the other as refused.
@@ -49,7 +53,11 @@ def score_predictions(
     found = find_prediction_sets(predictions, sets, [video.name for video in truth.videos])
     heading = f"predictions in {predictions} cannot be scored"
     refuse_if_any(frame_problems(found, truth.videos, missing), heading, PREDICTION_REMEDY)
-    results = _score_videos([VideoTask(video, found) for video in truth.videos], workers)
+    tasks = [
+        VideoTask(video, found, None if frames is None else frames[video.name], tracks)
+        for video in truth.videos
+    ]
+    results = _score_videos(tasks, workers)
     outcomes = {
         one.index: [per_set[place] for _, per_set in results] for place, one in enumerate(found)
     }  # set -> one outcome per video
@@ -111,6 +119,7 @@ def _set_score(one: PredictionSet, truth: GroundTruth, outcomes: Sequence[VideoO
         index=one.index,
         folder=one.folder,
         protocols={protocol: _protocol_score(protocol, truth, outcomes) for protocol in PROTOCOLS},
+        labels={video.name: outcome.labels for video, outcome in zip(truth.videos, outcomes, strict=True)},
         missing_frames=sum(outcome.missing_frames for outcome in outcomes),
         prediction_sha256={
             video.name: outcome.sha256 for video, outcome in zip(truth.videos, outcomes, strict=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carvid.davis.averages import Averages, Interval
+from carvid.davis.label_measures import LabelMeasures, columns_of, mean_columns
 from carvid.davis.protocols import ObjectScore, Protocol
 
 
@@ -45,6 +46,7 @@ class ProtocolScore:
 class SetScore:
     """One expression set under both protocols.
 
+    labels: video -> what was asked for beside J and F.
     missing_frames: how many prediction frames were missing and scored as empty.
     prediction_sha256: video -> hash over the names and contents of the prediction files scored.
     """
@@ -52,8 +54,14 @@ class SetScore:
     index: int
     folder: Path
     protocols: Mapping[Protocol, ProtocolScore]
+    labels: Mapping[str, LabelMeasures]
     missing_frames: int
     prediction_sha256: Mapping[str, str]
+
+    @property
+    def label_columns(self) -> dict[str, float | None]:
+        """What was asked for beside J and F by column, over all videos; see `carvid.davis.label_measures`."""
+        return columns_of(list(self.labels.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +79,11 @@ class Scores:
     sets: tuple[SetScore, ...]
     overall: Mapping[Protocol, ProtocolScore]
     annotation_sha256: Mapping[str, str]
+
+    @property
+    def label_columns(self) -> dict[str, float | None]:
+        """The mean of the sets' `label_columns`."""
+        return mean_columns([one.label_columns for one in self.sets])
 
     @property
     def left_out(self) -> tuple[str, ...]:
