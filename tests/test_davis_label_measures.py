@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from carvid.davis.evaluate import evaluate
+from carvid.davis.label_measures import columns_of
 from carvid.errors import InputError
 from tests.davis_trees import boxes, write_images, write_masks, write_truth
 
@@ -99,6 +100,43 @@ def test_tracks_are_a_table_and_files(root: Path, out: Path, tmp_path: Path) -> 
     cat = document(out)["labels"]["sets"]["0"]["videos"]["cat"]
     assert (cat["IDTP"], cat["IDFN"], cat["IDFP"]) == (6, 2, 2)
     assert "<h2>Videos</h2>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_figures_are_those_of_trackeval_on_the_same_tree(tmp_path: Path) -> None:
+    trackeval = pytest.importorskip("trackeval")
+    random = np.random.default_rng(1)
+
+    def shifted(labels: np.ndarray) -> np.ndarray:
+        return np.roll(labels, random.integers(-2, 3, 2), (0, 1))
+
+    # No void pixels: TrackEval clears them in the prediction only after it has taken the IoU.
+    truth = {"cat": [BOTH] * 6, "dog": [ONE] * 4}
+    found = {
+        "cat": [shifted(SWAPPED if t == 4 else BOTH) for t in range(6)],
+        "dog": [shifted(SWAPPED) for _ in range(4)],
+    }
+    root = write_truth(tmp_path / "davis", truth)
+    out = write_masks(tmp_path / "out" / "valid" / "anno_0", found).parents[1]
+    scores = evaluate(root, out, workers=1, tracks=True)
+    dataset = trackeval.datasets.DAVIS(
+        {
+            "GT_FOLDER": str(root / "Annotations" / "480p"),
+            "TRACKERS_FOLDER": str(out / "valid"),
+            "TRACKER_SUB_FOLDER": "",
+            "OUTPUT_FOLDER": str(tmp_path / "told"),
+            "PRINT_CONFIG": False,
+        }
+    )
+    evaluator = trackeval.Evaluator({"PRINT_RESULTS": False, "PRINT_CONFIG": False, "PLOT_CURVES": False})
+    measures = trackeval.metrics
+    metrics = [measures.HOTA({"PRINT_CONFIG": False}), measures.Identity({"PRINT_CONFIG": False})]
+    results, _ = evaluator.evaluate([dataset], metrics)
+    of_videos = results["DAVIS"]["anno_0"]
+    for video, name in [("COMBINED_SEQ", None), ("cat", "cat"), ("dog", "dog")]:
+        theirs = {**of_videos[video]["general"]["HOTA"], **of_videos[video]["general"]["Identity"]}
+        ours = scores.sets[0].label_columns if name is None else columns_of([scores.sets[0].labels[name]])
+        assert ours == pytest.approx({column: np.mean(theirs[column]) for column in COLUMNS}, abs=1e-9)
+        assert 0.1 < ours["HOTA"] < 0.9
 
 
 def test_without_the_switches_nothing_is_added(root: Path, out: Path, tmp_path: Path) -> None:
