@@ -1,0 +1,127 @@
+"""Soft masks of key frames carried to the frames between them by optical flow, from both sides.
+
+A mask is warped frame by frame, away from its key. Each pixel's confidence, that of the flow, is multiplied along the
+way. Between two keys, the masks from both sides are averaged, weighted by confidence and by nearness to the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.errors import UsageError
+from carvid.motion.edges import refine
+from carvid.motion.flow import Flow, flows, grey, warp
+
+Masks = NDArray[np.float32]
+
+# No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.
+_FLOOR = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Masks that came from one key to one frame.
+
+    masks: (N, H, W) float32 in [0, 1]. confidence: (H, W) float32 in [0, 1], the same for all masks.
+    """
+
+    masks: Masks
+    confidence: NDArray[np.float32]
+
+
+def at_key(masks: Masks) -> Carried:
+    """A key's own masks, (N, H, W) float32 in [0, 1]."""
+    return Carried(masks, np.ones(masks.shape[1:], np.float32))
+
+
+def carry(before: Carried, flow: Flow) -> Carried:
+    """The same masks one frame further from their key. flow: from the new frame to the one that has `before`."""
+    masks = np.empty_like(before.masks)
+    for i, mask in enumerate(before.masks):
+        # Most queries of a frame are absent; an empty mask stays empty.
+        masks[i] = warp(mask, flow.offsets) if mask.any() else 0
+    confidence = np.maximum(_FLOOR, flow.confidence) * warp(before.confidence, flow.offsets)
+    return Carried(masks, confidence)
+
+
+def fuse(past: Carried, future: Carried, share: float) -> Carried:
+    """The average of what came from both sides. share: how far on the way from the past key to the future one the
+    frame lies, in (0, 1). The confidence is that of the surer side."""
+    from_past, from_future = past.confidence * (1 - share), future.confidence * share
+    weight = from_past / (from_past + from_future)
+    masks = future.masks + weight * (past.masks - future.masks)
+    return Carried(masks, np.maximum(past.confidence, future.confidence))
+
+
+def propagate(images: Sequence[NDArray[np.uint8]], keys: Mapping[int, Masks]) -> list[Masks]:
+    """Soft masks of every frame, from those of the key frames.
+
+    images: (H, W, 3) uint8 RGB, all of one size, of one shot.
+    keys: for each key frame, by its place in `images`, (N, H, W) float32 in [0, 1].
+
+    Returns one (N, H, W) float32 in [0, 1] per image: a key's own masks, as they are, and refined ones for the frames
+    between. Frames before the first key and after the last come from that key alone.
+    Raises UsageError where there is no key, or sizes and numbers do not fit.
+    """
+    _check(images, keys)
+    places = sorted(keys)
+    steps = [flows(one, other) for one, other in zip(map(grey, images), map(grey, images[1:]), strict=False)]
+    found: list[Masks] = [keys[places[0]]] * len(images)
+    for key in places:
+        found[key] = keys[key]
+    stretches = [(None, places[0]), *zip(places, places[1:], strict=False), (places[-1], None)]
+    for first, last in stretches:
+        past, future = _from_past(keys, steps, first, last), _from_future(keys, steps, first, last)
+        for i in sorted({*past, *future}):
+            if i in past and i in future:
+                assert first is not None and last is not None
+                one = fuse(past[i], future[i], (i - first) / (last - first))
+            else:
+                one = past[i] if i in past else future[i]
+            found[i] = refine(images[i], one.masks)
+    return found
+
+
+def _from_past(
+    keys: Mapping[int, Masks], steps: Sequence[tuple[Flow, Flow]], first: int | None, last: int | None
+) -> dict[int, Carried]:
+    """What the key `first` gives to the frames up to `last`, or to the end."""
+    found: dict[int, Carried] = {}
+    if first is None:
+        return found
+    here = at_key(keys[first])
+    for i in range(first + 1, len(steps) + 1 if last is None else last):
+        here = found[i] = carry(here, steps[i - 1][1])
+    return found
+
+
+def _from_future(
+    keys: Mapping[int, Masks], steps: Sequence[tuple[Flow, Flow]], first: int | None, last: int | None
+) -> dict[int, Carried]:
+    """What the key `last` gives to the frames back to `first`, or to the start."""
+    found: dict[int, Carried] = {}
+    if last is None:
+        return found
+    here = at_key(keys[last])
+    for i in range(last - 1, -1 if first is None else first, -1):
+        here = found[i] = carry(here, steps[i][0])
+    return found
+
+
+def _check(images: Sequence[NDArray[np.uint8]], keys: Mapping[int, Masks]) -> None:
+    if not keys:
+        raise UsageError("no key frame; expected the masks of at least one frame")
+    sizes = {image.shape for image in images}
+    shape = next(iter(keys.values())).shape
+    for place, masks in keys.items():
+        if not 0 <= place < len(images):
+            raise UsageError(f"key frame {place} is none of the {len(images)} images, which count from 0")
+        if len(sizes) != 1 or masks.shape != shape or masks.shape[1:] != images[place].shape[:2]:
+            raise UsageError(
+                f"the masks of key frame {place} are {masks.shape}, the images {sorted(sizes)}; "
+                f"expected (N, H, W) of one size, and images (H, W, 3) of the same"
+            )
