@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
-from carvid.evidence import Evidence, RecurrentStep
+from carvid.evidence import Evidence, FrameOrigin, RecurrentStep
 from carvid.frame import Frame
-from carvid.result import FrameResult, ObjectResult
+from carvid.result import FrameResult, ObjectResult, QueryVerdict
 
 if TYPE_CHECKING:
     from carvid.loading import load_model
@@ -27,10 +27,12 @@ __all__ = [
     "CarvidError",
     "Evidence",
     "Frame",
+    "FrameOrigin",
     "FrameResult",
     "InputError",
     "ObjectResult",
     "OutputError",
+    "QueryVerdict",
     "Recipe",
     "RecurrentStep",
     "UsageError",

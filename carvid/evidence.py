@@ -1,4 +1,4 @@
-"""How CLIP as RNN arrived at a frame's masks: its recurrent steps, the last proposals, and what SAM did."""
+"""How a frame's masks came about: what CLIP as RNN and SAM did, and from which frames masks were carried."""
 
 from __future__ import annotations
 
@@ -78,6 +78,20 @@ class Evidence:
         """Read the proposals first: `read_proposals` works only in this process."""
         _ = self.proposals
         return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """Where a frame's masks come from, if the engine runs on key frames alone and they are carried to the others.
+
+    key: whether the engine was run on this frame.
+    confidence: how well the masks could be carried, in [0, 1]; 1 at a key.
+    keys: the indices of the key frames they were carried from, ascending; at a key its own.
+    """
+
+    key: bool
+    confidence: float
+    keys: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ class RunProgress(Protocol):
 class OutputOptions:
     """What a run writes.
 
-    separate: one mask per frame and query instead of one label map per frame.
+    separate: one mask per frame and object instead of one label map per frame.
     overlay: write the overlay video.
     overwrite: allow an output folder that is not empty, replacing what carvid wrote there.
     """
@@ -269,7 +269,7 @@ class _Tally:
                 for sink in sinks:
                     sink.write(frame, result)
             self.frames += 1
-            self.present += np.asarray(result.present, np.int64)
+            self.present += np.array([query.present for query in result.queries], np.int64)
             if progress is not None:
                 progress.advance(frame, result)
 

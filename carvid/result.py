@@ -1,4 +1,4 @@
-"""`FrameResult`, the output of a segmenter for one frame: its objects and their label map."""
+"""`FrameResult`, the output of a segmenter for one frame: its objects and their label map, query by query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.evidence import Evidence
+from carvid.evidence import Evidence, FrameOrigin
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -56,6 +56,20 @@ class ObjectResult:
         return encode_rle(self.mask)
 
 
+@dataclass(frozen=True)
+class QueryVerdict:
+    """What the engine says of one query in one frame.
+
+    query: its text.
+    score: how sure the engine is that what it refers to is in the frame, in [0, 1].
+    present: whether the engine says it is.
+    """
+
+    query: str
+    score: float
+    present: bool
+
+
 @dataclass(frozen=True, eq=False)
 class FrameResult:
     """The objects of one frame.
@@ -63,7 +77,12 @@ class FrameResult:
     index, pts_seconds, name: those of its `Frame`.
     label_map: (H, W) uint8: at each pixel the id of the object that responds most, 0 for background.
     objects: by ascending id. An engine without instances gives one object per query, in the order of the queries.
+        One with instances gives the tracks that are in the frame, any number per query; a track keeps its id through
+        the video.
     evidence: how the masks came about; None where the engine is not CLIP as RNN.
+    verdicts: what the engine says of each query, in the caller's order, where `objects` are tracks; None where they
+        are one per query. `queries` is right for both.
+    origin: which frames the masks come from; None where the engine is run on every frame.
     """
 
     index: int
@@ -72,6 +91,46 @@ class FrameResult:
     label_map: NDArray[np.uint8]
     objects: tuple[ObjectResult, ...]
     evidence: Evidence | None = None
+    verdicts: tuple[QueryVerdict, ...] | None = None
+    origin: FrameOrigin | None = None
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether `objects` are tracks: any number per query, of which a frame holds those that are in it."""
+        return self.verdicts is not None
+
+    @cached_property
+    def queries(self) -> tuple[QueryVerdict, ...]:
+        """What the engine says of each query, in the caller's order."""
+        if self.verdicts is not None:
+            return self.verdicts
+        return tuple(
+            QueryVerdict(one.query, float(score), one.present)
+            for one, score in zip(self.objects, self.scores, strict=True)
+        )
+
+    @cached_property
+    def query_masks(self) -> NDArray[np.bool_]:
+        """(Q, H, W) bool: for each of `queries` the union of its objects' masks."""
+        if self.verdicts is None:
+            return self.masks
+        union = self.masks_by_query
+        empty = np.zeros((0, *self.label_map.shape), np.bool_)
+        return np.stack([union[one.query] for one in self.verdicts]) if self.verdicts else empty
+
+    @property
+    def query_map(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: the label map with each object's label replaced by its query's place in `queries`, from 1.
+
+        Of a query given twice it is the first place.
+        """
+        if self.verdicts is None:
+            return self.label_map
+        texts = [one.query for one in self.verdicts]
+        places = np.zeros(256, np.uint8)
+        for one in self.objects:
+            places[one.id] = texts.index(one.query) + 1
+        return places[self.label_map]
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
@@ -93,6 +152,8 @@ class FrameResult:
     def masks_by_query(self) -> Mapping[str, NDArray[np.bool_]]:
         """For each query, (H, W) bool: the union of its objects' masks."""
         merged: dict[str, NDArray[np.bool_]] = {}
+        for verdict in self.verdicts or ():
+            merged[verdict.query] = np.zeros(self.label_map.shape, np.bool_)
         for one in self.objects:
             before = merged.get(one.query)
             merged[one.query] = one.mask if before is None else before | one.mask
@@ -109,7 +170,7 @@ class FrameResult:
         there = [one for one in self.objects if one.present and one.box_xywh is not None]
         if not there:
             return supervision.Detections.empty()
-        names = list(dict.fromkeys(one.query for one in self.objects))
+        names = list(dict.fromkeys(one.query for one in self.queries))
         masks = np.stack([one.mask for one in there])
         return supervision.Detections(
             xyxy=supervision.mask_to_xyxy(masks).astype(np.float32),

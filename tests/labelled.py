@@ -99,13 +99,13 @@ def _write_video(
     places = range(len(ids)) if video.objects is None else video.objects
     queries = [ids[place] for place in places]
     connection.executemany(
-        "INSERT INTO objects VALUES (?, ?, ?)", [(number, *each) for each in enumerate(queries, 1)]
+        "INSERT INTO objects VALUES (?, ?, ?, 0)", [(number, *each) for each in enumerate(queries, 1)]
     )
     for t, masks in enumerate(video.masks):
         index = video.first + t * every
         seconds = None if video.frame_rate is None else float(index / video.frame_rate)
         connection.execute(
-            "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
             (number, index, video.names[t] if video.names else f"{index:05d}", seconds, width, height),
         )
         parts = label_masks(masks)

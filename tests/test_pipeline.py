@@ -26,6 +26,7 @@ from carvid.pipeline import WAITING, OutputOptions, run_job
 from carvid.sinks import read_results
 from carvid.sinks.run_record import read_manifest
 from carvid.stream.source import Damage
+from tests import tracked
 from tests.sinks_cases import (
     BLUE,
     GREEN,
@@ -607,3 +608,34 @@ def test_frames_are_not_kept_once_written(tmp_path, source):
     assert len(alive) == 10
     # Those that wait, the one that is written, the one in work, and the one that the loop still names.
     assert most <= 3 + WAITING
+
+
+class TrackedSession(SquareSegmenter):
+    """Gives the tracks of `tests.tracked`, whatever is in the frames."""
+
+    def __init__(self):
+        super().__init__(tracked.QUERIES)
+
+    def step(self, frame):
+        return tracked.results()[frame.index]
+
+
+def test_of_tracks_the_share_of_frames_is_their_querys(tmp_path, source):
+    out = tmp_path / "out"
+    stream = ListStream(tracked.frames(), source)
+    summary = run_job(stream, TrackedSession(), out, output=OutputOptions(separate=True))
+    # The cars are in frames 0, 2 and 3, the dog is in 0 and 1.
+    assert summary.present_share == (0.75, 0.0, 0.5)
+    assert read_manifest(out / "run.json")["present_share"] == [0.75, 0.0, 0.5]
+    assert names_under(out / "masks") == [
+        *("1", "1/00000.png", "1/00002.png", "1/00003.png"),
+        *("2", "2/00000.png", "2/00001.png"),
+        *("3", "3/00002.png"),
+    ]
+    assert len(read_video(out / "overlay.mp4")[0]) == 4
+    found = [[one["id"] for one in record["objects"]] for record in read_results(out / "results.jsonl")]
+    assert found == [[1, 2], [2], [1, 3], [1]]
+    assert run_job(
+        ListStream(frames(1), source), SquareSegmenter(), out, output=OutputOptions(overwrite=True)
+    ).complete
+    assert names_under(out / "masks") == ["00000.png"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
 from carvid.media.palette import voc_palette
 from carvid.result import FrameResult, ObjectResult
+from tests.tracked import masks_of, tracked
 
 LABELS = np.array([[0, 1, 1, 0], [0, 1, 3, 3], [0, 0, 3, 3]], np.uint8)
 
@@ -64,3 +67,52 @@ def test_plot_paints_the_labels_over_the_image() -> None:
     assert picture[0, 0].tolist() == [100, 100, 100]
     assert picture[1, 1].tolist() == voc_palette()[2].tolist()
     assert picture[2, 2].tolist() == [50, 114, 50]
+
+
+def test_without_verdicts_each_object_is_a_query() -> None:
+    found = result()
+    assert not found.has_tracks
+    assert [(one.query, one.score, one.present) for one in found.queries] == [
+        ("a car", 0.75, True),
+        ("a dog", 0.125, False),
+        ("a car", 0.5, True),
+    ]
+    assert found.query_masks is found.masks
+    assert found.query_map is LABELS
+
+
+def test_with_tracks_a_query_has_the_union_of_its_objects() -> None:
+    both, gone = tracked(0, masks_of("11.332")), tracked(1, {})
+    assert both.has_tracks
+    assert gone.has_tracks
+    assert [(one.query, one.score, one.present) for one in both.queries] == [
+        ("a car", 0.75, True),
+        ("a unicorn", 0.125, False),
+        ("a dog", 0.5, True),
+    ]
+    assert both.present.tolist() == [True, True, True]
+    assert both.query_masks[:, 0].astype(int).tolist() == [
+        [1, 1, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+    assert list(both.masks_by_query) == list(gone.masks_by_query) == ["a car", "a unicorn", "a dog"]
+    assert both.label_map[0].tolist() == [1, 1, 0, 3, 3, 2]
+    assert both.query_map[0].tolist() == [1, 1, 0, 1, 1, 3]
+    assert [one.present for one in gone.queries] == [False] * 3
+    assert gone.query_masks.shape == (3, 2, 6)
+    assert not gone.query_masks.any()
+
+
+def test_a_query_given_twice_has_its_tracks_twice() -> None:
+    found = tracked(0, masks_of("11.332"))
+    car, _, dog = found.verdicts or ()
+    twice = replace(found, verdicts=(dog, car, car))
+    assert twice.query_masks[:, 0].sum(axis=1).tolist() == [1, 4, 4]
+    assert twice.query_map[0].tolist() == [2, 2, 0, 2, 2, 1]
+
+
+def test_supervision_numbers_the_queries_of_tracks_as_they_were_given() -> None:
+    pytest.importorskip("supervision")
+    detections = tracked(0, masks_of("....22")).to_supervision()
+    assert (detections.class_id.tolist(), detections.tracker_id.tolist()) == ([2], [2])

@@ -7,6 +7,7 @@ from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
 from carvid.media.palette import read_label_png
 from carvid.sinks.mask_files import MaskSink
+from tests import tracked
 from tests.sinks_cases import names_under, result_for, small_disk, square_frame
 
 LEFT = np.array([[1, 1, 0], [1, 1, 0]], np.bool_)
@@ -113,3 +114,24 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path):
         MaskSink(tmp_path / "file" / "masks", separate=True, n_queries=1),
     ):
         pass
+
+
+def test_a_tracks_folder_holds_the_frames_that_it_is_in(tmp_path):
+    with MaskSink(tmp_path, separate=True, n_queries=3) as sink:
+        assert names_under(tmp_path) == []
+        for frame, result in zip(tracked.frames(), tracked.results(), strict=True):
+            sink.write(frame, result)
+    assert names_under(tmp_path) == [
+        *("1", "1/00000.png", "1/00002.png", "1/00003.png"),
+        *("2", "2/00000.png", "2/00001.png"),
+        *("3", "3/00002.png"),
+    ]
+    assert read_label_png(tmp_path / "3/00002.png").tolist() == [[0, 0, 0, 3, 3, 0]] * 2
+
+
+def test_label_maps_of_tracks_hold_their_ids(tmp_path):
+    with MaskSink(tmp_path, separate=False, n_queries=3) as sink:
+        for frame, result in zip(tracked.frames(), tracked.results(), strict=True):
+            sink.write(frame, result)
+    maps = [read_label_png(path)[0].tolist() for path in sorted(tmp_path.iterdir())]
+    assert maps == [[1, 1, 0, 0, 2, 2], [0, 0, 0, 0, 2, 2], [1, 1, 0, 3, 3, 0], [1, 1, 0, 0, 0, 0]]

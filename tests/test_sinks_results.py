@@ -1,6 +1,7 @@
 """results.jsonl: its lines, its run-length codes, and a file cut short."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from carvid.errors import InputError, OutputError
+from carvid.evidence import FrameOrigin
 from carvid.frame import Frame
 from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
 from carvid.sinks.results import ResultsSink, read_results
+from tests import tracked
 from tests.sinks_cases import NASTY_QUERIES, SquareSegmenter, file_size_limit, result_for, square_frame
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
@@ -198,3 +201,59 @@ def test_an_existing_file_is_not_written_over(tmp_path):
     with pytest.raises(OutputError, match=r"r\.jsonl"), ResultsSink(tmp_path / "r.jsonl", ["q"]):
         pass
     assert (tmp_path / "r.jsonl").read_text() == "mine\n"
+
+
+def test_tracks_are_told_beside_their_queries(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with ResultsSink(path, tracked.QUERIES) as sink:
+        for frame, result in zip(tracked.frames(), tracked.results(), strict=True):
+            sink.write(frame, result)
+    third = json.loads(path.read_text().splitlines()[2])
+    assert list(third) == ["index", "pts_seconds", "name", "queries", "key", "confidence", "keys", "objects"]
+    assert third["objects"] == [
+        {
+            "id": 1,
+            "query": "a car",
+            "score": 0.75,
+            "area_px": 4,
+            "box_xywh": [0, 0, 2, 2],
+            "rle": encode_rle(tracked.masks_of("11....")[1]),
+        },
+        {
+            "id": 3,
+            "query": "a car",
+            "score": 0.625,
+            "area_px": 4,
+            "box_xywh": [3, 0, 2, 2],
+            "rle": encode_rle(tracked.masks_of("...33.")[3]),
+        },
+    ]
+    car, unicorn, dog = third["queries"]
+    assert (car["query"], car["score"], car["present"], car["area_px"]) == ("a car", 0.75, True, 8)
+    assert car["box_xywh"] == [0, 0, 5, 2]
+    assert (unicorn["present"], dog["present"], dog["score"], dog["area_px"]) == (False, False, 0.125, 0)
+    records = list(read_results(path))
+    assert [[one["id"] for one in record["objects"]] for record in records] == [[1, 2], [2], [1, 3], [1]]
+    assert records[0]["objects"][1]["mask"][0].astype(int).tolist() == [0, 0, 0, 0, 1, 1]
+    assert records[2]["queries"][0]["mask"][0].astype(int).tolist() == [1, 1, 0, 1, 1, 0]
+    origins = [(record["key"], record["confidence"], record["keys"]) for record in records]
+    assert origins == [(True, 1, [0]), (False, 0.25, [0, 2]), (True, 1, [2]), (False, 0.333333, [2])]
+    assert "mask" not in next(read_results(path, masks=False))["objects"][0]
+
+
+def test_a_damaged_code_of_a_track_is_no_record(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"queries": [], "objects": [{"rle": {}}]}\n')
+    with pytest.raises(InputError, match=r"r\.jsonl, line 1"):
+        list(read_results(path))
+
+
+def test_a_carried_frame_without_tracks_says_where_its_masks_come_from(tmp_path):
+    path = tmp_path / "r.jsonl"
+    frame = square_frame(7)
+    result = result_for(frame, [np.ones((2, 3), np.bool_)], [0.5])
+    with ResultsSink(path, ["q"]) as sink:
+        sink.write(frame, replace(result, evidence=None, origin=FrameOrigin(False, 0.1234567, (5, 9))))
+    (record,) = read_results(path)
+    assert (record["key"], record["confidence"], record["keys"]) == (False, 0.123457, [5, 9])
+    assert "objects" not in record

@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back_in_order(tmp_path, ledger):
         assert list(dataset.queries(2)) == [Query(2, "a dog")]
         assert list(dataset.queries()) == [Query(1, "the red car"), Query(2, "a dog")]
         assert dataset.settings() == {"settings": {"eta": 0.5}}
-        assert dataset.meta()["schema_version"] == "2"
+        assert dataset.meta()["schema_version"] == "3"
         assert list(dataset.objects(1)) == [
             VideoObject(1, Query(1, "the red car")),
             VideoObject(2, Query(2, "a dog")),
@@ -278,7 +278,7 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
     connection.close()
     for opening in (lambda: open_dataset(tmp_path), lambda: Ledger(tmp_path, "me")):
         with pytest.raises(
-            InputError, match="schema version 7, of a newer carvid; this one reads up to version 2"
+            InputError, match="schema version 7, of a newer carvid; this one reads up to version 3"
         ):
             opening()
 
@@ -355,7 +355,7 @@ def test_a_damaged_database_is_refused_where_labelling_goes_on(tmp_path, ledger)
 def test_the_database_says_what_it_is(tmp_path, ledger):
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("2",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("3",)
     connection.close()
 
 

@@ -131,6 +131,23 @@ def test_an_upgraded_database_has_the_tables_of_a_new_one(tmp_path: Path) -> Non
     assert rows(upgraded, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_a_version_2_dataset_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = version_1(tmp_path)
+    with closing(sqlite3.connect(dataset / DATABASE)) as connection:
+        monkeypatch.setattr(migrations, "STEPS", STEPS[:1])
+        migrations.migrate(connection, 1)
+        connection.commit()
+        monkeypatch.undo()
+    assert stored_version(dataset) == "2"
+    before = rows(dataset, "SELECT * FROM annotations")
+    frames, objects = rows(dataset, "SELECT * FROM frames"), rows(dataset, "SELECT * FROM objects")
+    open_dataset(dataset).close()
+    assert rows(dataset, "SELECT * FROM annotations") == before
+    assert len(frames) == len(objects) == 6
+    assert rows(dataset, "SELECT * FROM frames") == [(*row, None, None, None) for row in frames]
+    assert rows(dataset, "SELECT * FROM objects") == [(*row, 0) for row in objects]
+
+
 def test_a_step_that_fails_leaves_the_version_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = version_1(tmp_path)
     before = tables(dataset)

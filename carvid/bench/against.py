@@ -86,7 +86,7 @@ def against_naive(
                 seconds=seconds,
                 naive_seconds=naive_seconds,
                 live_equal=[step.live for step in evidence(result).steps] == live,
-                iou=min(iou(ours, theirs) for ours, theirs in zip(result.masks, masks, strict=True)),
+                iou=min(iou(ours, theirs) for ours, theirs in zip(result.query_masks, masks, strict=True)),
             )
         )
     return compared

@@ -176,7 +176,7 @@ def _between(session: Session, clip: Clip) -> float:
 
     Raises UsageError where these are equal.
     """
-    lowest, second = sorted(session.step(clip.frames[1]).scores.tolist())[:2]
+    lowest, second = sorted(query.score for query in session.step(clip.frames[1]).queries)[:2]
     if not lowest < second:
         raise UsageError(f"the two lowest scores are both {lowest:g}: no theta drops exactly one query")
     return float((lowest + second) / 2)

@@ -101,4 +101,4 @@ def _dropped(result: FrameResult) -> int:
     first = steps[0].live
     if len(steps) > 1:
         return len(first) - len(steps[1].live)
-    return len(first) - max(1, int(result.present.sum()))
+    return len(first) - max(1, sum(query.present for query in result.queries))

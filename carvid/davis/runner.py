@@ -126,9 +126,9 @@ def _run_video(
         seen = model.see([frame])
         for i, one in sessions.items():
             result = one.segment(seen)
-            write_label_png(folders[i] / f"{frame.name}.png", result.label_map)
+            write_label_png(folders[i] / f"{frame.name}.png", result.query_map)
             present[i] = [
-                count + bool(there) for count, there in zip(present[i], result.present, strict=True)
+                count + query.present for count, query in zip(present[i], result.queries, strict=True)
             ]
         if progress is not None:
             progress.advance(frame, result)

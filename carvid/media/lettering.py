@@ -48,6 +48,18 @@ def text_coverage(text: str, size_px: int) -> NDArray[np.uint8]:
     return _draw_pillow(text, size_px)
 
 
+def blend_text(
+    canvas: NDArray[np.uint8], y: int, x: int, coverage: NDArray[np.uint8], colour: tuple[int, int, int]
+) -> None:
+    """Lay drawn text over `canvas`, (H, W, 3) uint8 RGB, in place; what reaches beyond its right or lower edge is cut.
+
+    y, x: of the text's top left corner in px, at least 0. coverage: from `text_coverage`. colour: RGB in [0, 255].
+    """
+    target = canvas[y : y + coverage.shape[0], x : x + coverage.shape[1]]
+    share = coverage[: target.shape[0], : target.shape[1], None] / np.float32(255)
+    target[:] = (target * (1 - share) + np.array(colour, np.float32) * share).round().astype(np.uint8)
+
+
 def elide(text: str, size_px: int, max_width_px: int) -> str:
     """The text, or as much of its beginning as fits with "..." behind it; "" if not even that fits."""
     text = printable(text)

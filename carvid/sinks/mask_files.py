@@ -1,4 +1,4 @@
-"""One palette PNG per frame, or one per frame and query."""
+"""One palette PNG per frame, or one per frame and object."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from carvid.result import FrameResult
 
 
 class MaskSink:
-    """Writes `<folder>/<frame name>.png`, or `<folder>/<query position>/<frame name>.png` when `separate`.
+    """Writes `<folder>/<frame name>.png`, or `<folder>/<object id>/<frame name>.png` when `separate`.
 
     Every file is an 8-bit palette PNG in the DAVIS palette, and is either complete or not there. A label map holds,
-    per pixel, the position (1..N) of the query that responds most, 0 for background. A separate mask holds the query's
-    own mask, which may overlap another's: 0 outside and the query's position inside, so that it has the same colour as
-    in the label map and the overlay; after position 255 the labels start again from 1. Folders are named by position,
-    not by query, so that no character of a query gets into a file name.
+    per pixel, the id of the object that responds most, 0 for background. A separate mask holds the object's own mask,
+    which may overlap another's: 0 outside and the id inside, so that it has the same colour as in the label map and
+    the overlay; after id 255 the labels start again from 1. Without tracks the ids are the positions (1..N) of the
+    queries, and every frame has a file for each; a track's folder holds the frames that it is in. Folders are named by
+    id, not by query, so that no character of a query gets into a file name.
 
     Args:
         folder: made when the sink is entered.
-        separate: one mask per query instead of one label map.
+        separate: one mask per object instead of one label map.
         n_queries: N.
 
     Raises:
@@ -45,10 +46,7 @@ class MaskSink:
         self.n_queries = n_queries
 
     def __enter__(self) -> MaskSink:
-        numbers = range(1, self.n_queries + 1) if self.separate else ()
-        for folder in (self.folder, *(self.folder / str(number) for number in numbers)):
-            with output_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+        _make(self.folder)
         return self
 
     def __exit__(
@@ -67,9 +65,10 @@ class MaskSink:
         if not self.separate:
             self._write(self.folder / file_name, result.label_map)
             return
-        for i, mask in enumerate(result.masks):
-            label = np.uint8(i % MAX_LABELS + 1)
-            self._write(self.folder / str(i + 1) / file_name, mask * label)
+        for one in result.objects:
+            folder = self.folder / str(one.id)
+            _make(folder)
+            self._write(folder / file_name, one.mask * np.uint8((one.id - 1) % MAX_LABELS + 1))
 
     def _write(self, path: Path, label_map: NDArray[np.uint8]) -> None:
         # Checked on the disk: a set of names would grow with the video, and would not know where "A" and "a" are one
@@ -77,6 +76,11 @@ class MaskSink:
         if exists(path, OutputError):
             raise OutputError(f"{path} exists already: two frames of the source share the name {path.stem!r}")
         write_label_png(path, label_map)
+
+
+def _make(folder: Path) -> None:
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _file_name(name: str) -> str:

@@ -13,7 +13,8 @@ from carvid.media.paint import fit, paint_labels
 from carvid.media.palette import MAX_LABELS
 from carvid.media.video_writer import VideoWriter
 from carvid.result import FrameResult
-from carvid.sinks.legend import Legend
+from carvid.sinks.legend import Legend, letter_size_px
+from carvid.sinks.track_ids import draw_ids
 
 DEFAULT_FRAME_RATE = Fraction(24)
 """Frames per second where the source has no rate, as a folder of images has none; DAVIS's own rate."""
@@ -22,11 +23,11 @@ DEFAULT_FRAME_RATE = Fraction(24)
 class OverlaySink:
     """Writes the overlay to `path` as H.264, whole or not at all; without a frame, no file (`VideoWriter`).
 
-    Each label of the label map is blended over the frame in its DAVIS palette colour and outlined; the legend
-    names the queries with their scores. The first frame's size is kept: a later frame of another size is
-    scaled to fit and centred on black. Frames are shown at the source's timestamps, so that a damaged source, or one of
-    variable rate, plays at its own speed. Without timestamps, the overlay's rate is the source's, as an exact fraction,
-    divided by `every`.
+    Each label of the label map is blended over the frame in its DAVIS palette colour and outlined; tracks have their
+    ids written onto them; the legend names the queries with their scores. The first frame's size is kept: a later
+    frame of another size is scaled to fit and centred on black. Frames are shown at the source's timestamps, so that a
+    damaged source, or one of variable rate, plays at its own speed. Without timestamps, the overlay's rate is the
+    source's, as an exact fraction, divided by `every`.
 
     Args:
         path: the file, replaced if it exists.
@@ -81,6 +82,10 @@ class OverlaySink:
         if self._legend is None:
             self._height, self._width = frame.image.shape[:2]
             self._legend = Legend(self.queries, self._height, self._width)
-        canvas = fit(paint_labels(frame.image, result.label_map), self._height, self._width)
+        painted = paint_labels(frame.image, result.label_map)
+        if result.has_tracks:
+            ids = (one.id for one in result.objects)
+            draw_ids(painted, result.label_map, ids, letter_size_px(frame.image.shape[0]))
+        canvas = fit(painted, self._height, self._width)
         self._legend.draw(canvas, result)
         self._video.write(canvas, frame.pts_seconds)

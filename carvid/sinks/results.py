@@ -31,17 +31,33 @@ def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> d
         "queries": [
             {
                 "query": query,
-                "score": _score(score),
-                "present": bool(present),
+                "score": _score(said.score),
+                "present": said.present,
                 "area_px": int(np.count_nonzero(mask)),
                 "box_xywh": bounding_box_xywh(mask),
                 "rle": encode_rle(mask),
             }
-            for query, score, present, mask in zip(
-                queries, result.scores, result.present, result.masks, strict=True
-            )
+            for query, said, mask in zip(queries, result.queries, result.query_masks, strict=True)
         ],
     }
+    if result.origin is not None:
+        record |= {
+            "key": result.origin.key,
+            "confidence": _score(result.origin.confidence),
+            "keys": list(result.origin.keys),
+        }
+    if result.has_tracks:
+        record["objects"] = [
+            {
+                "id": one.id,
+                "query": one.query,
+                "score": _score(one.score),
+                "area_px": one.area_px,
+                "box_xywh": one.box_xywh,
+                "rle": one.rle,
+            }
+            for one in result.objects
+        ]
     if result.evidence is not None:
         record["steps"] = [
             {"live": [int(i) for i in step.live], "scores": [_score(score) for score in step.scores]}
@@ -56,12 +72,15 @@ class ResultsSink:
     r"""Writes a line of JSON per frame to `path`, which must not exist yet.
 
     A line holds `index`, `pts_seconds` (null where the source gives none), `name`; per query, in the caller's
-    order, `query`, `score` and `present`, and of its own mask `area_px`, `box_xywh` (null when empty) and
-    `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and scores, step by
-    step. If the SAM ensemble ran, each query also has `sam`: `matched`, `iou` (null without a match) and
-    `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line
-    for every reader, whatever a query holds. A line is handed to the operating system whole as soon as its
-    frame is done; one that fails half-way, on a full disk for example, is taken back.
+    order, `query`, `score` and `present`, and of its own mask (with tracks, the union of theirs) `area_px`, `box_xywh`
+    (null when empty) and `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and
+    scores, step by step. Where masks are carried from key frames, it has `key` (whether the frame is one), `confidence`
+    and `keys`, the indices of the frames they come from. Where there are tracks, it has `objects`, those in the frame:
+    `id`, `query` (its text), `score`, and the mask as for a query. If the SAM ensemble ran, each query also has `sam`:
+    `matched`, `iou` (null without a match) and `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is
+    escaped (`\u8d64`), so a line stays one line for every reader, whatever a query holds. A line is handed to the
+    operating system whole as soon as its frame is done; one that fails half-way, on a full disk for example, is taken
+    back.
     """
 
     def __init__(self, path: Path, queries: Sequence[str]) -> None:
@@ -110,7 +129,7 @@ def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:
 
     Args:
         path: a results.jsonl.
-        masks: also decode each query's `rle` into `mask`, (H, W) bool.
+        masks: also decode the `rle` of each query and each of the `objects`, if any, into `mask`, (H, W) bool.
 
     Raises:
         InputError: if the file cannot be read, or a line is not such a record (the line's number is given).
@@ -128,9 +147,9 @@ def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:
 def _parse(line: bytes, where: str, masks: bool) -> dict[str, Any]:
     try:
         record: dict[str, Any] = load_json(line)
-        for query in record["queries"]:
+        for one in (*record["queries"], *record.get("objects", ())):
             if masks:
-                query["mask"] = decode_rle(query["rle"])
+                one["mask"] = decode_rle(one["rle"])
     except (ValueError, KeyError, TypeError, InputError) as error:
         raise InputError(f"{where}: not a record of carvid's: {error}") from error
     return record

@@ -43,7 +43,7 @@ class Corrections:
         """Put `mask` in the place of an object's mask in a frame; returns its revision.
 
         mask: (H, W) bool, of the frame's size; an empty one says that the object is absent.
-        expected_revision: `Annotation.revision` of the mask that was corrected.
+        expected_revision: `Annotation.revision` of the mask that was corrected; 0 for a track that is not in the frame.
 
         Raises StaleRevisionError if the newest revision is another one, UsageError if there is no such object
         in such a labelled frame or the mask is not of its size, OutputError where the dataset cannot be
@@ -90,11 +90,13 @@ class Corrections:
             "SELECT max(revision) FROM annotations WHERE video_id = ? AND frame_index = ? AND object_id = ?",
             (video_id, frame_index, newest.object_id),
         ).fetchone()
+        # A track has no row in a frame that the model did not find it in.
+        revision = 1 + (highest or 0)
         row = {
             "video_id": video_id,
             "frame_index": frame_index,
             "object_id": newest.object_id,
-            "revision": highest + 1,
+            "revision": revision,
             "source": HAND,
             "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             "query_id": newest.query_id,
@@ -111,4 +113,4 @@ class Corrections:
             f"INSERT INTO annotations ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
             tuple(row.values()),
         )
-        return int(highest) + 1
+        return revision

@@ -8,16 +8,20 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from carvid.errors import InputError
+from carvid.evidence import FrameOrigin
 from carvid.media.json_text import load_json
 from carvid.media.rle import Rle, encode_rle
 from carvid.paths import is_file
-from carvid.store.checks import COUNT, ID, TEXT, Column, Columns, check, damaged, table
+from carvid.store.checks import COUNT, ID, TEXT, Column, Columns, check, damaged, or_null, table
 from carvid.store.opening import open_readable, reading_errors
 from carvid.store.overlaps import Claim, settle
 from carvid.store.rows import (
@@ -32,9 +36,10 @@ from carvid.store.rows import (
     Video,
     VideoObject,
 )
-from carvid.store.schema import HAND, database_path
+from carvid.store.schema import HAND, MODEL, database_path
 from carvid.stream.source import Damage
 
+_SHARE = Column("a number from 0 to 1", (float, int), 0, 1)
 _FRACTION = "0*[1-9][0-9]{0,11}(/0*[1-9][0-9]{0,11})?"
 # A correction counts while its object belongs to the same query and its frame has the same size.
 _LABELLED = (
@@ -101,19 +106,19 @@ class Dataset:
     def frames(self, video_id: int) -> Iterator[FrameRow]:
         """The labelled frames of a video, by index; none before it is done."""
         for row in self._rows(FRAME_COLUMNS, "frames WHERE video_id = ? ORDER BY frame_index", (video_id,)):
-            yield FrameRow(*row)
+            yield self._frame(row)
 
     def objects(self, video_id: int) -> Iterator[VideoObject]:
         """The objects of a video, by id; none before it is done."""
-        for object_id, *query in self._rows(
-            {**table("objects", object_id=ID), **QUERY_COLUMNS},
+        for object_id, is_track, *query in self._rows(
+            {**table("objects", object_id=ID, is_track=COUNT), **QUERY_COLUMNS},
             # A query that is not one of the video's shows as NULL.
             "objects LEFT JOIN queries ON id = query_id AND EXISTS (SELECT 1 FROM video_queries AS asked"
             " WHERE asked.video_id = objects.video_id AND asked.query_id = objects.query_id)"
             " WHERE objects.video_id = ? ORDER BY object_id",
             (video_id,),
         ):
-            yield VideoObject(object_id, Query(*query))
+            yield VideoObject(object_id, Query(*query), bool(is_track))
 
     def annotations(
         self, video_id: int, *, frame_index: int | None = None
@@ -122,25 +127,38 @@ class Dataset:
 
         frame_index: that frame alone.
         """
-        objects = [each.id for each in self.objects(video_id)]
+        objects = tuple(self.objects(video_id))
+        tracks = any(each.is_track for each in objects)
+        columns = dict(FRAME_COLUMNS)
+        if objects:
+            # All that is joined to a frame without any track is NULL.
+            columns |= {name: or_null(each) if tracks else each for name, each in ANNOTATION_COLUMNS.items()}
         one = "" if frame_index is None else " AND frames.frame_index = ?"
         rows = self._rows(
-            {**FRAME_COLUMNS, **ANNOTATION_COLUMNS} if objects else FRAME_COLUMNS,
+            columns,
             f"{_LABELLED} WHERE frames.video_id = ?{one}"
             " ORDER BY frames.frame_index, annotations.object_id, annotations.revision",
             (video_id,) if frame_index is None else (video_id, frame_index),
         )
         for facts, group in groupby(rows, key=lambda row: row[: len(FRAME_COLUMNS)]):
-            frame = FrameRow(*facts)
+            frame = self._frame(facts)
             # Revisions ascend, so the newest of an object is the one that stays.
             newest = {row[len(FRAME_COLUMNS)]: row[len(FRAME_COLUMNS) :] for row in group} if objects else {}
-            if list(newest) != objects:
+            newest.pop(None, None)
+            if tracks:
+                for row in newest.values():
+                    check(self._path, ANNOTATION_COLUMNS, row)
+            elif list(newest) != [each.id for each in objects]:
                 raise damaged(
                     self._path,
                     f"frame {frame.frame_index} of video {video_id} has masks of the objects {list(newest)}, "
-                    f"expected those of {objects}",
+                    f"expected those of {[each.id for each in objects]}",
                 )
-            yield frame, _settled(tuple(self._annotation(row, frame) for row in newest.values()))
+            found = (
+                self._annotation(newest[each.id], frame) if each.id in newest else _absent(each, frame)
+                for each in objects
+            )
+            yield frame, _settled(tuple(found))
 
     def corrected(self, video_id: int) -> int:
         """How many of the annotations of a video are corrections by hand."""
@@ -199,6 +217,18 @@ class Dataset:
             ),
         }
         return Video(**values)
+
+    def _frame(self, row: tuple[Any, ...]) -> FrameRow:
+        *facts, is_key, confidence, keys = row
+        frame = FrameRow(*facts)
+        if is_key is confidence is keys is None:
+            return frame
+        told = {"is_key": COUNT, "confidence": _SHARE, "keys": TEXT}
+        check(self._path, table("frames", **told), (is_key, confidence, keys))
+        indices = self._json(keys, list, "frames.keys")
+        for index in indices:
+            check(self._path, table("keys", frame_index=COUNT), [index])
+        return replace(frame, origin=FrameOrigin(bool(is_key), float(confidence), tuple(indices)))
 
     def _annotation(self, row: tuple[Any, ...], frame: FrameRow) -> Annotation:
         (
@@ -268,6 +298,31 @@ def source_value(source: str) -> str | bytes:
 def source_text(value: str | bytes) -> str:
     """The inverse of `source_value`."""
     return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def _absent(one: VideoObject, frame: FrameRow) -> Annotation:
+    """What stands for a track in a frame that it is not in."""
+    counts = _empty_counts(frame.height, frame.width)
+    rle: Rle = {"size": [frame.height, frame.width], "counts": counts}
+    return Annotation(
+        object_id=one.id,
+        query_id=one.query.id,
+        revision=0,
+        source=MODEL,
+        created=None,
+        rle=rle,
+        label_rle=rle,
+        box_xywh=None,
+        area_px=0,
+        score=None,
+        present=False,
+        proposal_iou=None,
+    )
+
+
+@lru_cache
+def _empty_counts(height: int, width: int) -> str:
+    return encode_rle(np.zeros((height, width), np.bool_))["counts"]
 
 
 def _settled(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:

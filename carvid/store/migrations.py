@@ -43,7 +43,36 @@ INSERT INTO annotations
 DROP TABLE annotations_1;
 """
 
-STEPS = (_TO_2,)
+_TO_3 = """
+ALTER TABLE frames RENAME TO frames_2;
+CREATE TABLE frames (
+    video_id INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,          -- ordinal of the decoded frame in display order, from 0
+    name TEXT NOT NULL,
+    pts_seconds REAL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    is_key INTEGER,                        -- whether the engine was run on it; NULL, as the next two, if on all frames
+    confidence REAL,                       -- of the masks carried to it, in [0, 1]; 1 at a key
+    keys TEXT,                             -- JSON: indices of the frames they were carried from; at a key its own
+    PRIMARY KEY (video_id, frame_index)
+) WITHOUT ROWID;
+INSERT INTO frames
+    SELECT video_id, frame_index, name, pts_seconds, width, height, NULL, NULL, NULL FROM frames_2;
+DROP TABLE frames_2;
+ALTER TABLE objects RENAME TO objects_2;
+CREATE TABLE objects (
+    video_id INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,            -- from 1 within the video
+    query_id INTEGER NOT NULL,
+    is_track INTEGER NOT NULL,             -- 1: annotated in the frames that it is in; 0: in every frame
+    PRIMARY KEY (video_id, object_id)
+) WITHOUT ROWID;
+INSERT INTO objects SELECT video_id, object_id, query_id, 0 FROM objects_2;
+DROP TABLE objects_2;
+"""
+
+STEPS = (_TO_2, _TO_3)
 """The first leads from version 1 to 2, and so on. A step stays as it is: it upgrades what was written long ago."""
 
 VERSION = 1 + len(STEPS)

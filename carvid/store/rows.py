@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.evidence import FrameOrigin
 from carvid.media.rle import Rle, decode_rle
 from carvid.store.checks import COUNT, ID, NUMBER, PATH, SIDE_PX, TEXT, one_of, or_null, table
 from carvid.store.schema import DONE, FAILED, HAND, MODEL, RUNNING, WAITING
@@ -58,15 +59,19 @@ class Query:
 
 @dataclass(frozen=True)
 class VideoObject:
-    """What a query refers to in a video; id: from 1, within the video. A query may have several."""
+    """What a query refers to in a video. A query may have several objects, and none if they are tracks.
+
+    id: from 1, within the video. is_track: whether it is in the database in those frames alone that it is in.
+    """
 
     id: int
     query: Query
+    is_track: bool = False
 
 
 @dataclass(frozen=True)
 class FrameRow:
-    """A labelled frame; fields as `carvid.frame.Frame`, width and height in px."""
+    """A labelled frame; fields as `carvid.frame.Frame`, width and height in px; origin as in `FrameResult`."""
 
     video_id: int
     frame_index: int
@@ -74,11 +79,14 @@ class FrameRow:
     pts_seconds: float | None
     width: int
     height: int
+    origin: FrameOrigin | None = None
 
 
 @dataclass(frozen=True)
 class Annotation:
     """The newest mask of one object in one frame; present or not, there is one for every object of the video.
+
+    A track that is not in the frame has an empty mask, revision 0 and no score.
 
     revision: 0 for the model's; the corrections by hand are 1, 2, ... source: "model" or "hand".
     created: when a correction was made, in UTC, as ISO 8601; None for the model's.
@@ -87,10 +95,10 @@ class Annotation:
         (`FrameResult.label_map`), and with corrections as `carvid.store.overlaps.settle` has it. The parts of
         a frame's objects do not overlap.
     box_xywh: in px, x and y from the top left corner; None for an empty mask.
-    score: the query's last score P_t^{ii}, in [0, 1]; None for a correction.
+    score: the query's last score P_t^{ii}, in [0, 1], or a track's own; None for a correction.
     present: whether the query survived with score >= theta; of a correction, whether the mask is not empty.
-    proposal_iou: IoU of the proposal cut at eta with the mask, in [0, 1]; None where both are empty, and for
-        a correction.
+    proposal_iou: IoU of the proposal cut at eta with the mask, in [0, 1]; None where both are empty, for a
+        correction, for a track, and for a mask that was carried from other frames.
     """
 
     object_id: int
@@ -147,6 +155,9 @@ FRAME_COLUMNS = table(
     pts_seconds=or_null(NUMBER),
     width=SIDE_PX,
     height=SIDE_PX,
+    is_key=or_null(COUNT),
+    confidence=or_null(NUMBER),
+    keys=or_null(TEXT),
 )
 ANNOTATION_COLUMNS = table(
     "annotations",

@@ -28,12 +28,16 @@ CREATE TABLE frames (
     pts_seconds REAL,
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
+    is_key INTEGER,                        -- whether the engine was run on it; NULL, as the next two, if on all frames
+    confidence REAL,                       -- of the masks carried to it, in [0, 1]; 1 at a key
+    keys TEXT,                             -- JSON: indices of the frames they were carried from; at a key its own
     PRIMARY KEY (video_id, frame_index)
 ) WITHOUT ROWID;
 CREATE TABLE objects (
     video_id INTEGER NOT NULL,
     object_id INTEGER NOT NULL,            -- from 1 within the video
     query_id INTEGER NOT NULL,
+    is_track INTEGER NOT NULL,             -- 1: annotated in the frames that it is in; 0: in every frame
     PRIMARY KEY (video_id, object_id)
 ) WITHOUT ROWID;
 CREATE TABLE annotations (
