@@ -38,7 +38,14 @@ class EngineSession(Protocol):
     @property
     def totals(self) -> Mapping[str, Any]: ...
     def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
-        """Segment consecutive frames of the video; one result per frame, in order."""
+        """Take the next frames of the video, and give the results that are ready: one per frame, in order.
+
+        A session may hold frames back until it has seen later ones.
+        """
+        ...
+
+    def finish(self) -> Iterator[FrameResult]:
+        """The results still due, once the video's last frame is taken."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -85,13 +92,14 @@ def gather(
 def run_session(session: EngineSession, frames: Iterable[Frame]) -> Iterator[FrameResult]:
     """Segment frames in order, `session.batch` at a time. An error from `frames` comes after the earlier results."""
     rest = iter(frames)
-    error: Exception | None = None
-    while error is None:
+    while True:
         some, error = gather(rest, session.batch)
-        if not some and error is None:
-            return
         yield from session.steps(some)
-    raise error
+        if error is not None or not some:
+            break
+    yield from session.finish()
+    if error is not None:
+        raise error
 
 
 def load_engine(recipe: Recipe) -> EngineModel:
@@ -104,3 +112,16 @@ def load_engine(recipe: Recipe) -> EngineModel:
     module, name = ENGINES[recipe.engine].split(":")
     model: EngineModel = getattr(import_module(module), name)(recipe)
     return model
+
+
+def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
+    """A session for one video, run on the key frames that the recipe asks for, its masks carried between them.
+
+    Raises UsageError for queries that cannot be used.
+    """
+    session, recipe = model.session(queries), model.recipe
+    if recipe.keyframes == 1 and not recipe.instances:
+        return session
+    from carvid.motion.keyframes import KeyframeSession
+
+    return KeyframeSession(session, recipe.keyframes, causal=recipe.causal, instances=recipe.instances)

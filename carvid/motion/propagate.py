@@ -18,6 +18,9 @@ from carvid.motion.flow import Flow, flows, grey, warp
 
 Masks = NDArray[np.float32]
 
+ENDS = 0.4
+"""A mask that only one side has goes no further than where its mean confidence falls below this."""
+
 # No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.
 _FLOOR = 0.02
 
@@ -27,34 +30,54 @@ class Carried:
     """Masks that came from one key to one frame.
 
     masks: (N, H, W) float32 in [0, 1]. confidence: (H, W) float32 in [0, 1], the same for all masks.
+    trust: (N,) float32 in [0, 1]: the lowest mean confidence that each mask had on its way; 0 if the key has none.
     """
 
     masks: Masks
     confidence: NDArray[np.float32]
+    trust: NDArray[np.float32]
 
 
 def at_key(masks: Masks) -> Carried:
     """A key's own masks, (N, H, W) float32 in [0, 1]."""
-    return Carried(masks, np.ones(masks.shape[1:], np.float32))
+    return Carried(masks, np.ones(masks.shape[1:], np.float32), masks.any((1, 2)).astype(np.float32))
 
 
 def carry(before: Carried, flow: Flow) -> Carried:
     """The same masks one frame further from their key. flow: from the new frame to the one that has `before`."""
-    masks = np.empty_like(before.masks)
-    for i, mask in enumerate(before.masks):
-        # Most queries of a frame are absent; an empty mask stays empty.
-        masks[i] = warp(mask, flow.offsets) if mask.any() else 0
     confidence = np.maximum(_FLOOR, flow.confidence) * warp(before.confidence, flow.offsets)
-    return Carried(masks, confidence)
+    masks, trust = np.zeros_like(before.masks), np.zeros_like(before.trust)
+    # Most queries of a frame are absent; what has no mask needs no work.
+    for i in np.flatnonzero(before.trust):
+        masks[i] = warp(before.masks[i], flow.offsets)
+        trust[i] = min(before.trust[i], mean_within(confidence, masks[i]))
+    return Carried(masks, confidence, trust)
 
 
 def fuse(past: Carried, future: Carried, share: float) -> Carried:
-    """The average of what came from both sides. share: how far on the way from the past key to the future one the
-    frame lies, in (0, 1). The confidence is that of the surer side."""
+    """What came from both sides, averaged; the confidence is that of the surer side.
+
+    share: how far on the way from the past key to the future one the frame lies, in (0, 1).
+    A mask that one of the two keys does not have is carried from the other, to where its confidence ends: a thing that
+    has come by the next key, or gone by then, is followed to where it comes or goes.
+    """
     from_past, from_future = past.confidence * (1 - share), future.confidence * share
     weight = from_past / (from_past + from_future)
-    masks = future.masks + weight * (past.masks - future.masks)
-    return Carried(masks, np.maximum(past.confidence, future.confidence))
+    confidence = np.maximum(past.confidence, future.confidence)
+    masks, trust = np.zeros_like(past.masks), np.zeros_like(past.trust)
+    for i, (there, here) in enumerate(zip(past.trust, future.trust, strict=True)):
+        if there and here:
+            masks[i] = future.masks[i] + weight * (past.masks[i] - future.masks[i])
+            trust[i] = mean_within(confidence, masks[i])
+        elif max(there, here) >= ENDS:
+            masks[i], trust[i] = (past.masks[i], there) if there else (future.masks[i], here)
+    return Carried(masks, confidence, trust)
+
+
+def mean_within(confidence: NDArray[np.float32], mask: NDArray[np.float32]) -> float:
+    """The mean confidence on a soft mask, both (H, W) float32; 0 where the mask is empty."""
+    area = float(mask.sum())
+    return float(np.vdot(confidence, mask)) / area if area else 0.0
 
 
 def propagate(images: Sequence[NDArray[np.uint8]], keys: Mapping[int, Masks]) -> list[Masks]:

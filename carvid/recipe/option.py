@@ -32,6 +32,7 @@ class About:
     decides: whether recipes that differ only in this field may give different masks.
     parse: turns what a preset, a keyword or the command line gives into the field's value; may raise UsageError.
     given: the type of what the command line gives to `parse`.
+    formerly: what held before there was such a field, if it is not the default.
     """
 
     help: str = ""
@@ -43,6 +44,7 @@ class About:
     decides: bool = True
     parse: Callable[[Any], Any] | None = None
     given: type = str
+    formerly: Any = None
 
 
 def option(default: Any, **about: Any) -> Any:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from carvid.errors import UsageError
-from carvid.recipe.option import about, check_fields, made, option
-from carvid.recipe.refinement import REFINEMENT, CarryOptions, CrfOptions, SamOptions
+from carvid.recipe.option import about, check_fields, option
+from carvid.recipe.refinement import REFINEMENT, CrfOptions, SamOptions
 from carvid.recipe.settings import Settings
 
-MODELS, MACHINE = "Models", "Machine"
+MODELS, MOTION, MACHINE = "Models", "Motion", "Machine"
 
 # Elsewhere the options of a part carry its prefix: `points` of `sam_options` is `sam_points`.
 PARTS = {"crf_options": CrfOptions, "sam_options": SamOptions}
-
-
-def _carry(given: Any) -> CarryOptions:
-    return made("carry", CarryOptions, given) if isinstance(given, Mapping) else CarryOptions(given)
 
 
 def _weights_name(given: Any) -> Any:
@@ -28,14 +24,19 @@ def _weights_name(given: Any) -> Any:
     return str(Path(given).absolute()) if isinstance(given, os.PathLike) else given
 
 
-def _batch(given: Any) -> int | None:
-    if given == "auto":
-        return None
-    text = str(given)
-    # Python makes no number of thousands of digits.
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise UsageError(f"batch is {text!r}; expected auto or a whole number from 1")
-    return int(text)
+def _auto_or_number(name: str) -> Callable[[Any], int | None]:
+    """Reads `auto`, which is None, or a whole number from 1."""
+
+    def read(given: Any) -> int | None:
+        if given == "auto":
+            return None
+        text = str(given)
+        # Python makes no number of thousands of digits.
+        if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+            raise UsageError(f"{name} is {text!r}; expected auto or a whole number from 1")
+        return int(text)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,23 @@ class Recipe(Settings):
     )
     #: Decides the masks only where `sam` is given, so it is `Model.describe` that reports it.
     sam_options: SamOptions = option(SamOptions(), decides=False)
-    #: Start a frame with the queries present in the one before; None to start with all, as in the paper.
-    carry: CarryOptions | None = option(
+    #: Run the engine on key frames alone: one every so many frames; None for as far apart as their masks can be
+    #: carried. 1 runs it on every frame, as in the paper.
+    keyframes: int | None = option(
         None,
-        parse=_carry,
-        given=int,
-        group=REFINEMENT,
-        help="K: start a frame with the queries present in the last one; with all every K frames and after a cut.",
+        low=1,
+        parse=_auto_or_number("keyframes"),
+        formerly=1,
+        group=MOTION,
+        help="K: run the models on every K-th frame and carry the masks to those between; auto: where it is needed.",
+    )
+    #: Carry masks from the past alone, so that a frame waits for no later one.
+    causal: bool = option(
+        False, group=MOTION, help="Carry masks from the past alone; each result comes with its frame."
+    )
+    #: Split each query's mask into things, each with an id that it keeps through the video.
+    instances: bool = option(
+        False, group=MOTION, help="Split each query's mask into things, each with an id it keeps."
     )
     device: str = option(
         "auto", decides=False, group=MACHINE, help="Where to compute: auto, cpu, cuda, cuda:N or mps."
@@ -110,7 +121,7 @@ class Recipe(Settings):
         None,
         low=1,
         decides=False,
-        parse=_batch,
+        parse=_auto_or_number("batch"),
         group=MACHINE,
         help="Frames to run together: a number from 1, or auto for as many as fit in GPU memory (1 on a CPU).",
     )
@@ -127,10 +138,6 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fields(self)
-        if self.carry is not None and self.batch not in (None, 1):
-            raise UsageError(
-                "carry and batch exclude each other: with carry, a frame starts from the queries left by the one before"
-            )
 
     def describe(self) -> dict[str, Any]:
         """For a record, as plain data: the method's `settings`, and every other field that decides the masks."""

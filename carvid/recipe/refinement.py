@@ -1,4 +1,4 @@
-"""Options of what follows the recurrence: the dense CRF, the SAM ensemble, and carrying queries to the next frame."""
+"""Options of what follows the recurrence: the dense CRF and the SAM ensemble."""
 
 from __future__ import annotations
 
@@ -100,19 +100,3 @@ class SamOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, prefix="sam_")
-
-
-@dataclass(frozen=True)
-class CarryOptions:
-    """When dropped queries are tried again. Raises UsageError where `every` is not a whole number from 1."""
-
-    #: On every frame whose number is a multiple of this, counted since the last cut.
-    every: int
-    #: Also after a cut: where a thumbnail of the frame differs from the one before by more than this on average, in
-    #: grey levels of 0..255.
-    cut: float = option(20.0, low=0)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.every, int) or isinstance(self.every, bool) or self.every < 1:
-            raise UsageError(f"carry is {self.every!r}; expected a whole number from 1")
-        check_fields(self, prefix="carry.")

@@ -1,0 +1,221 @@
+"""The engine on key frames alone; between them, its masks are carried by optical flow. Never over a cut.
+
+Every shot begins with a key frame and ends with one, so that each frame between has a key on both sides. With `causal`
+masks come from the past alone, and each result is given as soon as its frame is taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carvid.engines import EngineSession
+from carvid.evidence import FrameOrigin
+from carvid.frame import Frame
+from carvid.motion.edges import refine
+from carvid.motion.flow import Flow, flows, grey
+from carvid.motion.propagate import Carried, at_key, carry, fuse
+from carvid.motion.shots import ShotDetector
+from carvid.result import FrameResult, ObjectResult
+from carvid.stopwatch import Stopwatch
+
+MOST_BETWEEN = 10
+"""With `auto`, the next key comes at the latest this many frames after one."""
+
+# With `auto`, the next key comes where a mask's confidence falls below this.
+_SURE = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    """A key frame: where its masks are carried from."""
+
+    result: FrameResult
+    masks: Carried
+
+    @staticmethod
+    def of(result: FrameResult) -> _Key:
+        # The evidence of an engine may hold much on the device.
+        return _Key(replace(result, evidence=None), at_key(result.masks.astype(np.float32)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A frame after a key. past: what the key's masks have become here. ahead: the flow from the frame before to it."""
+
+    frame: Frame
+    past: Carried
+    ahead: Flow
+
+
+class KeyframeSession:
+    """A session of any engine, run on key frames alone. Takes frames in order; for one video and one thread.
+
+    session: the engine's; this closes it.
+    every: the next key comes at the latest this many frames after one; None for `MOST_BETWEEN`, and sooner where a
+        mask's confidence falls.
+    causal: carry masks from the past alone, and hold no frame back.
+
+    Memory: the frames since the last key, with the masks carried to them, and those whose shot is not yet certain
+    (`carvid.motion.shots.LOOKAHEAD`).
+    """
+
+    def __init__(self, session: EngineSession, every: int | None, *, causal: bool = False) -> None:
+        self.session = session
+        self._adaptive = every is None
+        self._every = MOST_BETWEEN if every is None else every
+        self._causal = causal
+        self._stopwatch = Stopwatch()
+        self._detector = ShotDetector(causal=causal)
+        self._uncertain: deque[Frame] = deque()
+        self._key: _Key | None = None
+        self._between: list[_Step] = []
+        self._grey: NDArray[np.uint8] | None = None
+        self._counts = {"frames": 0, "keys": 0, "shots": 0}
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        return self.session.queries
+
+    @property
+    def batch(self) -> int:
+        """Frames are taken one by one: each may be the next key."""
+        return 1
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Those of the engine's session, and motion/shots, motion/flow, motion/carry and motion/refine."""
+        return {**self.session.seconds, **self._stopwatch.seconds}
+
+    @property
+    def totals(self) -> Mapping[str, Any]:
+        """Those of the engine's session, and how many frames, keys and shots there were."""
+        return {**self.session.totals, "motion": dict(self._counts)}
+
+    def describe(self) -> Mapping[str, Any]:
+        return self.session.describe()
+
+    def close(self) -> None:
+        self.session.close()
+        self._uncertain.clear()
+        self._between, self._key, self._grey = [], None, None
+
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        """Take the next frames; give the results that are ready, in order."""
+        for frame in frames:
+            self._uncertain.append(frame)
+            with self._stopwatch.stage("motion/shots"):
+                verdicts = self._detector.push(frame.image)
+            yield from self._take(verdicts)
+
+    def finish(self) -> Iterator[FrameResult]:
+        """The results still due, after the last frame."""
+        yield from self._take(self._detector.finish())
+        yield from self._meet()
+
+    def _take(self, verdicts: Sequence[bool]) -> Iterator[FrameResult]:
+        for starts_shot in verdicts:
+            frame = self._uncertain.popleft()
+            self._counts["frames"] += 1
+            if starts_shot or self._key is None:
+                yield from self._meet()
+                self._counts["shots"] += 1
+                self._grey = grey(frame.image)
+                yield self._run(frame)
+            else:
+                yield from self._follow(frame, self._key)
+
+    def _follow(self, frame: Frame, key: _Key) -> Iterator[FrameResult]:
+        """Take a frame of the same shot as the last key."""
+        assert self._grey is not None
+        with self._stopwatch.stage("motion/flow"):
+            before, self._grey = self._grey, grey(frame.image)
+            ahead, back = flows(before, self._grey)
+        with self._stopwatch.stage("motion/carry"):
+            past = carry(self._between[-1].past if self._between else key.masks, back)
+        self._between.append(_Step(frame, past, ahead))
+        is_due = len(self._between) == self._every or (self._adaptive and _unsure(past))
+        if not self._causal:
+            if is_due:
+                yield from self._meet()
+        elif is_due:
+            yield self._run(frame)
+        else:
+            yield self._carried(frame, past, (key,))
+
+    def _run(self, frame: Frame) -> FrameResult:
+        """Run the engine on a frame, which is now the last key."""
+        (result,) = self.session.steps([frame])
+        result = replace(result, origin=FrameOrigin(True, 1.0, (frame.index,)))
+        self._counts["keys"] += 1
+        self._key, self._between = _Key.of(result), []
+        return result
+
+    def _meet(self) -> Iterator[FrameResult]:
+        """Make the last frame a key, and carry the masks of both keys to the frames between them."""
+        if not self._between or self._causal:
+            return
+        past_key, between = self._key, self._between
+        assert past_key is not None
+        result = self._run(between[-1].frame)
+        key = self._key
+        assert key is not None
+        future, found = key.masks, deque[FrameResult]()
+        for i in range(len(between) - 1, 0, -1):
+            step = between[i - 1]
+            with self._stopwatch.stage("motion/carry"):
+                future = carry(future, between[i].ahead)
+                both = fuse(step.past, future, i / len(between))
+            found.appendleft(self._carried(step.frame, both, (past_key, key)))
+        yield from found
+        yield result
+
+    def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
+        with self._stopwatch.stage("motion/refine"):
+            responses = refine(frame.image, carried.masks)
+        return carried_result(frame, responses, carried.trust, [key.result for key in keys])
+
+
+def carried_result(
+    frame: Frame, responses: NDArray[np.float32], trust: NDArray[np.float32], keys: Sequence[FrameResult]
+) -> FrameResult:
+    """The result of a frame whose masks come from key frames.
+
+    responses: (N, H, W) float32 in [0, 1], cut at 1/2. trust: (N,) float32 in [0, 1], each mask's confidence.
+    keys: the results of the one or two key frames, each with the same N objects.
+    An object's score is the mean of those at its keys, the nearer one counting more; where its mask is left, only keys
+    that have one count. It is present if one of these says so. The frame's confidence is that of its least sure mask.
+    """
+    masks = responses > 0.5
+    left = masks.any((1, 2))
+    objects = []
+    for i, mask in enumerate(masks):
+        told = [key for key in keys if key.objects[i].mask.any() or not left[i]]
+        far = [abs(key.index - frame.index) for key in told]
+        # Of two keys, each counts by its distance to the other one's side.
+        weights = [1.0] if len(told) == 1 else [far[1] / sum(far), far[0] / sum(far)]
+        first = told[0].objects[i]
+        objects.append(
+            ObjectResult(
+                id=first.id,
+                query=first.query,
+                mask=mask,
+                score=sum(weight * key.objects[i].score for weight, key in zip(weights, told, strict=True)),
+                present=bool(left[i]) and any(key.objects[i].present for key in told),
+            )
+        )
+    ids = np.array([0, *(one.id for one in objects)], np.uint8)
+    strongest = np.where(masks, responses, 0).argmax(0) + 1
+    return FrameResult(
+        index=frame.index,
+        pts_seconds=frame.pts_seconds,
+        name=frame.name,
+        label_map=ids[np.where(masks.any(0), strongest, 0)],
+        objects=tuple(objects),
+        origin=FrameOrigin(False, float(trust[left].min(initial=1.0)), tuple(key.index for key in keys)),
+    )
