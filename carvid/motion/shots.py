@@ -13,7 +13,7 @@ that the mixture's colours go from the one end to the other along a straight lin
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import cv2
@@ -34,9 +34,12 @@ _COLOUR_WEIGHT = 0.25
 # By how many grey levels a fade may change a picture as a whole from one frame to the next.
 _FADE_STEP = 24.0
 # A pair of neighbours is broken below this share of the likeness that is usual in the shot, taken over so many frames.
-_BROKEN, _USUAL = 0.5, 8
-# Two frames a few frames apart are of one scene from this likeness on.
-_SAME_SCENE = 0.5
+_BROKEN, _USUAL = 0.4, 8
+# Two frames a few frames apart are of one scene from this likeness on; the second where what lies between them is
+# broken off on either side, as two cuts seldom follow so close on each other.
+_SAME_SCENE, _SAME_AROUND = 0.5, 0.3
+# Below this share of the recent frames' highest contrast, a frame is too faint to tell whether the scene is back.
+_FAINT = 0.3
 # How many frames a flash or a thing before the lens may last.
 _PASSING = 8
 # A transition is looked for between the frames so many before and after its middle.
@@ -47,6 +50,8 @@ _DIP, _BEND = 0.7, 0.42
 _FADE = 0.12
 # Contrast (variance of grey levels) that the richest part of a picture has if there is anything in it to see.
 _BLANK = 4.0
+# From how many blank frames on they are a shot of their own, not the middle of a fade.
+_LONG_BLANK = 12
 
 
 class ShotDetector:
@@ -54,7 +59,7 @@ class ShotDetector:
 
     A verdict is True for the first frame of a new shot. The first frame of the video has none before it and is
     False. A dissolve or a fade counts as one start, in its middle. Flashes, fast motion, pans and things that pass
-    before the lens for up to 8 frames are no boundaries. Black (or any one colour) for LOOKAHEAD frames or more is a
+    before the lens for up to 8 frames are no boundaries. Black (or any one colour) for 12 frames or more may be a
     shot of its own. A frame of another size than the last one always starts a shot.
 
     causal: every `push` returns the verdict on its own frame, from the past alone. Then only hard cuts are found, and
@@ -90,6 +95,8 @@ class _Run:
         self._first = first
         self._pushed = self._told = 0
         self._recent: deque[_Small] = deque(maxlen=2 * _REACH + 1)
+        # By how many px of the thumbnail the view moves from each recent frame to the next, (x, y).
+        self._shifts: deque[NDArray[np.float32]] = deque(maxlen=2 * _REACH)
         self._usual: deque[float] = deque([1.0], maxlen=_USUAL)
         # A break lies between a frame, whose ordinal is kept, and the one before it; `_passed`: the scene came back.
         self._broken: set[int] = set()
@@ -128,7 +135,9 @@ class _Run:
     def _take(self, small: _Small) -> None:
         ordinal = self._pushed
         if ordinal > 0:
-            likeness = _likeness(self._recent[-1], small)
+            offsets = _offsets(self._recent[-1], small)
+            self._shifts.append(np.median(offsets, axis=(0, 1)))
+            likeness = _likeness_along(self._recent[-1], small, offsets)
             if likeness < _BROKEN * median(self._usual):
                 self._broken.add(ordinal)
             else:
@@ -143,23 +152,36 @@ class _Run:
 
     def _look_back(self, last: int) -> None:
         """Take back the breaks from which the scene has come back with the frame `last`."""
-        for broken in sorted(ordinal for ordinal in self._broken if last - _PASSING <= ordinal < last):
-            before = [self._at(broken - back) for back in (1, 2) if back <= broken]
-            if any(_likeness(small, self._at(last)) >= _SAME_SCENE for small in before):
-                back = {ordinal for ordinal in self._broken if ordinal >= broken}
-                self._broken -= back
-                self._passed |= back
+        contrast = [float(small.contrast.sum()) for small in self._recent]
+        if contrast[-1] < _FAINT * max(contrast):
+            return
+        recent = sorted(ordinal for ordinal in self._broken if ordinal >= last - _PASSING)
+        for broken in recent:
+            enough = _SAME_AROUND if broken < recent[-1] else _SAME_SCENE
+            # A flash that did not break the likeness when it began lies before the break at its end.
+            before = [
+                self._at(broken - back) for back in (1, 2, 4) if back <= broken and broken - back < last - 1
+            ]
+            if any(_likeness(small, self._at(last)) >= enough for small in before):
+                self._passed.update(ordinal for ordinal in recent if ordinal >= broken)
+                self._broken -= self._passed
                 return
 
     def _look_for_middle(self, middle: int) -> None:
         around = range(middle - _REACH + 1, middle + _REACH + 1)
-        if not self._passed.isdisjoint(around):
-            return
         frames = list(self._recent)
+        if not self._passed.isdisjoint(around) or frames[0].is_blank or frames[-1].is_blank:
+            return
         score = _fade(frames)
         if score is None and self._broken.isdisjoint(around):
             score = _dissolve(frames)
-        if score is not None and _likeness(frames[0], frames[-1]) < _SAME_SCENE:
+        if score is None:
+            return
+        shift = np.sum(self._shifts, axis=0)
+        if (
+            max(_likeness(frames[0], frames[-1]), _likeness_across(frames[0], frames[-1], shift))
+            < _SAME_SCENE
+        ):
             self._middles[middle] = score
 
     def _tell(self, until: int) -> list[bool]:
@@ -203,7 +225,7 @@ class _Run:
             if not near:
                 self._starts.add(ordinal)
                 self._after_break = ordinal + _REACH
-        elif all(at in self._blank for at in range(ordinal, ordinal + LOOKAHEAD)):
+        elif all(at in self._blank for at in range(ordinal, ordinal + _LONG_BLANK)):
             if not self._long_blank and not near and ordinal > 0:
                 self._starts.add(ordinal)
             self._long_blank = True
@@ -228,8 +250,6 @@ def _fade(frames: list[_Small]) -> float | None:
 
 def _dissolve(frames: list[_Small]) -> float | None:
     """The contrast midway, of the ends' mean one; None if this is no dissolve between two pictures."""
-    if any(small.is_blank for small in (frames[0], frames[-1])):
-        return None
     start, middle, end = (float(part.sum()) for part in _contrasts(frames))
     dip = middle / ((start + end) / 2 + 1e-6)
     return dip if dip < _DIP and _bend(frames) < _BEND else None
@@ -294,8 +314,17 @@ def _likeness(one: _Small, other: _Small) -> float:
     Pooled over the picture, so that parts with much structure count more. Unlike the flow, which the relief steers, it
     falls with a large difference in brightness.
     """
+    return _likeness_along(one, other, _offsets(one, other))
+
+
+def _offsets(one: _Small, other: _Small) -> NDArray[np.float32]:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    warped = warp(other.colour, search.calc(one.relief, other.relief, None))
+    found: NDArray[np.float32] = search.calc(one.relief, other.relief, None)
+    return found
+
+
+def _likeness_along(one: _Small, other: _Small, offsets: NDArray[np.float32]) -> float:
+    warped = warp(other.colour, offsets)
     a, b = (cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) for colour in (one.colour, warped))
     mean_a, mean_b = _local(a), _local(b)
     variance_a = np.maximum(_local(a * a) - mean_a * mean_a, 0) + _NOISE**2
@@ -305,6 +334,26 @@ def _likeness(one: _Small, other: _Small) -> float:
     colours -= np.clip(colours.mean((0, 1)), -_FADE_STEP, _FADE_STEP)
     apart = _COLOUR_WEIGHT * (colours * colours).mean(2)
     return float(shared.sum() / (np.sqrt(variance_a * variance_b) + apart).sum())
+
+
+def _likeness_across(one: _Small, other: _Small, shift: NDArray[np.float32]) -> float:
+    """As `_likeness`, of what both show when the view has moved by `shift`, (x, y) px; 1 if next to nothing is left."""
+    height, width = one.relief.shape
+    x, y = (int(pixels) for pixels in np.rint(shift))
+    if width - abs(x) < _SHORTEST_PX or height - abs(y) < _SHORTEST_PX:
+        return 1.0
+    return _likeness(_part(one, -x, -y), _part(other, x, y))
+
+
+def _part(small: _Small, x: int, y: int) -> _Small:
+    """Without the first x columns and y rows, or the last -x and -y."""
+    height, width = small.relief.shape
+    rows, columns = (slice(max(0, off), size + min(0, off)) for off, size in ((y, height), (x, width)))
+    return replace(
+        small,
+        colour=np.ascontiguousarray(small.colour[rows, columns]),
+        relief=np.ascontiguousarray(small.relief[rows, columns]),
+    )
 
 
 def _local(values: NDArray[np.float32]) -> NDArray[np.float32]:
