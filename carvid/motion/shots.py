@@ -38,7 +38,7 @@ _BROKEN, _USUAL = 0.4, 8
 # Two frames a few frames apart are of one scene from this likeness on; the second where what lies between them is
 # broken off on either side, as two cuts seldom follow so close on each other.
 _SAME_SCENE, _SAME_AROUND = 0.5, 0.3
-# Below this share of the recent frames' highest contrast, a frame is too faint to tell whether the scene is back.
+# Below this share of the recent frames' median contrast, a frame is too faint to tell whether the scene is back.
 _FAINT = 0.3
 # How many frames a flash or a thing before the lens may last.
 _PASSING = 8
@@ -153,7 +153,7 @@ class _Run:
     def _look_back(self, last: int) -> None:
         """Take back the breaks from which the scene has come back with the frame `last`."""
         contrast = [float(small.contrast.sum()) for small in self._recent]
-        if contrast[-1] < _FAINT * max(contrast):
+        if contrast[-1] < _FAINT * median(contrast):
             return
         recent = sorted(ordinal for ordinal in self._broken if ordinal >= last - _PASSING)
         for broken in recent:
