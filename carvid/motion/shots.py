@@ -45,7 +45,7 @@ _PASSING = 8
 # A transition is looked for between the frames so many before and after its middle.
 _REACH = 8
 # A dissolve's contrast midway, of its ends' mean, and its distance from the straight line, of the line's length.
-_DIP, _BEND = 0.7, 0.42
+_DIP, _BEND = 0.7, 0.5
 # A fade's contrast midway, of the lower of its ends.
 _FADE = 0.12
 # Contrast (variance of grey levels) that the richest part of a picture has if there is anything in it to see.
