@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -296,7 +298,8 @@ def _pump(
     stream: Stream, session: EngineSession, writer: Writer, tally: _Tally, interrupt: Interrupt
 ) -> bool:
     """Segment frames until the stream ends (returns True) or an interrupt is noted (False)."""
-    frames = iter(stream)
+    frames, taken = iter(stream), deque[Frame]()
+    more = True
     while not interrupt.requested:
         try:
             with tally.clock("decode"), interrupt.abandonable():
@@ -304,20 +307,26 @@ def _pump(
             # No work was done on these frames yet, so an interrupt while waiting for them stops at once.
             if interrupt.requested:
                 return False
+            taken += some
+            more = bool(some) and error is None
             results = session.steps(some)
-            for frame in some:
+            if not more:
+                results = chain(results, session.finish())
+            while True:
                 with tally.clock("segment"), interrupt.abandonable():
-                    result = next(results)
+                    result = next(results, None)
+                if result is None:
+                    break
                 with tally.clock("wait"):
-                    writer.put((frame, result))
+                    writer.put((taken.popleft(), result))
                 del result
         except Abandoned:
             return False
         if error is not None:
             raise error
-        if not some:
+        if not more:
             return True
-        del some, frame, results
+        del some, results
     return False
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.batch import Batch
-from carvid.car.carry import Carry
 from carvid.car.classifier import ClassifierTexts
 from carvid.car.proposals import FrameFeatures, ProposalTexts
 from carvid.car.recurrence import Recurrence, scatter
@@ -65,14 +64,13 @@ class Session:
 
     queries: as given, duplicates included.
     stopwatch: adds up the seconds per stage; to measure on an accelerator, replace it by one that waits for the device.
-    Between frames it keeps only the stopwatch, SAM's counters and, with `carry`, the next frame's first queries.
+    Between frames it keeps only the stopwatch and SAM's counters.
     """
 
     def __init__(self, model: Model, queries: Sequence[str]) -> None:
         self.model = model
         self.stopwatch = Stopwatch()
-        self._batch = Batch(model.recipe.batch if model.recipe.carry is None else 1, model.proposer.device)
-        self._carry: Carry | None = None
+        self._batch = Batch(model.recipe.batch, model.proposer.device)
         self._ensemble: SamEnsemble | None = model.ensemble()
         self.ask(queries)
 
@@ -86,16 +84,14 @@ class Session:
         self._rnn = self.model.rnn(unique)
         self.queries, self._unique = asked, unique
         self._place = [place[folded(query)] for query in asked]
-        self._start_carry()
 
     def restart(self) -> None:
         """Begin another video: everything kept from earlier frames is dropped, except the seconds."""
         self._ensemble = self.model.ensemble()
-        self._start_carry()
 
     def close(self) -> None:
         """Free what is held for this video; the weights stay with the model."""
-        self._ensemble = self._carry = None
+        self._ensemble = None
 
     def __enter__(self) -> Session:
         return self
@@ -158,6 +154,10 @@ class Session:
                 while found:
                     yield self._refined(*found.pop(0))
 
+    def finish(self) -> Iterator[FrameResult]:
+        """Nothing: `steps` holds no result back."""
+        return iter(())
+
     @torch.inference_mode()
     def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrames:
         """f's features of one frame, which no query changes; other sessions of the same model may share them."""
@@ -178,24 +178,12 @@ class Session:
         }
         return {**description, "settings": {**description["settings"], **texts}}
 
-    def _start_carry(self) -> None:
-        options = self.recipe.carry
-        self._carry = None if options is None else Carry(options, len(self._unique), self.recipe.keep_best)
-
     def _found(self, frames: Sequence[Frame]) -> list[Found]:
         return self._recur(self.model.see(frames, self.stopwatch))
 
     def _recur(self, seen: SeenFrames) -> list[Found]:
-        """The recurrence of each frame; with `carry`, of the only frame, from the queries left by the one before."""
-        if self._carry is None:
-            recurrences = self._rnn.recur(seen.images, seen.features, self.stopwatch)
-            return list(zip(seen.each, recurrences, strict=True))
-        (frame,) = seen.each
-        started = self._carry.start(frame.image)
-        found = None
-        if started:
-            (found,) = self._rnn.only(started).recur(seen.images, seen.features, self.stopwatch)
-        return [(frame, self._carry.end(started, found, frame.image))]
+        recurrences = self._rnn.recur(seen.images, seen.features, self.stopwatch)
+        return list(zip(seen.each, recurrences, strict=True))
 
     def _refined(self, seen: SeenFrame, found: Recurrence) -> FrameResult:
         watch = self.stopwatch

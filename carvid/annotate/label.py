@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from carvid.engines import EngineModel, run_session
+from carvid.engines import EngineModel, open_session, run_session
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import open_frames
@@ -39,7 +39,7 @@ def label_video(
     identity = identify_source(Path(task.source))
     progress(0, None)
     with (
-        closing(model.session(task.queries)) as session,
+        closing(open_session(model, task.queries)) as session,
         open_frames(
             task.source,
             reader=stream.reader,

@@ -16,7 +16,7 @@ from carvid.recipe import Recipe
 
 
 # The random weights need no download, and have the architecture and the cost of real ones.
-@takes_recipe(without=("batch", "carry"), model="random:clip")
+@takes_recipe(without=("batch", "keyframes", "causal", "instances"), model="random:clip")
 def bench(
     recipe: Recipe,
     queries: Annotated[

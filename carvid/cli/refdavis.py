@@ -113,7 +113,7 @@ def evaluate(
     return _tell(scores)
 
 
-@takes_recipe(preset="refdavis")
+@takes_recipe(preset="refdavis", without=("causal", "instances"), keyframes=1)
 def refdavis(
     davis_root: Root,
     out: options.Out,

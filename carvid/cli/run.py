@@ -74,10 +74,10 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
-        from carvid.engines import load_engine
+        from carvid.engines import load_engine, open_session
         from carvid.pipeline import OutputOptions, run_job
 
-        with closing(load_engine(recipe).session(queries)) as session:
+        with closing(open_session(load_engine(recipe), queries)) as session:
             summary = run_job(
                 frames,
                 session,

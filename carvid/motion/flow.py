@@ -51,9 +51,10 @@ def warp(values: NDArray[Any], offsets: NDArray[np.float32]) -> NDArray[Any]:
     values: (H, W) or (H, W, C) uint8 or float32, of the other frame. Places outside it take the nearest pixel's value.
     """
     x, y = _grid(*offsets.shape[:2])
-    return cv2.remap(
+    found: NDArray[Any] = cv2.remap(
         values, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+    return found
 
 
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -62,7 +63,9 @@ def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.floa
 
 
 def _offsets(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float32]:
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # The preset stops at half the size; the last level is what puts a boundary on its pixel.
+    search.setFinestScale(0)
     found: NDArray[np.float32] = search.calc(source, target, None)
     return found
 

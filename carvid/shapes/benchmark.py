@@ -37,7 +37,6 @@ VARIANTS = (
     Variant("without negatives", {"negatives": ()}),
     Variant("with the affinity step", {"cam": "clip-es"}),
     Variant("without the CRF", {"crf": False}),
-    Variant("with --carry 4", {"carry": 4}),
 )
 
 
