@@ -65,7 +65,9 @@ class KeyframeSession:
     (`carvid.motion.shots.LOOKAHEAD`).
     """
 
-    def __init__(self, session: EngineSession, every: int | None, *, causal: bool = False) -> None:
+    def __init__(
+        self, session: EngineSession, every: int | None, *, causal: bool = False, instances: bool = False
+    ) -> None:
         self.session = session
         self._adaptive = every is None
         self._every = MOST_BETWEEN if every is None else every
@@ -139,7 +141,7 @@ class KeyframeSession:
         with self._stopwatch.stage("motion/carry"):
             past = carry(self._between[-1].past if self._between else key.masks, back)
         self._between.append(_Step(frame, past, ahead))
-        is_due = len(self._between) == self._every or (self._adaptive and _unsure(past))
+        is_due = len(self._between) == self._every or (self._adaptive and is_unsure(past))
         if not self._causal:
             if is_due:
                 yield from self._meet()
@@ -177,8 +179,13 @@ class KeyframeSession:
 
     def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
         with self._stopwatch.stage("motion/refine"):
-            responses = refine(frame.image, carried.masks)
+            responses = refine(frame.image, carried.masks, carried.confidence)
         return carried_result(frame, responses, carried.trust, [key.result for key in keys])
+
+
+def is_unsure(carried: Carried) -> bool:
+    """Whether some mask's confidence has fallen so far that the next key is due."""
+    return bool((carried.trust[carried.trust > 0] < _SURE).any())
 
 
 def carried_result(
@@ -192,7 +199,7 @@ def carried_result(
     that have one count. It is present if one of these says so. The frame's confidence is that of its least sure mask.
     """
     masks = responses > 0.5
-    left = masks.any((1, 2))
+    left = np.array([mask.any() for mask in masks], np.bool_)
     objects = []
     for i, mask in enumerate(masks):
         told = [key for key in keys if key.objects[i].mask.any() or not left[i]]

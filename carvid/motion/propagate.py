@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,9 @@ class Carried:
 
 def at_key(masks: Masks) -> Carried:
     """A key's own masks, (N, H, W) float32 in [0, 1]."""
-    return Carried(masks, np.ones(masks.shape[1:], np.float32), masks.any((1, 2)).astype(np.float32))
+    return Carried(
+        masks, np.ones(masks.shape[1:], np.float32), np.array([mask.any() for mask in masks], np.float32)
+    )
 
 
 def carry(before: Carried, flow: Flow) -> Carried:
@@ -92,20 +95,19 @@ def propagate(images: Sequence[NDArray[np.uint8]], keys: Mapping[int, Masks]) ->
     """
     _check(images, keys)
     places = sorted(keys)
-    steps = [flows(one, other) for one, other in zip(map(grey, images), map(grey, images[1:]), strict=False)]
+    steps = [flows(one, other) for one, other in pairwise(map(grey, images))]
     found: list[Masks] = [keys[places[0]]] * len(images)
     for key in places:
         found[key] = keys[key]
-    stretches = [(None, places[0]), *zip(places, places[1:], strict=False), (places[-1], None)]
+    stretches = [(None, places[0]), *pairwise(places), (places[-1], None)]
     for first, last in stretches:
         past, future = _from_past(keys, steps, first, last), _from_future(keys, steps, first, last)
         for i in sorted({*past, *future}):
-            if i in past and i in future:
-                assert first is not None and last is not None
+            if first is not None and last is not None:
                 one = fuse(past[i], future[i], (i - first) / (last - first))
             else:
-                one = past[i] if i in past else future[i]
-            found[i] = refine(images[i], one.masks)
+                one = past[i] if last is None else future[i]
+            found[i] = refine(images[i], one.masks, one.confidence)
     return found
 
 
