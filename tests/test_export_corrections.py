@@ -60,7 +60,7 @@ def only(shape: np.ndarray, *others: np.ndarray) -> np.ndarray:
 def test_every_format_says_how_many_masks_were_corrected(dataset: Path, tmp_path: Path, name: str) -> None:
     summary = export(dataset, name, tmp_path / "out")
     assert summary.notes[-1] == NOTE
-    assert summary.masks == (4 if name in ("ytvos", "davis") else 5)
+    assert summary.masks == (4 if name in ("ytvos", "davis", "mots") else 5)
     index = json.loads((tmp_path / "out" / "index.json").read_bytes())
     assert index["videos"][0]["queries"] == [
         {"object": "001", "query_id": 1, "text": "the disk"},

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_masks
 
-from carvid.export.exporter import Job, Namer, Pictures, Tally
+from carvid.export.exporter import Job, Pictures, Tally
 from carvid.export.json_stream import write_json
 from carvid.export.pictures import encode_jpeg
 from carvid.export.polygons import part_polygons
 from carvid.export.tree import OutputTree
 from carvid.measures.pair import iou
-from carvid.store.rows import Annotation, FrameRow, Video
+from carvid.store.rows import Annotation, FrameRow
 from carvid.store.schema import HAND
 
 ANNOTATIONS = "annotations/instances_default.json"
@@ -26,7 +26,9 @@ class CocoExporter:
     """`annotations/instances_default.json` and `images/default/<video>_<frame>.jpg`.
 
     Beside COCO's own keys an image has `video_id` and `frame_index`, an annotation `video_id`, `score` and
-    `attributes.track_id` (the object's id in its video, the same in all frames), and `videos` lists the videos.
+    `attributes.track_id` (the object's id in its video, the same in all frames), and `videos` lists the videos. Of a
+    dataset with tracks, images also have `frame_id` (their place among the video's, from 0) and annotations
+    `instance_id` (the object's number in the dataset, from 1), as in mmtracking's COCO-VID.
     A mask that was corrected by hand has `"source": "hand"` in place of `score`. Only masks that are not empty
     are annotations. Areas and boxes are the masks', also beside polygons, which have holes reached by bridges
     and whose loss is measured by pycocotools.
@@ -84,32 +86,29 @@ def categories(job: Job) -> Iterator[dict[str, Any]]:
         yield {"id": query.id, "name": query.text, "supercategory": ""}
 
 
-def _numbered(job: Job) -> Iterator[tuple[int, Video, Namer, FrameRow]]:
-    """All frames with their image ids, from 1."""
-    number = 0
+def _images(job: Job) -> Iterator[dict[str, Any]]:
+    number, tracks = 0, job.has_tracks()
     for video in job.videos:
         namer = job.namer(video)
-        for frame in job.frames(video):
+        for place, frame in enumerate(job.frames(video)):
             number += 1
-            yield number, video, namer, frame
-
-
-def _images(job: Job) -> Iterator[dict[str, Any]]:
-    for number, video, namer, frame in _numbered(job):
-        yield {
-            "id": number,
-            "file_name": namer.flat(frame, ".jpg"),
-            "width": frame.width,
-            "height": frame.height,
-            "license": _LICENSE,
-            "video_id": video.id,
-            "frame_index": frame.frame_index,
-        }
+            yield {
+                "id": number,
+                "file_name": namer.flat(frame, ".jpg"),
+                "width": frame.width,
+                "height": frame.height,
+                "license": _LICENSE,
+                "video_id": video.id,
+                "frame_index": frame.frame_index,
+                **({"frame_id": place} if tracks else {}),
+            }
 
 
 def _annotations(job: Job, tally: Tally) -> Iterator[dict[str, Any]]:
-    image = 0
+    image, instances, tracks = 0, 0, job.has_tracks()
     for video in job.videos:
+        instance = {each.id: instances + place for place, each in enumerate(job.objects(video), 1)}
+        instances += len(instance)
         for frame, labelled in job.annotations(video):
             image += 1
             tally.frames += 1
@@ -130,6 +129,7 @@ def _annotations(job: Job, tally: Tally) -> Iterator[dict[str, Any]]:
                     **({"source": HAND} if annotation.is_corrected else {"score": annotation.score}),
                     "video_id": video.id,
                     "attributes": {"track_id": annotation.object_id},
+                    **({"instance_id": instance[annotation.object_id]} if tracks else {}),
                 }
 
 

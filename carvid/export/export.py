@@ -15,7 +15,7 @@ from carvid.export.formats import find_format
 from carvid.export.json_stream import write_json
 from carvid.export.tree import INDEX, MARK, OutputTree
 from carvid.store.database import open_dataset
-from carvid.store.rows import Video
+from carvid.store.rows import Query, Video
 
 __all__ = ["ExportOptions", "ExportSummary", "export_dataset"]
 
@@ -147,8 +147,14 @@ def _index_videos(job: Job) -> Iterator[dict[str, Any]]:
             "stop_frame": video.stop_frame,
             "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
             "frames": video.frame_count,
-            "queries": [
-                {"object": object_name(each.id), "query_id": each.query.id, "text": each.query.text}
-                for each in job.objects(video)
-            ],
+            "queries": _index_queries(job, video),
         }
+
+
+def _index_queries(job: Job, video: Video) -> list[dict[str, Any]]:
+    """The objects with their queries, then the queries that have no object."""
+    objects = job.objects(video)
+    pairs: list[tuple[str | None, Query]] = [(object_name(each.id), each.query) for each in objects]
+    found = {each.query.id for each in objects}
+    pairs += [(None, query) for query in job.queries(video) if query.id not in found]
+    return [{"object": name, "query_id": query.id, "text": query.text} for name, query in pairs]

@@ -36,6 +36,10 @@ class Job:
         """The objects of a video, by id."""
         return tuple(self.dataset.objects(video.id))
 
+    def has_tracks(self) -> bool:
+        """Whether the objects are tracks: any number per query."""
+        return any(each.is_track for video in self.videos for each in self.objects(video))
+
     def used_queries(self) -> tuple[Query, ...]:
         """The queries of the exported videos, by id: a format's categories."""
         used = {query.id: query for video in self.videos for query in self.dataset.queries(video.id)}

@@ -19,6 +19,7 @@ FORMATS = {
     "ytvis": "carvid.export.ytvis:YouTubeVisExporter",
     "ytvos": "carvid.export.ytvos:YouTubeVosExporter",
     "davis": "carvid.export.davis:DavisExporter",
+    "mots": "carvid.export.mots:MotsExporter",
     "yolo-seg": "carvid.export.yolo:YoloSegExporter",
     "cvat": "carvid.export.cvat:CvatExporter",
     "labelstudio": "carvid.export.labelstudio:LabelStudioExporter",

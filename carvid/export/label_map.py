@@ -52,4 +52,6 @@ def note_unseen(video: Video, objects: Sequence[VideoObject], seen: Set[int], ta
     for each in objects:
         if each.id not in seen:
             tally.left_out_objects += 1
-            tally.note(f"video {video.id}: no frame shows {each.query.text!r}; it is no object of the export")
+            # A query may have other tracks, which are shown.
+            what = f"object {each.id} of {each.query.text!r}" if each.is_track else repr(each.query.text)
+            tally.note(f"video {video.id}: no frame shows {what}; it is no object of the export")

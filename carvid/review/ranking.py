@@ -11,6 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.media.whole_file import Replacement, output_errors
 from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
@@ -193,7 +195,8 @@ def _labelled_mask(annotation: Annotation) -> LabelledMask:
         present=annotation.present,
         proposal_iou=annotation.proposal_iou,
         area_px=annotation.area_px,
-        mask=annotation.mask(),
+        # Of many tracks most are absent in a frame: an empty mask takes no memory.
+        mask=annotation.mask() if annotation.area_px else np.broadcast_to(np.False_, annotation.rle["size"]),
     )
 
 

@@ -17,7 +17,8 @@ NEAR_BAND = 0.2
 class LabelledMask:
     """What the dataset says of one object in one frame.
 
-    score, proposal_iou: None where the mask was corrected by hand. mask: (H, W) bool.
+    score, proposal_iou: None where the mask was corrected by hand, or stands for a track that is not in the frame.
+    mask: (H, W) bool.
     """
 
     score: float | None
@@ -60,7 +61,7 @@ def suspicion(
     return Suspicion(
         near_theta=0.0 if this.score is None else max(0.0, 1 - abs(this.score - theta) / NEAR_BAND),
         area_change=0.0 if before is None else _area_change(before.area_px, this.area_px),
-        flicker=0.0 if before is None or after is None else _flicker(before.mask, this.mask, after.mask),
+        flicker=0.0 if before is None or after is None else _flicker(before, this, after),
         disagreement=1 - this.proposal_iou if this.present and this.proposal_iou is not None else 0.0,
     )
 
@@ -70,7 +71,12 @@ def _area_change(first_px: int, second_px: int) -> float:
     return 1 - min(first_px, second_px) / larger if larger else 0.0
 
 
-def _flicker(before: NDArray[np.bool_], this: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
-    if not before.shape == this.shape == after.shape:
+def _flicker(before: LabelledMask, this: LabelledMask, after: LabelledMask) -> float:
+    # Of many tracks most are in none of three frames.
+    if not before.area_px and not this.area_px and not after.area_px:
         return 0.0
-    return max(0.0, iou(before, after) - (iou(before, this) + iou(this, after)) / 2)
+    masks = before.mask, this.mask, after.mask
+    if len({mask.shape for mask in masks}) > 1:
+        return 0.0
+    first, middle, last = masks
+    return max(0.0, iou(first, last) - (iou(first, middle) + iou(middle, last)) / 2)

@@ -140,6 +140,9 @@ class Dataset:
             " ORDER BY frames.frame_index, annotations.object_id, annotations.revision",
             (video_id,) if frame_index is None else (video_id, frame_index),
         )
+        # Made once per frame size: of many tracks most are absent in a frame.
+        absent: dict[int, Annotation] = {}
+        size = 0, 0
         for facts, group in groupby(rows, key=lambda row: row[: len(FRAME_COLUMNS)]):
             frame = self._frame(facts)
             # Revisions ascend, so the newest of an object is the one that stays.
@@ -154,8 +157,11 @@ class Dataset:
                     f"frame {frame.frame_index} of video {video_id} has masks of the objects {list(newest)}, "
                     f"expected those of {[each.id for each in objects]}",
                 )
+            if size != (frame.height, frame.width):
+                size = frame.height, frame.width
+                absent = {each.id: _absent(each, *size) for each in objects if tracks}
             found = (
-                self._annotation(newest[each.id], frame) if each.id in newest else _absent(each, frame)
+                self._annotation(newest[each.id], frame) if each.id in newest else absent[each.id]
                 for each in objects
             )
             yield frame, _settled(tuple(found))
@@ -300,10 +306,9 @@ def source_text(value: str | bytes) -> str:
     return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
-def _absent(one: VideoObject, frame: FrameRow) -> Annotation:
-    """What stands for a track in a frame that it is not in."""
-    counts = _empty_counts(frame.height, frame.width)
-    rle: Rle = {"size": [frame.height, frame.width], "counts": counts}
+def _absent(one: VideoObject, height: int, width: int) -> Annotation:
+    """What stands for a track in a frame of that size, in px, that it is not in."""
+    rle: Rle = {"size": [height, width], "counts": _empty_counts(height, width)}
     return Annotation(
         object_id=one.id,
         query_id=one.query.id,
