@@ -23,7 +23,7 @@ ENDS = 0.4
 """A mask that only one side has goes no further than where its mean confidence falls below this."""
 
 # No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.
-_FLOOR = 0.02
+_FLOOR = 0.005
 
 
 @dataclass(frozen=True, eq=False)
