@@ -115,11 +115,15 @@ def load_engine(recipe: Recipe) -> EngineModel:
 
 
 def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
-    """A session for one video, run on the key frames that the recipe asks for, its masks carried between them.
+    """A session for one video, on the key frames that the model's recipe asks for.
 
     Raises UsageError for queries that cannot be used.
     """
-    session, recipe = model.session(queries), model.recipe
+    return on_key_frames(model.session(queries), model.recipe)
+
+
+def on_key_frames(session: EngineSession, recipe: Recipe) -> EngineSession:
+    """The session, run on the key frames that the recipe asks for, its masks carried to the frames between."""
     if recipe.keyframes == 1 and not recipe.instances:
         return session
     from carvid.motion.keyframes import KeyframeSession

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.engines import on_key_frames, run_session
 from carvid.frame import Frame
 from carvid.loading import load_model
 from carvid.recipe import load_recipe
+from carvid.recipe.recipe import key_distance
 from carvid.result import FrameResult
-from carvid.session import Session
+from carvid.session import Session, as_frame
 from carvid.wording import checked_queries
 
 
@@ -43,14 +46,20 @@ class VideoSegmenter(Session):
         checked_queries(queries)
         return cls(load_model(recipe), queries)
 
-    def run(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[FrameResult]:
+    def run(
+        self, frames: Iterable[Frame | NDArray[np.uint8]], *, keyframes: int | str | None = None
+    ) -> Iterator[FrameResult]:
         """Segment the frames of a video, in order; one result per frame.
 
         frames: `Frame`s, or images (H, W, 3) uint8 RGB, which are numbered from 0.
+        keyframes: run the models on every K-th frame and carry the masks to those between, or "auto"; None for the
+            recipe's. Unless it is 1, a frame's result waits for later frames, except with the recipe's `causal`.
         Raises UsageError for an image of another shape or dtype.
         """
         self.restart()
-        yield from super().run(frames)
+        every = self.recipe.keyframes if keyframes is None else key_distance(keyframes)
+        session = on_key_frames(self, replace(self.recipe, keyframes=every))
+        yield from run_session(session, (as_frame(frame, i) for i, frame in enumerate(frames)))
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """A new segmenter with other queries, sharing the model. Raises UsageError for queries that cannot be used."""

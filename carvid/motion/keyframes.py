@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ MOST_BETWEEN = 10
 """With `auto`, the next key comes at the latest this many frames after one."""
 
 # With `auto`, the next key comes where a mask's confidence falls below this.
-_SURE = 0.6
+_SURE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +45,43 @@ class _Key:
         return _Key(replace(result, evidence=None), at_key(result.masks.astype(np.float32)))
 
 
-@dataclass(frozen=True, eq=False)
 class _Step:
-    """A frame after a key. past: what the key's masks have become here. ahead: the flow from the frame before to it."""
+    """A frame after a key, and the way to it from the frame before.
 
-    frame: Frame
-    past: Carried
-    ahead: Flow
+    past: what the key's masks have become here. frame, before: the two frames' pictures are of one size.
+    """
+
+    def __init__(self, frame: Frame, before: NDArray[np.uint8], watch: Stopwatch) -> None:
+        """before: the frame before, (H, W) uint8 grey."""
+        self.frame, self.grey = frame, grey(frame.image)
+        self._before, self._watch = before, watch
+        self.past: Carried
+
+    @cached_property
+    def _flows(self) -> tuple[Flow, Flow]:
+        # Only where a mask has to be carried: most of a step's time goes here.
+        with self._watch.stage("motion/flow"):
+            return flows(self._before, self.grey)
+
+    def from_before(self, before: Carried) -> Carried:
+        """Masks of the frame before, carried to this one."""
+        return self._carried(before, 1)
+
+    def to_before(self, here: Carried) -> Carried:
+        """Masks of this frame, carried to the one before."""
+        return self._carried(here, 0)
+
+    def _carried(self, masks: Carried, which: int) -> Carried:
+        if not masks.trust.any():
+            return replace(masks, confidence=np.zeros_like(masks.confidence))
+        flow = self._flows[which]
+        with self._watch.stage("motion/carry"):
+            return carry(masks, flow)
+
+    @property
+    def back(self) -> Flow:
+        """The flow from this frame to the one before."""
+        return self._flows[1]
 
 
 class KeyframeSession:
@@ -135,20 +166,18 @@ class KeyframeSession:
     def _follow(self, frame: Frame, key: _Key) -> Iterator[FrameResult]:
         """Take a frame of the same shot as the last key."""
         assert self._grey is not None
-        with self._stopwatch.stage("motion/flow"):
-            before, self._grey = self._grey, grey(frame.image)
-            ahead, back = flows(before, self._grey)
-        with self._stopwatch.stage("motion/carry"):
-            past = carry(self._between[-1].past if self._between else key.masks, back)
-        self._between.append(_Step(frame, past, ahead))
-        is_due = len(self._between) == self._every or (self._adaptive and is_unsure(past))
+        step = _Step(frame, self._grey, self._stopwatch)
+        self._grey = step.grey
+        step.past = step.from_before(self._between[-1].past if self._between else key.masks)
+        self._between.append(step)
+        is_due = len(self._between) == self._every or (self._adaptive and is_unsure(step.past))
         if not self._causal:
             if is_due:
                 yield from self._meet()
         elif is_due:
             yield self._run(frame)
         else:
-            yield self._carried(frame, past, (key,))
+            yield self._carried(frame, step.past, (key,))
 
     def _run(self, frame: Frame) -> FrameResult:
         """Run the engine on a frame, which is now the last key."""
@@ -169,9 +198,8 @@ class KeyframeSession:
         assert key is not None
         future, found = key.masks, deque[FrameResult]()
         for i in range(len(between) - 1, 0, -1):
-            step = between[i - 1]
+            step, future = between[i - 1], between[i].to_before(future)
             with self._stopwatch.stage("motion/carry"):
-                future = carry(future, between[i].ahead)
                 both = fuse(step.past, future, i / len(between))
             found.appendleft(self._carried(step.frame, both, (past_key, key)))
         yield from found

@@ -65,7 +65,8 @@ def fuse(past: Carried, future: Carried, share: float) -> Carried:
     has come by the next key, or gone by then, is followed to where it comes or goes.
     """
     from_past, from_future = past.confidence * (1 - share), future.confidence * share
-    weight = from_past / (from_past + from_future)
+    # Nothing to divide by where neither key has a mask.
+    weight = from_past / np.maximum(from_past + from_future, np.finfo(np.float32).tiny)
     confidence = np.maximum(past.confidence, future.confidence)
     masks, trust = np.zeros_like(past.masks), np.zeros_like(past.trust)
     for i, (there, here) in enumerate(zip(past.trust, future.trust, strict=True)):

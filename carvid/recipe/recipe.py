@@ -39,6 +39,10 @@ def _auto_or_number(name: str) -> Callable[[Any], int | None]:
     return read
 
 
+#: Reads the distance of key frames: `auto`, which is None, or a number.
+key_distance = _auto_or_number("keyframes")
+
+
 @dataclass(frozen=True)
 class Recipe(Settings):
     """The method's settings, the weights by name, the refinement, and the machine.
@@ -93,7 +97,7 @@ class Recipe(Settings):
     keyframes: int | None = option(
         None,
         low=1,
-        parse=_auto_or_number("keyframes"),
+        parse=key_distance,
         formerly=1,
         group=MOTION,
         help="K: run the models on every K-th frame and carry the masks to those between; auto: where it is needed.",
