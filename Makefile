@@ -18,7 +18,7 @@ check: .venv/.installed-dev
 
 # The table of the README.
 table: .venv/.installed
-	$(BIN)/carvid demo --out demo-table --clips 30 --frames 3 --table
+	$(BIN)/carvid demo --out demo-table --clips 10 --frames 11 --table
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), "carvid needs Python 3.10 to 3.13: make PYTHON=python3.12"'

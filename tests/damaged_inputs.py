@@ -81,7 +81,7 @@ def make_preset(folder: Path) -> None:
     from carvid.recipe.presets import configs_folder
 
     shutil.copy(configs_folder() / "voc.yaml", folder / "text.yaml")
-    values = {"base": "voc", **load_recipe("context", carry=4, sam="sam-vit-b", crf_steps=3).to_json()}
+    values = {"base": "voc", **load_recipe("context", keyframes=4, sam="sam-vit-b", crf_steps=3).to_json()}
     (folder / "json.yaml").write_text(json.dumps(values))  # JSON is YAML
 
 

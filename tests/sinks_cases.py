@@ -73,6 +73,9 @@ class SquareSegmenter:
     def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
         return map(self.step, frames)
 
+    def finish(self) -> Iterator[FrameResult]:
+        return iter(())
+
     def step(self, frame: Frame) -> FrameResult:
         if self.on_step is not None:
             self.on_step(frame)

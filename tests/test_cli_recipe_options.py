@@ -50,12 +50,12 @@ def called(arguments: list[str], **options: object) -> tuple[Result, list[Recipe
 
 def test_what_is_given_reaches_the_recipe() -> None:
     words = ["a.mp4", "--preset", "voc", "--theta", "0.2", "--no-crf", "--prompt", "gray", "--prompt", "blur"]
-    words += ["--background", "none", "--carry", "3", "--sam-every", "4", "--batch", "auto", "--truncate"]
+    words += ["--background", "none", "--keyframes", "3", "--sam-every", "4", "--batch", "auto", "--truncate"]
     done, (recipe,) = called(words)
     assert done.exit_code == 0
     assert (recipe.preset, recipe.theta, recipe.crf, recipe.prompts) == ("voc", 0.2, False, ("gray", "blur"))
     assert (recipe.background, recipe.negatives) == ((), ())
-    assert (recipe.carry.every, recipe.sam_options.every, recipe.batch, recipe.truncate) == (3, 4, None, True)
+    assert (recipe.keyframes, recipe.sam_options.every, recipe.batch, recipe.truncate) == (3, 4, None, True)
 
 
 def test_a_command_may_have_defaults_of_its_own_and_leave_options_out() -> None:

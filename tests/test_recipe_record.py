@@ -10,7 +10,7 @@ import pytest
 from carvid.recipe import Recipe, load_recipe, recipe_from_json
 from carvid.recipe.option import about
 from carvid.recipe.record import deciding, differences, fingerprint
-from carvid.recipe.refinement import AutomaticMaskOptions, CarryOptions, CrfOptions, SamOptions
+from carvid.recipe.refinement import AutomaticMaskOptions, CrfOptions, SamOptions
 from carvid.recipe.settings import Settings
 
 
@@ -53,12 +53,7 @@ def test_what_decides_the_masks_is_told(changed: dict[str, object], told: str) -
     assert fingerprint(one) != fingerprint(other)
 
 
-def test_carry_and_sam_decide() -> None:
-    carried = description(carry=4)
-    assert differences(description(), carried) == [
-        "carry.cut: null before, 20.0 now",
-        "carry.every: null before, 4 now",
-    ]
+def test_sam_decides() -> None:
     with_sam = {**description(), "sam": {"name": "x", "sha256": "cc", "source": "/", "options": {"every": 2}}}
     assert differences(description(), with_sam) == [
         "sam.options.every: null before, 2 now",
@@ -68,10 +63,21 @@ def test_carry_and_sam_decide() -> None:
 
 def test_an_option_younger_than_a_description_stood_at_its_default() -> None:
     old = description()
-    for name in ("engine", "truncate", "crf_options", "carry", "sam"):
+    for name in ("engine", "truncate", "crf_options", "sam"):
         del old[name]
     assert differences(old, description()) == []
     assert differences(old, description(truncate=True)) == ["truncate: false before, true now"]
+
+
+def test_what_is_older_than_key_frames_ran_every_frame() -> None:
+    old = description(keyframes=1)
+    for name in ("keyframes", "causal", "instances"):
+        del old[name]
+    # Written by a carvid that could carry queries, and did not.
+    old["carry"] = None
+    assert differences(old, description(keyframes=1)) == []
+    assert differences(old, description(keyframes=5)) == ["keyframes: 1 before, 5 now"]
+    assert differences(old, description(keyframes="auto")) == ["keyframes: 1 before, null now"]
 
 
 def test_every_field_either_decides_or_says_that_it_does_not() -> None:
@@ -88,7 +94,8 @@ def test_every_method_setting_is_in_the_description() -> None:
 def test_a_recipe_survives_its_way_through_json() -> None:
     recipe = load_recipe(
         "context",
-        carry=3,
+        keyframes="auto",
+        causal=True,
         sam="sam-vit-b",
         sam_points="guided",
         crf_bg_factor=2.0,
@@ -105,4 +112,5 @@ def test_parts_are_named_with_their_prefix_or_given_whole() -> None:
     assert load_recipe(sam_options=whole, sam_every=2).sam_options == SamOptions(
         every=2, automatic=whole.automatic
     )
-    assert load_recipe(carry=4).carry == load_recipe(carry=CarryOptions(4)).carry == CarryOptions(4)
+    assert load_recipe(keyframes="7").keyframes == load_recipe(keyframes=7).keyframes == 7
+    assert load_recipe(keyframes="auto").keyframes is None

@@ -87,13 +87,28 @@ def test_run_takes_frames_and_bare_images_one_at_a_time(model: Path) -> None:
             taken.append(i)
             yield image
 
-    results = segmenter.run(images())
+    results = segmenter.run(images(), keyframes=1)
     assert next(results).index == 0
     assert taken == [0]
     assert next(results).name == "00001"
     frame = Frame(index=7, pts_seconds=0.25, image=IMAGE, name="seven")
     (result,) = segmenter.run([frame])
     assert (result.index, result.pts_seconds, result.name) == (7, 0.25, "seven")
+
+
+def test_run_on_key_frames_gives_every_frame_in_order_and_is_the_model_at_the_keys(model: Path) -> None:
+    segmenter = made(model)
+    pictures = moving_square(8)
+    every_frame = list(segmenter.run(pictures, keyframes=1))
+    results = list(segmenter.run(pictures, keyframes=4))
+    assert [one.index for one in results] == list(range(8))
+    assert [one.index for one in results if one.origin.key] == [0, 4, 7]
+    for key in (0, 4, 7):
+        assert np.array_equal(results[key].label_map, every_frame[key].label_map)
+    assert results[2].evidence is None
+    assert [one.origin is None for one in every_frame] == [True] * 8
+    with pytest.raises(UsageError, match="keyframes is 'often'; expected auto or a whole number"):
+        next(segmenter.run(pictures, keyframes="often"))
 
 
 def test_a_frame_gives_the_same_result_whatever_came_before(model: Path) -> None:

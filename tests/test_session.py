@@ -88,18 +88,6 @@ def test_other_queries_may_be_asked_in_mid_stream(model: Model) -> None:
     assert session.queries == tuple(QUERIES)
 
 
-def test_what_is_carried_ends_with_its_session(clip: Path) -> None:
-    noise = np.random.default_rng(4).integers(0, 256, (3, 40, 56, 3)).astype(np.uint8)
-    # Frame numbers say nothing of where a video begins.
-    frames = [Frame(index, None, image, str(index)) for index, image in zip((10, 11, 0), noise, strict=True)]
-    model = load_model(load_recipe(model=clip, device="cpu", theta=1.0, carry=9))
-    session = model.session(QUERIES)
-    assert [len(result.evidence.steps) for result in session.steps(frames)] == [1, 0, 0]
-    assert len(model.session(QUERIES).step(frames[2]).evidence.steps) == 1
-    session.restart()
-    assert len(session.step(frames[2]).evidence.steps) == 1
-
-
 def test_a_session_counts_its_own_frames_for_sam(clip: Path, tmp_path: Path) -> None:
     sam = make_tiny_sam(tmp_path / "sam")
     recipe = load_recipe(model=clip, device="cpu", theta=0.0, sam=sam, sam_every=2)
@@ -166,6 +154,9 @@ class Halves:
             labels[:, labels.shape[1] // 2 :] = 2
             objects = tuple(ObjectResult(i, q, labels == i, 1.0, True) for i, q in enumerate(self.queries, 1))
             yield FrameResult(frame.index, frame.pts_seconds, frame.name, labels, objects)
+
+    def finish(self):
+        return iter(())
 
     def close(self):
         pass

@@ -126,8 +126,8 @@ def test_the_preset_shapes_differs_from_the_default_in_what_it_says() -> None:
 
 
 def test_the_table_is_markdown() -> None:
-    text = table([Measured("whole", 0.8125, 0.75, 0.875, 0.95, 1.0)])
-    assert text.splitlines()[-1] == "| whole | 0.812 | 0.750 | 0.875 | 95.0% | 100.0% |"
+    text = table([Measured("whole", 0.8125, 0.75, 0.875, 0.9, 0.95, 1.0)])
+    assert text.splitlines()[-1] == "| whole | 0.812 | 0.750 | 0.875 | 0.900 | 95.0% | 100.0% |"
 
 
 def test_the_demo_runs_scores_and_says_where_the_overlay_lies(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from carvid.recipe import Recipe
 
 if TYPE_CHECKING:
     from carvid.davis.scores import Scores
+    from carvid.model import Model
 
 Root = Annotated[
     Path,
@@ -149,25 +150,41 @@ def refdavis(
     from carvid.loading import load_model
 
     model = load_model(recipe)
-    with FolderLock(out):
-        ran = run_refdavis(dataset, model, out, overwrite=overwrite, progress=FrameProgress(f"{split} split"))
+
+    def run_and_score(model: Model, folder: Path, **more: Any) -> Scores:
+        ran = run_refdavis(
+            dataset, model, folder, overwrite=overwrite, progress=FrameProgress(f"{split} split")
+        )
         typer.echo(
             f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
             err=True,
         )
-        scores = score(
+        return score(
             davis_root,
-            out,
+            folder,
             split=split,
             videos=_names(videos),
             sets=dataset.sets,
             annotations=annotations,
             workers=workers,
-            report=report,
             consistency=consistency,
             tracks=tracks,
+            **more,
         )
-    return _tell(scores)
+
+    with FolderLock(out):
+        if recipe.keyframes == 1:
+            return _tell(run_and_score(model, out, report=report))
+        # What the key frames lose is told beside what they save, so every frame is run too.
+        every_frame = run_and_score(model.with_settings(keyframes=1), out)
+        title = "auto" if recipe.keyframes is None else str(recipe.keyframes)
+        scores = run_and_score(
+            model, out / f"keyframes-{title}", report=report, beside=("Every frame run", every_frame)
+        )
+    typer.echo("Every frame run:\n")
+    failed = _tell(every_frame)
+    typer.echo(f"\nKey frames, {title}:\n")
+    return _tell(scores) or failed
 
 
 def _tell(scores: Scores) -> int:

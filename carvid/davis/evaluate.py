@@ -39,6 +39,7 @@ def evaluate(
     report: str | Path | None = None,
     consistency: bool = False,
     tracks: bool = False,
+    beside: tuple[str, Scores] | None = None,
 ) -> Scores:
     """Scores predictions against a Ref-DAVIS tree under both protocols and writes the results beside them.
 
@@ -47,6 +48,7 @@ def evaluate(
     predictions: holds `valid/anno_{0..3}/<video>/*.png`, or bare `<video>/*.png` as set 0.
     sets: by default those found. missing, workers: see `score_predictions`. report: where to write an HTML page.
     consistency, tracks: measure temporal consistency, and HOTA and IDF1, too: see `carvid.davis.label_measures`.
+    beside: other scores of the same split, under a heading, that the report sets beside these.
 
     Writes, below `predictions`, `scores.json` and, per protocol and set that was scored,
     `scores/<protocol>/anno_<set>/global_results-<split>.csv` and `per-sequence_results-<split>.csv`; the same in
@@ -81,7 +83,7 @@ def evaluate(
             _write_pair(folder, split, global_labels_csv(one), per_sequence_labels_csv(one))
     write_whole(predictions / SCORES_FILE, scores_json(scores).encode())
     if report is not None:
-        write_report(Path(report), scores, truth, davis_root)
+        write_report(Path(report), scores, truth, davis_root, beside)
     return scores
 
 

@@ -21,7 +21,13 @@ from carvid.paths import real
 MEASURES = ("J&F", "J", "F")
 
 
-def write_report(path: Path, scores: Scores, truth: GroundTruth, davis_root: Path) -> None:
+# Other scores to set beside those of the page, under a heading.
+Beside = tuple[str, Scores] | None
+
+
+def write_report(
+    path: Path, scores: Scores, truth: GroundTruth, davis_root: Path, beside: Beside = None
+) -> None:
     """Writes the page, whole or not at all; it needs no network and no other file.
 
     Frames and expressions are shown where `davis_root` has them; problems with the expressions are listed on
@@ -29,10 +35,10 @@ def write_report(path: Path, scores: Scores, truth: GroundTruth, davis_root: Pat
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_report(scores, truth, davis_root).encode("utf-8", "backslashreplace"))
+    write_whole(path, render_report(scores, truth, davis_root, beside).encode("utf-8", "backslashreplace"))
 
 
-def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
+def render_report(scores: Scores, truth: GroundTruth, davis_root: Path, beside: Beside = None) -> str:
     """The page's HTML."""
     problems: list[str] = []
     indices = [one.index for one in scores.sets]
@@ -43,7 +49,7 @@ def render_report(scores: Scores, truth: GroundTruth, davis_root: Path) -> str:
         "NOTES": "".join(
             f"<p class=note>{escape(note)}</p>" for note in [*scores.refusals, *scores.left_out, *problems]
         ),
-        "SUMMARY": _summary(scores),
+        "SUMMARY": _summary(scores) + ("" if beside is None else _beside(*beside)),
         "OBJECTS": _objects(scores, expressions),
         "VIDEOS": _videos(scores),
         "PLOTS": "".join(_plots(one, expressions) for one in scores.sets),
@@ -71,6 +77,10 @@ def _summary(scores: Scores) -> str:
     )
     head = _head(["Set"], list(scores.label_columns))
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _beside(heading: str, scores: Scores) -> str:
+    return f"\n<h3>{escape(heading)}</h3>\n{_summary(scores)}"
 
 
 def _means(score: ProtocolScore) -> tuple[float | None, ...]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from carvid.davis.dataset import ReferringDataset, ReferringVideo
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
+from carvid.engines import on_key_frames
 from carvid.errors import OutputError
 from carvid.frame import Frame
 from carvid.media.json_text import load_json
@@ -25,7 +27,7 @@ from carvid.model import Model
 from carvid.paths import exists
 from carvid.recipe.record import differences
 from carvid.result import FrameResult
-from carvid.session import Session
+from carvid.session import SeenFrames, Session
 from carvid.stream.image_file import read_image
 
 RUN_FILE = "refdavis.json"
@@ -74,9 +76,7 @@ def run_refdavis(
         for number, (video, sets) in enumerate(open_videos, start=1):
             if progress is not None:
                 progress.begin(video.name, number, len(open_videos))
-            with ExitStack() as stack:
-                sessions = {i: stack.enter_context(model.session(video.expressions[i])) for i in sets}
-                _run_video(video, sessions, model, out, progress)
+            _run_video(video, sets, model, out, progress)
             frames += len(video.frame_paths)
     finally:
         if progress is not None:
@@ -108,30 +108,42 @@ def _record(out: Path, index: int, video: str, expressions: Sequence[str]) -> di
 
 def _run_video(
     video: ReferringVideo,
-    sessions: Mapping[int, Session],
+    sets: Sequence[int],
     model: Model,
     out: Path,
     progress: RefDavisProgress | None,
 ) -> None:
-    """Segment one video. sessions: by expression set, each with that set's expressions as its queries."""
-    sets = tuple(sessions)
+    """Segment one video with the expressions of each of the sets."""
     folders = {i: out / SETS_FOLDER / set_folder_name(i) / video.name for i in sets}
     for folder in folders.values():
         with output_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
     present = {i: [0] * len(video.expressions[i]) for i in sets}
-    for number, path in enumerate(video.frame_paths):
-        frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
-        seen = model.see([frame])
+
+    def keep(i: int, result: FrameResult) -> None:
+        write_label_png(folders[i] / f"{result.name}.png", result.query_map)
+        present[i] = [count + query.present for count, query in zip(present[i], result.queries, strict=True)]
+        # Every set gives each frame once; the last set's turn comes last.
+        if progress is not None and i == sets[-1]:
+            progress.advance(taken.popleft(), result)
+
+    taken: deque[Frame] = deque()
+    sights = _Sights(model)
+    with ExitStack() as stack:
+        sessions = {}
+        for i in sets:
+            session = _SharingSession(model, video.expressions[i], sights)
+            sessions[i] = stack.enter_context(closing(on_key_frames(session, model.recipe)))
+        for number, path in enumerate(video.frame_paths):
+            frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
+            taken.append(frame)
+            for i, one in sessions.items():
+                for result in one.steps([frame]):
+                    keep(i, result)
         for i, one in sessions.items():
-            result = one.segment(seen)
-            write_label_png(folders[i] / f"{frame.name}.png", result.query_map)
-            present[i] = [
-                count + query.present for count, query in zip(present[i], result.queries, strict=True)
-            ]
-        if progress is not None:
-            progress.advance(frame, result)
+            for result in one.finish():
+                keep(i, result)
     for i in sets:
         record = {
             "video": video.name,
@@ -144,6 +156,37 @@ def _run_video(
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(record, indent=1).encode())
+
+
+class _Sights:
+    """f's features of the last frames looked at: each set's session asks for those of the same frames in turn."""
+
+    # With key frames, a cut makes two frames due at once: the last of a shot and the first of the next.
+    _KEPT = 2
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._seen: deque[tuple[Frame, SeenFrames]] = deque(maxlen=self._KEPT)
+
+    def of(self, frame: Frame) -> SeenFrames:
+        for known, seen in self._seen:
+            if known is frame:
+                return seen
+        seen = self._model.see([frame])
+        self._seen.append((frame, seen))
+        return seen
+
+
+class _SharingSession(Session):
+    """A session that takes f's features of a frame from what all sets of a video share."""
+
+    def __init__(self, model: Model, queries: Sequence[str], sights: _Sights) -> None:
+        super().__init__(model, queries)
+        self._sights = sights
+
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        for frame in frames:
+            yield self.segment(self._sights.of(frame))
 
 
 def _claim(out: Path, description: Mapping[str, Any], overwrite: bool) -> None:

@@ -19,7 +19,7 @@ from carvid.motion.flow import Flow, flows, grey, warp
 
 Masks = NDArray[np.float32]
 
-ENDS = 0.4
+ENDS = 0.42
 """A mask that only one side has goes no further than where its mean confidence falls below this."""
 
 # No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from carvid.davis.evaluate import evaluate
+from carvid.davis.label_measures import CONSISTENCY_COLUMN
+from carvid.engines import EngineSession, open_session
 from carvid.loading import load_model
 from carvid.media.palette import read_label_png, write_label_png
 from carvid.pipeline import OutputOptions, RunProgress, run_job
 from carvid.recipe import load_recipe
-from carvid.session import Session
 from carvid.shapes.drawn_tree import Clip
 from carvid.sinks.results import read_results
 from carvid.stream import open_frames
@@ -29,14 +31,18 @@ class Variant:
 
 
 WHOLE = Variant("whole")
+# Without what is between key frames, so that each of the following shows what it is about.
+_ALONE = {"keyframes": 1}
 VARIANTS = (
     WHOLE,
+    Variant("a key every 5 frames", {"keyframes": 5}),
+    Variant("every frame alone", _ALONE),
     # theta 0 drops no query, so the recurrence ends after its first step.
-    Variant("without recurrence (theta 0)", {"theta": 0.0}),
-    Variant("without background texts", {"background": (), "negatives": ()}),
-    Variant("without negatives", {"negatives": ()}),
-    Variant("with the affinity step", {"cam": "clip-es"}),
-    Variant("without the CRF", {"crf": False}),
+    Variant("... without recurrence (theta 0)", {**_ALONE, "theta": 0.0}),
+    Variant("... without background texts", {**_ALONE, "background": (), "negatives": ()}),
+    Variant("... without negatives", {**_ALONE, "negatives": ()}),
+    Variant("... with the affinity step", {**_ALONE, "cam": "clip-es"}),
+    Variant("... without the CRF", {**_ALONE, "crf": False}),
 )
 
 
@@ -45,6 +51,7 @@ class Measured:
     """The scores of one variant, over all clips, in [0, 1].
 
     jf, j, f: by Ref-DAVIS's identity protocol, mean over objects.
+    consistency: how well a frame's masks are those of the frame before, moved (`carvid.measures.consistency`).
     present: over all frames, the share of visible things called present; absent: of absent things called absent.
     """
 
@@ -52,6 +59,7 @@ class Measured:
     jf: float
     j: float
     f: float
+    consistency: float
     present: float
     absent: float
 
@@ -78,7 +86,7 @@ def measure(
     for clip in clips:
         run = out / "runs" / clip.name
         queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
-        with loaded.session(queries) as session:
+        with closing(open_session(loaded, queries)) as session:
             _run(root / "JPEGImages" / "480p" / clip.name, run, session, overlay, progress)
         predictions = out / "predictions" / clip.name
         predictions.mkdir(parents=True, exist_ok=True)
@@ -92,13 +100,16 @@ def measure(
             labels = read_label_png(run / "masks" / f"{line['name']}.png")
             there = np.where(labels <= count, labels, 0).astype(np.uint8)
             write_label_png(predictions / f"{line['name']}.png", there)
-    averages = evaluate(root, out / "predictions").sets[0].protocols["identity"].averages
+    scores = evaluate(root, out / "predictions", consistency=True).sets[0]
+    averages = scores.protocols["identity"].averages
     assert averages is not None  # predictions use the annotation's labels, so this protocol always applies
+    consistency = scores.label_columns[CONSISTENCY_COLUMN]
     return Measured(
         variant=variant.name,
         jf=averages.jf_mean,
         j=averages.j.mean,
         f=averages.f.mean,
+        consistency=float("nan") if consistency is None else consistency,
         present=float(np.mean(called_present)),
         absent=float(np.mean(called_absent)),
     )
@@ -107,7 +118,7 @@ def measure(
 def _run(
     source: Path,
     out: Path,
-    session: Session,
+    session: EngineSession,
     overlay: bool,
     progress: RunProgress | None,
 ) -> None:
@@ -119,10 +130,12 @@ def _run(
 def table(rows: Sequence[Measured]) -> str:
     """A Markdown table of the variants' scores."""
     lines = [
-        "| pipeline | J&F | J | F | present called present | absent called absent |",
-        "|---|---|---|---|---|---|",
+        "| pipeline | J&F | J | F | consistency | present called present | absent called absent |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         shares = " | ".join(f"{share:.1%}" for share in (row.present, row.absent))
-        lines.append(f"| {row.variant} | {row.jf:.3f} | {row.j:.3f} | {row.f:.3f} | {shares} |")
+        lines.append(
+            f"| {row.variant} | {row.jf:.3f} | {row.j:.3f} | {row.f:.3f} | {row.consistency:.3f} | {shares} |"
+        )
     return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""How many frames of a thing are found before the first key frame that has it, on drawn clips.
+
+    python scripts/bench_late_entry.py --clips 40
+
+In each clip a thing drifts into the picture from a border, between two key frames. The engine is replaced by the drawn
+masks, so that only what is carried back from the next key frame is measured. A frame counts as found where the mask has
+an IoU of 0.5 with the drawn one; only frames with at least 30 px of the thing count.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from carvid.engines import run_session
+from carvid.frame import Frame
+from carvid.measures.pair import iou
+from carvid.motion.keyframes import KeyframeSession
+from carvid.result import FrameResult, ObjectResult
+from carvid.shapes.scenes import COLOURS, SHAPES, Scene, draw_background, draw_scene, random_thing
+
+FRAMES, HEIGHT, WIDTH = 21, 240, 426
+LEAST_PX = 30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Frames found before the first key frame that has a thing.")
+    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--every", default="5,10", help="distances of key frames, separated by commas")
+    given = parser.parse_args()
+    print("| key every | clips | frames before the first key that has the thing | found |")
+    print("|---|---|---|---|")
+    for every in map(int, given.every.split(",")):
+        due = found = 0
+        for seed in range(given.clips):
+            missed, hit = entering(seed, every)
+            due, found = due + missed + hit, found + hit
+        print(f"| {every} | {given.clips} | {due} | {found / max(1, due):.1%} |", flush=True)
+
+
+def entering(seed: int, every: int) -> tuple[int, int]:
+    """How many of the due frames of one clip are missed, and how many found."""
+    scenes = list(clip(seed))
+    session = KeyframeSession(Drawn(scenes), every)
+    frames = (Frame(i, None, scene.image, f"{i:05d}") for i, scene in enumerate(scenes))
+    results = list(run_session(session, frames))
+    first = next(one.index for one in results if one.origin and one.origin.key and one.objects[0].present)
+    due = [one for one in results[:first] if scenes[one.index].masks[0].sum() >= LEAST_PX]
+    hits = sum(iou(one.objects[0].mask, scenes[one.index].masks[0]) >= 0.5 for one in due)
+    return len(due) - hits, hits
+
+
+def clip(seed: int) -> Iterator[Scene]:
+    """A thing comes in from the left or right border, at the earliest after the first frame."""
+    rng = np.random.default_rng(seed)
+    background, grounds = draw_background(rng, HEIGHT, WIDTH)
+    colour, shape = list(COLOURS)[int(rng.integers(8))], SHAPES[int(rng.integers(8))]
+    thing = random_thing(rng, HEIGHT, WIDTH, colour, shape, 0.14, 0.24)
+    side, speed = float(rng.choice([-1, 1])), float(rng.uniform(3, 9))
+    wait = int(rng.integers(1, 10))
+    border = WIDTH if side > 0 else 0
+    for i in range(FRAMES):
+        x_px = border + side * (1.2 * thing.radius_px - speed * (i - wait))
+        yield draw_scene(background, grounds, (replace(thing, x_px=x_px),))
+
+
+class Drawn:
+    """Stands in for an engine: its masks are the drawn ones of the first thing."""
+
+    queries, batch = ("the thing",), 1
+    seconds: Mapping[str, float] = {}
+    totals: Mapping[str, Any] = {}
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self._scenes = scenes
+
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        for frame in frames:
+            mask = self._scenes[frame.index].masks[0]
+            there = int(mask.sum()) >= LEAST_PX
+            mask = mask if there else np.zeros_like(mask)
+            one = ObjectResult(1, self.queries[0], mask, float(there), there)
+            yield FrameResult(frame.index, None, frame.name, mask.astype(np.uint8), (one,))
+
+    def finish(self) -> Iterator[FrameResult]:
+        return iter(())
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    main()

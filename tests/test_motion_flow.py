@@ -1,0 +1,36 @@
+"""Flow of a picture that moves as a whole, and how far it is trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from carvid.motion.flow import flows, grey, warp
+from tests.motion_cases import textured
+
+
+def test_warp_reads_each_pixel_where_its_offset_points() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    right = np.zeros((3, 4, 2), np.float32)
+    right[..., 0] = 1
+    # The last column's pixels lie outside and take the nearest value.
+    assert warp(values, right).tolist() == [[1, 2, 3, 3], [5, 6, 7, 7], [9, 10, 11, 11]]
+    down_half = np.zeros((3, 4, 2), np.float32)
+    down_half[..., 1] = 0.5
+    assert warp(values, down_half)[:2].tolist() == [[2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+def test_flow_finds_how_far_a_picture_moved_both_ways() -> None:
+    wide = textured(0, 96, 160)
+    one, other = grey(wide[:, 8:152].copy()), grey(wide[:, 5:149].copy())
+    there, back = flows(one, other)
+    inner = (slice(8, -8), slice(8, -8))
+    assert np.abs(there.offsets[inner] - [3, 0]).max() < 0.3
+    assert np.abs(back.offsets[inner] - [-3, 0]).max() < 0.3
+    assert there.confidence[inner].min() > 0.8
+    assert there.offsets.dtype == there.confidence.dtype == np.float32
+
+
+def test_flow_between_two_scenes_is_not_trusted() -> None:
+    there, back = flows(grey(textured(0)), grey(textured(9)))
+    assert there.confidence.mean() < 0.3
+    assert back.confidence.mean() < 0.3
