@@ -2,6 +2,8 @@
 
     python scripts/bench_motion.py DAVIS_ROOT --every 5,10
 
+Methods: the mask of the nearest key as it is (copied); carried as carvid does (carried); the same without refinement
+(flow), or refined by the dense CRF, with all its steps or three (crf, crf3). `--methods` chooses.
 Every annotation that is not empty counts as one mask. A sequence of one frame, or without frames between, is left out.
 """
 
@@ -12,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -31,18 +34,19 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="a tree with JPEGImages/480p and Annotations/480p")
     parser.add_argument("--every", default="5,10", help="distances of key frames, separated by commas")
     parser.add_argument("--frames", type=int, default=None, help="only the first frames of each sequence")
+    parser.add_argument("--methods", default="copied,carried", help="separated by commas")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     given = parser.parse_args()
     names = sorted(path.name for path in (given.root / "JPEGImages" / "480p").iterdir())
     if not names:
         sys.exit(f"{given.root} has no sequence in JPEGImages/480p")
     distances = [int(text) for text in given.every.split(",")]
-    print("| key every | of the nearest key | " + " | ".join(names) + " | mean J | s per frame between |")
+    print("| key every | method | " + " | ".join(names) + " | mean J | s per frame between |")
     print("|---" * (len(names) + 4) + "|")
     with ProcessPoolExecutor(given.workers) as pool:
         for every in distances:
-            for title, method in (("copied", copied), ("carried", carried)):
-                jobs = [pool.submit(score, given.root, name, every, given.frames, method) for name in names]
+            for title in given.methods.split(","):
+                jobs = [pool.submit(score, given.root, name, every, given.frames, title) for name in names]
                 done = [job.result() for job in jobs]
                 cells = " | ".join(f"{mean:.3f}" for mean, _ in done)
                 overall, seconds = (float(np.mean(column)) for column in zip(*done, strict=True))
@@ -54,8 +58,27 @@ def copied(images: Images, keys: dict[int, Masks]) -> list[Masks]:
     return [keys[min(keys, key=lambda key: abs(key - i))] for i in range(len(images))]
 
 
-def carried(images: Images, keys: dict[int, Masks]) -> list[Masks]:
-    return propagate(images, keys)
+def by_crf(steps: int, image: NDArray[np.uint8], masks: Masks, confidence: NDArray[np.float32]) -> Masks:
+    """The dense CRF, as far as the masks' place is not sure."""
+    import torch
+
+    from carvid.recipe.refinement import CrfOptions
+    from carvid.refine.crf import DenseCRF
+
+    torch.set_num_threads(1)
+    pixels = torch.from_numpy(np.ascontiguousarray(image))
+    refined = DenseCRF(CrfOptions(steps=steps)).refine_binary(pixels, torch.from_numpy(masks)).numpy()
+    found: Masks = masks + (1 - confidence) * (refined - masks)
+    return found
+
+
+METHODS: dict[str, Callable[[Images, dict[int, Masks]], list[Masks]]] = {
+    "copied": copied,
+    "flow": partial(propagate, refine=lambda image, masks, confidence: masks),
+    "carried": propagate,
+    "crf3": partial(propagate, refine=partial(by_crf, 3)),
+    "crf": partial(propagate, refine=partial(by_crf, 10)),
+}
 
 
 def score(
@@ -63,7 +86,7 @@ def score(
     name: str,
     every: int,
     frames: int | None,
-    method: Callable[[Images, dict[int, Masks]], list[Masks]],
+    title: str,
 ) -> tuple[float, float]:
     """Mean J of a sequence's frames between keys, and the seconds each took."""
     cv2.setNumThreads(1)
@@ -74,7 +97,7 @@ def score(
     masks = [np.stack([label_map == one for one in objects]) for label_map in labels]
     places = {*range(0, len(images), every), len(images) - 1}
     started = time.perf_counter()
-    found = method(images, {i: masks[i].astype(np.float32) for i in places})
+    found = METHODS[title](images, {i: masks[i].astype(np.float32) for i in places})
     seconds = time.perf_counter() - started
     between = [i for i in range(len(images)) if i not in places]
     values = [iou(found[i][n] > 0.5, masks[i][n]) for i in between for n in range(len(objects))]

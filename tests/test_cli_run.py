@@ -88,6 +88,24 @@ def test_a_video_becomes_masks_an_overlay_and_records(model: Path, video: Path, 
     assert told["segmenter"]["settings"]["theta"] == 0.0
 
 
+def test_key_frames_are_recorded_frame_by_frame(model: Path, video: Path, tmp_path: Path) -> None:
+    words = ["run", video, "a car", "--model", model, "--theta", "0", "--no-overlay"]
+    for name, options in (("every", ["--keyframes", "1"]), ("keys", ["--keyframes", "4"])):
+        done = carvid(*words, "-o", tmp_path / name, *options)
+        assert done.returncode == 0, done.stderr
+    every, keys = (list(read_results(tmp_path / name / "results.jsonl")) for name in ("every", "keys"))
+    assert [line["key"] for line in keys] == [True, False, False, False, True, True]
+    assert [line["keys"] for line in keys] == [[0], [0, 4], [0, 4], [0, 4], [4], [5]]
+    assert all(0 <= line["confidence"] <= 1 for line in keys)
+    assert not any("key" in line for line in every)
+    for i in (0, 4, 5):
+        assert np.array_equal(keys[i]["queries"][0]["mask"], every[i]["queries"][0]["mask"])
+        assert keys[i]["steps"] == every[i]["steps"]
+    told = json.loads((tmp_path / "keys" / "run.json").read_text())
+    assert told["totals"]["motion"] == {"frames": 6, "keys": 3, "shots": 1}
+    assert told["segmenter"]["keyframes"] == 4
+
+
 def test_stdout_holds_the_summary_alone_and_progress_goes_to_stderr(
     model: Path, video: Path, tmp_path: Path
 ) -> None:

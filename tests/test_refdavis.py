@@ -83,6 +83,33 @@ def test_a_run_takes_the_switches_of_eval(
     assert set(labels["overall"]) == {"consistency", "HOTA", "DetA", "AssA", "LocA", "IDF1", "IDP", "IDR"}
 
 
+def test_key_frames_are_scored_beside_every_frame(
+    model: Path, finished: Path, tree: tuple[Path, tuple[Clip, ...]], tmp_path: Path
+) -> None:
+    out, report = tmp_path / "out", tmp_path / "report.html"
+    shutil.copytree(finished, out)
+    done = refdavis(
+        tree[0], out, model, "--keyframes", "2", "--theta", "0", "--overwrite", "--report", report
+    )
+    assert done.returncode == 0, done.stderr
+    every_frame, keys = done.stdout.split("Key frames, 2:")
+    assert every_frame.startswith("Every frame run:")
+    assert every_frame.count("| mean of 4 |") == keys.count("| mean of 4 |") == 1
+    assert "<h3>Every frame run</h3>" in report.read_text()
+    for clip in tree[1]:
+        for i in range(4):
+            alone, beside = (
+                folder / "valid" / f"anno_{i}" / clip.name for folder in (out, out / "keyframes-2")
+            )
+            # Of three frames the first and the last are keys, where both runs are one.
+            for name in ("00000.png", "00002.png"):
+                assert (alone / name).read_bytes() == (beside / name).read_bytes()
+            assert read_label_png(beside / "00001.png").shape == (240, 426)
+    again = refdavis(tree[0], out, model, "--keyframes", "2", "--theta", "0")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("0 videos (0 frames) segmented, 2 finished before") == 2
+
+
 def test_each_set_uses_its_own_words(finished: Path, tree: tuple[Path, tuple[Clip, ...]]) -> None:
     name = tree[1][0].expressions[0]
     said = [

@@ -6,7 +6,7 @@ way. Between two keys, the masks from both sides are averaged, weighted by confi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -84,11 +84,18 @@ def mean_within(confidence: NDArray[np.float32], mask: NDArray[np.float32]) -> f
     return float(np.vdot(confidence, mask)) / area if area else 0.0
 
 
-def propagate(images: Sequence[NDArray[np.uint8]], keys: Mapping[int, Masks]) -> list[Masks]:
+def propagate(
+    images: Sequence[NDArray[np.uint8]],
+    keys: Mapping[int, Masks],
+    refine: Callable[[NDArray[np.uint8], Masks, NDArray[np.float32]], Masks] = refine,
+) -> list[Masks]:
     """Soft masks of every frame, from those of the key frames.
 
     images: (H, W, 3) uint8 RGB, all of one size, of one shot.
     keys: for each key frame, by its place in `images`, (N, H, W) float32 in [0, 1].
+
+    refine: takes an image, masks carried to it and their confidence, and returns better ones; see
+        `carvid.motion.edges.refine`.
 
     Returns one (N, H, W) float32 in [0, 1] per image: a key's own masks, as they are, and refined ones for the frames
     between. Frames before the first key and after the last come from that key alone.
