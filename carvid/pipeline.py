@@ -87,6 +87,7 @@ class RunSummary:
         thread, at the same time as the others), and total.
     queries: the query set, in the caller's order.
     present_share: per query, the share of frames it was present in, in [0, 1]; zeros when there are no frames.
+    totals: the session's own counts; see `carvid.engines.EngineSession`.
     outputs: the paths written, by kind: masks, results, manifest and, if any, overlay.
     damage: stretches of the source that could not be decoded: first_frame, last_frame, reason.
     interrupted: whether Ctrl-C stopped it; the last frame is written whole.
@@ -97,6 +98,7 @@ class RunSummary:
     seconds: Mapping[str, float]
     queries: tuple[str, ...]
     present_share: tuple[float, ...]
+    totals: Mapping[str, Any]
     outputs: Mapping[str, Path]
     damage: tuple[Mapping[str, Any], ...]
     interrupted: bool
@@ -117,6 +119,7 @@ class RunSummary:
                 {"query": query, "present_share": share}
                 for query, share in zip(self.queries, self.present_share, strict=True)
             ],
+            "totals": dict(self.totals),
             "damage": [dict(stretch) for stretch in self.damage],
             "seconds": dict(self.seconds),
             "outputs": {kind: str(path) for kind, path in self.outputs.items()},
@@ -231,6 +234,7 @@ def run_job(
         seconds=manifest.seconds,
         queries=queries,
         present_share=manifest.present_share,
+        totals=manifest.totals,
         outputs=outputs,
         damage=manifest.damage,
         interrupted=manifest.interrupted,

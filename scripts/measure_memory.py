@@ -2,6 +2,7 @@
 
     python scripts/measure_memory.py --frames 20000 --size 426x240 --no-crf
     python scripts/measure_memory.py --frames 500 --size 1920x1080 --tiny
+    python scripts/measure_memory.py --frames 2000 --keyframes 10
 
 Prints a Markdown table, and the growth per 1,000 frames after the warm-up (least squares).
 """
@@ -20,6 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from carvid.engines import on_key_frames  # noqa: E402
 from carvid.frame import Frame  # noqa: E402
 from carvid.media.video_writer import VideoWriter  # noqa: E402
 from carvid.pipeline import OutputOptions, run_job  # noqa: E402
@@ -77,6 +79,7 @@ def main() -> None:
         help="a small random CLIP with patches of 32 px instead of --model, so that f takes little time",
     )
     parser.add_argument("--no-crf", action="store_true")
+    parser.add_argument("--keyframes", default="1", help="as `carvid run` takes it")
     arguments = parser.parse_args()
     width, height = (int(side) for side in arguments.size.split("x"))
     queries = ["the red car", "the blue star", "the green fish"][: arguments.queries]
@@ -87,11 +90,12 @@ def main() -> None:
         if arguments.tiny:
             model = make_tiny_clip(Path(folder) / "clip", seed=5, image_size=64, patch=32, logit_scale=6.0)
         segmenter = VideoSegmenter.from_pretrained(
-            model, queries=queries, device="cpu", crf=not arguments.no_crf
+            model, queries=queries, device="cpu", crf=not arguments.no_crf, keyframes=arguments.keyframes
         )
         samples = Samples(max(1, arguments.frames // 20))
         with open_frames(path) as stream:
-            run_job(stream, segmenter, Path(folder) / "out", output=OutputOptions(), progress=samples)
+            session = on_key_frames(segmenter, segmenter.recipe)
+            run_job(stream, session, Path(folder) / "out", output=OutputOptions(), progress=samples)
     print("| frames | resident MiB | seconds |\n|---:|---:|---:|")
     for frames, mib, seconds in samples.rows:
         print(f"| {frames} | {mib:.1f} | {seconds:.0f} |")

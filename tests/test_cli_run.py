@@ -318,7 +318,8 @@ def test_a_real_folder_and_a_real_video(model: Path, tmp_path: Path) -> None:
 
 def test_sam_refines_and_is_recorded(model: Path, video: Path, tmp_path: Path) -> None:
     sam = make_tiny_sam(tmp_path / "sam")
-    arguments = ("run", video, "a car", "--model", model, "--theta", 0, "--no-overlay", "--stop-frame", 3)
+    arguments = ("run", video, "a car", "--model", model, "--theta", 0, "--no-overlay")
+    arguments += ("--stop-frame", 3, "--keyframes", 1)
     done = carvid(
         *arguments, "-o", tmp_path / "out", "--sam", sam, "--sam-every", 2, "--sam-points", "guided"
     )

@@ -126,6 +126,11 @@ def annotate(
         typer.echo(json.dumps(summary.to_json(), ensure_ascii=False, indent=2))
     else:
         typer.echo("interrupted" if summary.interrupted else f"done in {summary.seconds:.1f} s")
+        if recipe.keyframes != 1:
+            typer.echo(
+                f"run on key frames ({recipe.keyframes or 'auto'}); their masks were carried to the others "
+                "(--keyframes 1 runs every frame)"
+            )
         if summary.moved:
             typer.echo(f"videos recognised at a new place: {summary.moved}")
         _show(summary.status)

@@ -116,6 +116,11 @@ def _report(summary: RunSummary, as_json: bool) -> None:
     state = "interrupted after" if summary.interrupted else "done:"
     rate = summary.frames / max(summary.seconds["total"], 1e-9)
     typer.echo(f"{state} {summary.frames} frames in {summary.seconds['total']:.1f} s ({rate:.2f} frames/s)")
+    if motion := summary.totals.get("motion"):
+        typer.echo(
+            f"  run on {motion['keys']} of {motion['frames']} frames; their masks were carried to the others "
+            "(--keyframes 1 runs every frame)"
+        )
     for query, share in zip(summary.queries, summary.present_share, strict=True):
         typer.echo(f"  {query!r}: present in {share:.1%} of the frames")
     for kind, path in summary.outputs.items():
