@@ -36,7 +36,7 @@ from carvid.motion.tracks import Tracker  # noqa: E402
 from carvid.result import FrameResult, ObjectResult  # noqa: E402
 from carvid.shapes.scenes import COLOURS, Thing, draw_background, draw_scene  # noqa: E402
 
-HEIGHT, WIDTH = 240, 426
+HEIGHT, WIDTH = 180, 320
 SHAPES = ("circle", "square", "star", "car", "fish")
 
 Path2 = NDArray[np.float64]  # (frames, 2) (x, y) px
@@ -90,7 +90,7 @@ def drawn(kind: str, seed: int, frames: int) -> Clip:
     rng = np.random.default_rng([list(KINDS).index(kind), seed])
     background, grounds = draw_background(rng, HEIGHT, WIDTH)
     colours = list(rng.permutation(list(COLOURS))[:2])
-    radius = float(rng.uniform(22, 36))
+    radius = float(rng.uniform(16, 27))
     thing = Thing(
         colours[0],
         SHAPES[int(rng.integers(len(SHAPES)))],
@@ -127,15 +127,17 @@ def line(start: NDArray[np.float64], end: NDArray[np.float64], frames: int) -> P
 
 
 def cross(rng: Generator, frames: int, radius: float) -> Paths:
-    """Through nearly one point at nearly one time."""
-    middle = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-20, 20, 2)
-    first = float(rng.uniform(0, 2 * np.pi))
-    paths = []
-    for angle in (first, first + float(rng.uniform(0.5, 2 * np.pi - 0.5))):
-        speed = float(rng.uniform(1.5, 4.0)) * np.array([np.cos(angle), 0.6 * np.sin(angle)])
-        times = np.arange(frames) - frames / 2 + float(rng.uniform(-3, 3))
-        paths.append(middle + times[:, None] * speed + rng.uniform(-0.3, 0.3, 2) * radius)
-    return paths, None, None
+    """Through nearly one point at nearly one time; apart in the first frame."""
+    while True:
+        middle = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-20, 20, 2)
+        first = float(rng.uniform(0, 2 * np.pi))
+        paths = []
+        for angle in (first, first + float(rng.uniform(0.5, 2 * np.pi - 0.5))):
+            speed = float(rng.uniform(1.5, 4.0)) * np.array([np.cos(angle), 0.6 * np.sin(angle)])
+            times = np.arange(frames) - frames / 2 + float(rng.uniform(-3, 3))
+            paths.append(middle + times[:, None] * speed + rng.uniform(-0.3, 0.3, 2) * radius)
+        if np.hypot(*(paths[0][0] - paths[1][0])) > 2.6 * radius:
+            return paths, None, None
 
 
 def overtake(rng: Generator, frames: int, radius: float) -> Paths:
@@ -145,7 +147,7 @@ def overtake(rng: Generator, frames: int, radius: float) -> Paths:
     if rng.random() < 0.5:
         other = line(np.array([WIDTH - end, y + 3]), np.array([end, y]), frames)
     else:
-        other = line(np.array([WIDTH / 2 - 10, y]), np.array([WIDTH / 2 + 20, y + 3]), frames)
+        other = line(np.array([WIDTH / 2 - 5, y]), np.array([WIDTH / 2 + 20, y + 3]), frames)
     order = [one, other] if rng.random() < 0.5 else [other, one]
     return order, None, None
 
@@ -155,7 +157,7 @@ def behind(rng: Generator, frames: int, radius: float) -> Paths:
     ends = rng.uniform(0.08, 0.2, 2) * WIDTH
     one = line(np.array([ends[0], y[0]]), np.array([WIDTH - ends[1], y[0]]), frames)
     two = line(np.array([WIDTH - ends[0], y[1]]), np.array([ends[1], y[1]]), frames)
-    return [one, np.roll(two, int(rng.integers(0, 5)), 0) if rng.random() < 0 else two], 1.3 * radius, None
+    return [one, two], 1.3 * radius, None
 
 
 def bar(rng: Generator, frames: int, radius: float) -> Paths:
@@ -170,7 +172,7 @@ def leave(rng: Generator, frames: int, radius: float) -> Paths:
     """One out on the left and back; the other comes to the middle."""
     y = HEIGHT * rng.uniform(0.25, 0.75, 2)
     times = np.abs(np.arange(frames) - frames / 2)
-    speed = float(rng.uniform(2.5, 4.0))
+    speed = float(rng.uniform(2.0, 3.0))
     gone = float(rng.uniform(6, 20))
     x = -radius + speed * (times - gone / 2)
     one = np.stack([x, np.full(frames, y[0])], 1)

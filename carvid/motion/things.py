@@ -44,6 +44,7 @@ class Thing:
     seen: int = 1
     lost: int = 0
     alone: bool = True
+    parent: int | None = None
 
     @property
     def area_px(self) -> int:
@@ -85,7 +86,7 @@ def likeness(part: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
     return float(part[near].sum())
 
 
-def lay(things: Sequence[Thing], mask: Bools, unknown: Bools, cover: NDArray[np.int16], reach_px: int) -> None:
+def lay(things: Sequence[Thing], mask: Bools, unknown: Bools, cover: NDArray[np.int16], further_px: int = 0) -> None:
     """Move each outline, by at most reach_px in x and y, to where it explains the mask best.
 
     mask: (H, W) bool, of the query. unknown: (H, W) bool, where a thing may be hidden by another query's.
@@ -97,6 +98,7 @@ def lay(things: Sequence[Thing], mask: Bools, unknown: Bools, cover: NDArray[np.
         where, inner = thing.window(mask.shape)
         cover[where] -= inner
         height, width = thing.outline.shape
+        reach_px = further_px + 4 + int(np.sqrt(thing.area_px) / 10)
         x, y = round(thing.x) - reach_px, round(thing.y) - reach_px
         box = (slice(max(0, y), max(0, y + height + 2 * reach_px)), slice(max(0, x), max(0, x + width + 2 * reach_px)))
         worth = np.zeros((height + 2 * reach_px, width + 2 * reach_px), np.float32)

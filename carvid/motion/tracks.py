@@ -39,6 +39,7 @@ _NEAR, _NEAR_PER_FRAME = 1.0, 0.1
 _ALIKE = 0.5
 # A part joins a thing over a gap of at most this many of the thing's diameters.
 _GAP = 0.75
+_BESIDE = 0.3
 
 
 class Tracker:
@@ -101,14 +102,14 @@ class Tracker:
             where, inner = thing.window(mask.shape)
             cover[where] += inner
         for _ in range(2):
-            lay(seen, mask, others & ~mask, cover, 4)
+            lay(seen, mask, others & ~mask, cover)
         laid = [*seen]
         hidden = []
         for thing in lost:
             where, inner = thing.window(mask.shape)
             cover[where] += inner
             place = thing.x, thing.y
-            lay([thing], mask, others & ~mask, cover, min(12, 4 + thing.lost // 2))
+            lay([thing], mask, others & ~mask, cover, min(8, thing.lost // 2))
             where, inner = thing.window(mask.shape)
             alone = inner & (cover[where] == 1)
             gained = int(np.count_nonzero(alone & mask[where]))
@@ -125,8 +126,19 @@ class Tracker:
         for thing in laid:
             for part in parts.under(thing, _OWNED):
                 owners[part].append(thing)
+        absorbed = set()
+        for owning in owners:
+            ids = {one.id for one in owning}
+            absorbed |= {one.id for one in owning if one.parent in ids}
         for thing in hidden:
-            shared[parts.under(thing, _OWNED)] = True
+            under = parts.under(thing, _OWNED)
+            if any(one.id == thing.parent for part in under for one in owners[part]):
+                absorbed.add(thing.id)
+            else:
+                shared[under] = True
+        owners = [[one for one in owning if one.id not in absorbed] for owning in owners]
+        laid = [one for one in laid if one.id not in absorbed]
+        things = [one for one in things if one.id not in absorbed]
 
         labels = np.zeros(mask.shape, np.uint8)
         free = []
@@ -140,6 +152,7 @@ class Tracker:
                 free.append(part)
         present = {thing.id for thing in laid if (labels == thing.id).any()}
         free = [part for part in free if not _joined(labels, parts.mask(part), laid, image)]
+        free.sort(key=lambda part: -parts.areas[part])
         missing = [thing for thing in things if thing.id not in present]
         back_again = _found_again(missing, [parts.mask(part) for part in free], image)
         for place, part in enumerate(free):
@@ -155,6 +168,7 @@ class Tracker:
                 before.pop(thing.id, None)
             else:
                 thing = self._new(own, image)
+                thing.parent = _near(labels, own, things, thing.colours)
                 things.append(thing)
             labels[own] = thing.id
             shared[part] = False
@@ -166,6 +180,11 @@ class Tracker:
             its_parts = np.unique(parts.labels[own]) - 1
             alone = len(its_parts) == 1 and not shared[its_parts].any()
             _update(thing, own, image, before.get(thing.id), alone=alone)
+        for thing in things:
+            if thing.parent is not None and not thing.lost:
+                others_ = [one for one in things if one.id == thing.parent]
+                if not others_ or (not others_[0].lost and _near(labels, labels == thing.id, others_, thing.colours) is None):
+                    thing.parent = None
         self._things[query] = [thing for thing in things if thing.lost <= LOST]
         return labels
 
@@ -237,6 +256,19 @@ def _divide(
     labels[part] = ids[distance.argmin(0)][part]
 
 
+def _near(labels: NDArray[np.uint8], part: Bools, things: Sequence[Thing], colours: NDArray[np.float32]) -> int | None:
+    gaps = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3)
+    best, best_gap = None, np.inf
+    for thing in things:
+        own = labels == thing.id
+        if not own.any() or likeness(colours, thing.colours) < _ALIKE:
+            continue
+        gap = float(gaps[own].min())
+        if gap < min(best_gap, _BESIDE * np.sqrt(thing.usual_px)):
+            best, best_gap = thing.id, gap
+    return best
+
+
 def _joined(
     labels: NDArray[np.uint8], part: Bools, things: Sequence[Thing], image: NDArray[np.uint8]
 ) -> bool:
@@ -291,8 +323,8 @@ def _update(
     moved = None if before is None else np.array([thing.x - before[0], thing.y - before[1]])
     if whole:
         outline, x, y = _cropped(own)
-        if moved is not None:
-            # The centroids tell fractions of a px.
+        if moved is not None and not _at_border(own):
+            # The centroids tell fractions of a px, but not while the thing comes into the picture.
             moved += _centroid(outline, x, y) - _centroid(*was)
         thing.outline, thing.x, thing.y = outline, x, y
         thing.colours = colour_histogram(image, own)
@@ -301,6 +333,10 @@ def _update(
         thing.velocity = thing.velocity + share * (moved - thing.velocity)
         thing.seen += 1
     thing.lost, thing.alone = 0, whole
+
+
+def _at_border(mask: Bools) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
 def _centroid(outline: Bools, x: float, y: float) -> NDArray[np.float64]:
