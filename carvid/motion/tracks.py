@@ -38,8 +38,9 @@ _NEAR, _NEAR_PER_FRAME = 1.0, 0.1
 # How alike the colours must be.
 _ALIKE = 0.5
 # A part joins a thing over a gap of at most this many of the thing's diameters.
-_GAP = 0.75
+_GAP = 0.5
 _BESIDE = 0.3
+_FRAGMENT = 0.33
 
 
 class Tracker:
@@ -124,7 +125,7 @@ class Tracker:
         owners: list[list[Thing]] = [[] for _ in range(parts.count)]
         shared = np.zeros(parts.count, np.bool_)
         for thing in laid:
-            for part in parts.under(thing, _OWNED):
+            for part in parts.near(parts.under(thing, _OWNED), _GAP * np.sqrt(thing.usual_px)):
                 owners[part].append(thing)
         absorbed = set()
         for owning in owners:
@@ -159,13 +160,14 @@ class Tracker:
             own = parts.mask(part)
             if place in back_again:
                 thing = back_again[place]
-                y, x = np.argwhere(own).mean(0) - np.array(thing.outline.shape) / 2
-                thing.x, thing.y = float(x), float(y)
-                where, inner = thing.window(mask.shape)
-                cover[where] += inner
-                lay([thing], mask, others & ~mask, cover, max(thing.outline.shape) // 2)
-                thing.seen, thing.velocity = 1, np.zeros(2)
-                before.pop(thing.id, None)
+                if _distance(thing, own.shape)[own].mean() > 4:
+                    y, x = np.argwhere(own).mean(0) - np.array(thing.outline.shape) / 2
+                    thing.x, thing.y = float(x), float(y)
+                    where, inner = thing.window(mask.shape)
+                    cover[where] += inner
+                    lay([thing], mask, others & ~mask, cover, max(thing.outline.shape) // 2)
+                    thing.seen, thing.velocity = 1, np.zeros(2)
+                    before.pop(thing.id, None)
             else:
                 thing = self._new(own, image)
                 thing.parent = _near(labels, own, things, thing.colours)
@@ -212,6 +214,14 @@ class _Parts:
         found: Bools = self.labels == part + 1
         return found
 
+    def near(self, some: list[int], most_px: float) -> list[int]:
+        """Those of some parts that are at most so far from the largest of them."""
+        if len(some) < 2:
+            return some
+        largest = max(some, key=lambda part: self.areas[part])
+        gaps = cv2.distanceTransform((self.labels != largest + 1).astype(np.uint8), cv2.DIST_L2, 3)
+        return [part for part in some if gaps[self.labels == part + 1].min() <= most_px]
+
     def under(self, thing: Thing, share: float) -> list[int]:
         """The parts that overlap the outline by at least this share of the smaller of both."""
         where, inner = thing.window(self.labels.shape)
@@ -246,10 +256,7 @@ def _divide(
     """Label the pixels of a part that several things own."""
     distance = np.empty((len(owners), *part.shape), np.float32)
     for i, thing in enumerate(owners):
-        far = np.ones(part.shape, np.uint8)
-        where, inner = thing.window(part.shape)
-        far[where] = ~inner
-        distance[i] = cv2.distanceTransform(far, cv2.DIST_L2, 3)
+        distance[i] = _distance(thing, part.shape)
         if warped is not None:
             distance[i] -= 0.5 * (warped == thing.id)
     ids = np.array([thing.id for thing in owners], np.uint8)
@@ -261,12 +268,24 @@ def _near(labels: NDArray[np.uint8], part: Bools, things: Sequence[Thing], colou
     best, best_gap = None, np.inf
     for thing in things:
         own = labels == thing.id
-        if not own.any() or likeness(colours, thing.colours) < _ALIKE:
+        if not own.any() or part.sum() > _FRAGMENT * thing.usual_px or likeness(colours, thing.colours) < _ALIKE:
             continue
         gap = float(gaps[own].min())
         if gap < min(best_gap, _BESIDE * np.sqrt(thing.usual_px)):
             best, best_gap = thing.id, gap
     return best
+
+
+def _distance(thing: Thing, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(H, W) float32: how far each pixel is from the thing where it is expected, in px."""
+    far = np.ones(shape, np.uint8)
+    where, inner = thing.window(shape)
+    far[where] = ~inner
+    if not inner.any():
+        x, y = thing.centre.clip(0, [shape[1] - 1, shape[0] - 1]).astype(int)
+        far[y, x] = 0
+    found: NDArray[np.float32] = cv2.distanceTransform(far, cv2.DIST_L2, 3)
+    return found
 
 
 def _joined(
@@ -280,7 +299,8 @@ def _joined(
     for thing in things:
         own = labels == thing.id
         visible = int(np.count_nonzero(own))
-        if not visible or visible + area > 1.1 * thing.usual_px or likeness(colours, thing.colours) < _ALIKE:
+        hidden = visible < _WHOLE * thing.usual_px and visible + area <= 1.1 * thing.usual_px
+        if not visible or not hidden or likeness(colours, thing.colours) < _ALIKE:
             continue
         gap = float(gaps[own].min())
         if gap < min(best_gap, _GAP * np.sqrt(thing.usual_px)):
@@ -298,13 +318,10 @@ def _found_again(
         return {}
     cost = np.full((len(missing), len(masks)), 1e3)
     for j, mask in enumerate(masks):
-        ys, xs = np.nonzero(mask)
-        centre = np.array([xs.mean(), ys.mean()])
         colours = colour_histogram(image, mask)
         for i, thing in enumerate(missing):
-            expected = np.clip(thing.centre, 0, [mask.shape[1], mask.shape[0]])
             reach = np.sqrt(thing.area_px) * (_NEAR + _NEAR_PER_FRAME * thing.lost)
-            far = float(np.hypot(*(centre - expected))) / reach
+            far = float(_distance(thing, mask.shape)[mask].mean()) / reach
             alike = likeness(thing.colours, colours)
             if far <= 1 and alike >= _ALIKE:
                 cost[i, j] = far + 1 - alike
