@@ -10,15 +10,16 @@ Prints a Markdown table: IDF1, HOTA and the number of ids given (2 is right), as
 - `bar`: both pass behind an upright bar, which is not asked for.
 - `leave`: one leaves the picture and comes back, at most 20 frames later.
 
-`exact`: the query's mask is the union of what is visible of its things. `noisy`: that mask grown or shrunk by up to 2 px,
-by turns, with a ragged boundary, specks and holes. With --model: masks from the embedded model.
+`exact`: the query's mask is the union of what is visible of its things. `noisy`: that mask, grown or shrunk by up to
+2 px in each frame anew, with a ragged boundary, specks and holes. With --model: masks from the embedded model.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from carvid.shapes.scenes import COLOURS, Thing, draw_background, draw_scene  # 
 HEIGHT, WIDTH = 180, 320
 SHAPES = ("circle", "square", "star", "car", "fish")
 
-Path2 = NDArray[np.float64]  # (frames, 2) (x, y) px
+# Where a thing's centre is, (frames, 2) (x, y) px.
+Way = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def main() -> None:
         rows: dict[str, list[tuple[float, float, int]]] = {}
         for seed in range(options.seeds):
             clip = drawn(kind, seed, options.frames)
-            steps = [flows(one, other)[1] for one, other in pairs([grey(image) for image in clip.images])]
+            steps = [flows(one, other)[1] for one, other in itertools.pairwise(map(grey, clip.images))]
             rng = np.random.default_rng([seed, 1])
             masks = {"exact": exact(clip), "noisy": noisy(clip, rng)}
             if options.model:
@@ -80,10 +82,6 @@ def main() -> None:
             print(f"| {kind} | {name} | {idf1:.3f} | {least:.3f} | {hota:.3f} | {ids:.1f} |", flush=True)
             if options.each:
                 print(" ".join(f"{i}:{one[0]:.2f}" for i, one in enumerate(found)))
-
-
-def pairs(images: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    return zip(images, images[1:], strict=False)
 
 
 def drawn(kind: str, seed: int, frames: int) -> Clip:
@@ -119,14 +117,15 @@ def drawn(kind: str, seed: int, frames: int) -> Clip:
     return Clip(images, tuple(one.name for one in (thing, thing, *other)), masks)
 
 
-Paths = tuple[list[Path2], float | None, float | None]
+# The ways of the two things, the radius of the thing before them, and the width of the bar, in px.
+Plan = tuple[list[Way], float | None, float | None]
 
 
-def line(start: NDArray[np.float64], end: NDArray[np.float64], frames: int) -> Path2:
+def line(start: NDArray[np.float64], end: NDArray[np.float64], frames: int) -> Way:
     return start + (end - start) * np.linspace(0, 1, frames)[:, None]
 
 
-def cross(rng: Generator, frames: int, radius: float) -> Paths:
+def cross(rng: Generator, frames: int, radius: float) -> Plan:
     """Through nearly one point at nearly one time; apart in the first frame."""
     while True:
         middle = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-20, 20, 2)
@@ -140,7 +139,7 @@ def cross(rng: Generator, frames: int, radius: float) -> Paths:
             return paths, None, None
 
 
-def overtake(rng: Generator, frames: int, radius: float) -> Paths:
+def overtake(rng: Generator, frames: int, radius: float) -> Plan:
     y = HEIGHT / 2 + float(rng.uniform(-40, 40))
     end = float(rng.uniform(0.1, 0.25)) * WIDTH
     one = line(np.array([end, y]), np.array([WIDTH - end, y]), frames)
@@ -152,7 +151,7 @@ def overtake(rng: Generator, frames: int, radius: float) -> Paths:
     return order, None, None
 
 
-def behind(rng: Generator, frames: int, radius: float) -> Paths:
+def behind(rng: Generator, frames: int, radius: float) -> Plan:
     y = HEIGHT / 2 + rng.uniform(-20, 20, 2)
     ends = rng.uniform(0.08, 0.2, 2) * WIDTH
     one = line(np.array([ends[0], y[0]]), np.array([WIDTH - ends[1], y[0]]), frames)
@@ -160,7 +159,7 @@ def behind(rng: Generator, frames: int, radius: float) -> Paths:
     return [one, two], 1.3 * radius, None
 
 
-def bar(rng: Generator, frames: int, radius: float) -> Paths:
+def bar(rng: Generator, frames: int, radius: float) -> Plan:
     ys = HEIGHT * rng.uniform([0.2, 0.55], [0.4, 0.8])
     ends = rng.uniform(0.1, 0.35, 2) * WIDTH
     one = line(np.array([ends[0], ys[0]]), np.array([WIDTH - ends[1], ys[0]]), frames)
@@ -168,7 +167,7 @@ def bar(rng: Generator, frames: int, radius: float) -> Paths:
     return [one, two], None, float(rng.uniform(0.2, 0.6)) * radius
 
 
-def leave(rng: Generator, frames: int, radius: float) -> Paths:
+def leave(rng: Generator, frames: int, radius: float) -> Plan:
     """One out on the left and back; the other comes to the middle."""
     y = HEIGHT * rng.uniform(0.25, 0.75, 2)
     times = np.abs(np.arange(frames) - frames / 2)
@@ -180,7 +179,7 @@ def leave(rng: Generator, frames: int, radius: float) -> Paths:
     return [one, two], None, None
 
 
-KINDS: dict[str, Callable[[Generator, int, float], Paths]] = {
+KINDS: dict[str, Callable[[Generator, int, float], Plan]] = {
     "cross": cross,
     "overtake": overtake,
     "behind": behind,

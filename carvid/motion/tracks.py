@@ -1,367 +1,352 @@
-"""Instances: each query's mask split into things, each with an id that it keeps while it moves and is hidden a while."""
+"""Instances: each query's mask split into things, each with an id that it keeps while it moves and is hidden a while.
+
+The things of the frame before are laid over the query's mask, each where it is expected: where optical flow takes it,
+or, if it does not stand alone or is not seen, where its velocity does. A connected part of the mask under one thing is
+that thing's; one under several is divided among them; one under none is a lost thing that is back, or a new one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import UsageError
 from carvid.measures.assignment import assign
 from carvid.motion.flow import Flow
-from carvid.motion.things import Thing, colour_histogram, lay, likeness
+from carvid.motion.things import Parts, Thing, colour_histogram, cropped, gap_from, lay, likeness, put, take
 from carvid.result import FrameResult, ObjectResult
 
 Bools = NDArray[np.bool_]
+Labels = NDArray[np.uint8]
 
 LOST = 30
 """A track that has not been seen for more than this many frames has ended."""
 
 MOST = 255
-"""The last id: label maps are uint8."""
+"""How many tracks a video may have: label maps are uint8."""
 
-# A part of a mask smaller than this share of the picture is a speck, unless it lies on a thing.
-_SPECK = 3e-4
-# A part belongs to a thing if their overlap is at least this share of the smaller.
-_OWNED = 0.25
-# A lost thing is back if this share of its outline is seen where no other outline lies.
+# A part that is smaller than this share of the picture, or this many px, and under no thing, is a speck.
+_SPECK, _SPECK_PX = 3e-4, 4
+# A part is under a thing if they overlap by this share of the smaller.
+_UNDER = 0.25
+# A lost thing is back if this share of its outline explains mask that no other outline does.
 _BACK = 0.1
-# A thing stands alone only while its mask has this share of its usual area, which may fall by this factor per frame.
+# A thing that stands alone is whole with this share of its usual area, which falls by this factor a frame at most.
 _WHOLE, _FALL = 0.9, 0.99
-# How fast the velocity follows what is measured, of a thing that stands alone, and of one that does not.
-_FOLLOW, _FOLLOW_MERGED = 0.3, 0.1
-# A lost thing comes back within this many of its diameters of where it is expected, and this many more per frame.
-_NEAR, _NEAR_PER_FRAME = 1.0, 0.1
-# How alike the colours must be.
+# How fast the velocity follows what is measured: of a whole thing, and of another.
+_FOLLOW, _FOLLOW_HIDDEN = 0.3, 0.1
+# A thing's flow is known if this share of its outline has flow of this confidence.
+_SHARE, _SURE = 0.25, 0.5
+# A lost thing may be back so far from where it is expected: in its own size, at once and more for each frame.
+_NEAR, _NEAR_MORE = 1.0, 0.1
+# Within so many px it is where it was expected, and its velocity still holds.
+_HERE_PX = 4.0
+# Things and parts look alike from this likeness on.
 _ALIKE = 0.5
-# A part joins a thing over a gap of at most this many of the thing's diameters.
-_GAP = 0.5
-_BESIDE = 0.3
-_FRAGMENT = 0.33
+# Parts of one thing lie at most so far from its largest part, in its own size. They have its usual area, or so.
+_GAP, _TOGETHER = 0.5, 1.1
+# A fragment is at most this share of its thing's usual area, and beside it, in the thing's size.
+_FRAGMENT, _BESIDE = 0.33, 0.3
+# Where several outlines lie on a pixel, which was whose in the frame before decides; px.
+_BEFORE_PX = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One query in one frame.
+
+    mask: (H, W) bool; unknown: (H, W) bool, where other queries may hide what it refers to; parts: of the mask.
+    warped: (H, W) uint8, the labels of the frame before as they lie in this one; None without flow.
+    """
+
+    image: NDArray[np.uint8]
+    mask: Bools
+    unknown: Bools
+    parts: Parts
+    back: Flow | None
+    warped: Labels | None
 
 
 class Tracker:
     """Splits the masks of one video's queries into tracks. Takes the frames in order.
 
-    Memory: per track an outline, a histogram and a velocity; per query a label map.
+    Memory: per track an outline, a histogram and a velocity; per query a label map. A track that has ended leaves
+    nothing behind but its id, which is not given again.
     """
 
     def __init__(self) -> None:
         self._given = 0
         self._things: dict[str, list[Thing]] = {}
-        self._labels: dict[str, NDArray[np.uint8]] = {}
+        self._labels: dict[str, Labels] = {}
 
     def step(self, image: NDArray[np.uint8], result: FrameResult, back: Flow | None) -> FrameResult:
-        """The result with `objects` replaced by the tracks that are in the frame, and `verdicts` of the queries.
+        """The result with the frame's tracks as `objects`, and what is said of each query as `verdicts`.
 
         image: (H, W, 3) uint8 RGB.
-        result: one object per query, with its mask.
+        result: one object per query, with its mask. A query given twice has its tracks once.
         back: the flow from this frame to the one before; None at the first frame of a shot, where every track ends.
 
-        Raises UsageError when there are no ids left.
+        The label map has the tracks of the query that has the pixel in the result's; specks are left out.
+        Raises UsageError where a track would have an id above 255.
         """
         if back is None:
             self._things, self._labels = {}, {}
         label_map = np.zeros_like(result.label_map)
         tracks: list[ObjectResult] = []
-        for one in {one.query: one for one in reversed(result.objects)}.values():
-            others = result.label_map * (result.label_map != one.id) > 0
-            labels = self._follow(one.query, image, one.mask, others, back)
-            self._labels[one.query] = labels
+        # Of a query given twice, the first object is the one in the label map.
+        firsts: dict[str, ObjectResult] = {}
+        for one in result.objects:
+            firsts.setdefault(one.query, one)
+        for one in firsts.values():
             own = result.label_map == one.id
+            unknown = (result.label_map > 0) & ~own & ~one.mask
+            before = self._labels.get(one.query)
+            warped = None if back is None or before is None else _warped(before, back)
+            view = _View(image, one.mask, unknown, Parts(one.mask), back, warped)
+            things, labels = self._follow(self._things.get(one.query, []), view)
+            self._things[one.query], self._labels[one.query] = things, labels
             label_map[own] = labels[own]
-            for thing in self._things[one.query]:
-                if not thing.lost:
-                    tracks.append(
-                        ObjectResult(thing.id, one.query, labels == thing.id, one.score, one.present)
-                    )
-        return replace(
-            result,
-            label_map=label_map,
-            objects=tuple(sorted(tracks, key=lambda track: track.id)),
-            verdicts=result.queries,
-        )
+            tracks += [
+                ObjectResult(thing.id, one.query, labels == thing.id, one.score, one.present)
+                for thing in things
+                if not thing.lost
+            ]
+        tracks.sort(key=lambda track: track.id)
+        return replace(result, label_map=label_map, objects=tuple(tracks), verdicts=result.queries)
 
-    def _follow(
-        self, query: str, image: NDArray[np.uint8], mask: Bools, others: Bools, back: Flow | None
-    ) -> NDArray[np.uint8]:
-        """The label map of one query's tracks."""
-        things = self._things.setdefault(query, [])
-        if not things and not mask.any():
-            return np.zeros(mask.shape, np.uint8)
-        parts = _Parts(mask)
-        warped = None if back is None or query not in self._labels else _warped(self._labels[query], back)
-        before = {thing.id: (thing.x, thing.y) for thing in things}
+    def _follow(self, things: list[Thing], view: _View) -> tuple[list[Thing], Labels]:
+        """A query's things in this frame, those lost for a while too, and the label map of those that are seen."""
+        labels = np.zeros(view.mask.shape, np.uint8)
+        if not things and not view.parts.count:
+            return [], labels
+        before = {thing.id: thing.place for thing in things}
         for thing in things:
-            _expect(thing, warped, back)
-        seen, lost = [one for one in things if not one.lost], [one for one in things if one.lost]
-        cover = np.zeros(mask.shape, np.int16)
-        for thing in seen:
-            where, inner = thing.window(mask.shape)
-            cover[where] += inner
-        for _ in range(2):
-            lay(seen, mask, others & ~mask, cover)
-        laid = [*seen]
-        hidden = []
-        for thing in lost:
-            where, inner = thing.window(mask.shape)
-            cover[where] += inner
-            place = thing.x, thing.y
-            lay([thing], mask, others & ~mask, cover, min(8, thing.lost // 2))
-            where, inner = thing.window(mask.shape)
-            alone = inner & (cover[where] == 1)
-            gained = int(np.count_nonzero(alone & mask[where]))
-            spilt = int(np.count_nonzero(inner & ~mask[where] & ~others[where]))
-            if gained >= _BACK * thing.area_px and gained > spilt:
-                laid.append(thing)
-            else:
-                cover[where] -= inner
-                thing.x, thing.y = place
-                hidden.append(thing)
-
-        owners: list[list[Thing]] = [[] for _ in range(parts.count)]
-        shared = np.zeros(parts.count, np.bool_)
-        for thing in laid:
-            for part in parts.near(parts.under(thing, _OWNED), _GAP * np.sqrt(thing.usual_px)):
-                owners[part].append(thing)
-        absorbed = set()
-        for owning in owners:
-            ids = {one.id for one in owning}
-            absorbed |= {one.id for one in owning if one.parent in ids}
-        for thing in hidden:
-            under = parts.under(thing, _OWNED)
-            if any(one.id == thing.parent for part in under for one in owners[part]):
-                absorbed.add(thing.id)
-            else:
-                shared[under] = True
-        owners = [[one for one in owning if one.id not in absorbed] for owning in owners]
-        laid = [one for one in laid if one.id not in absorbed]
-        things = [one for one in things if one.id not in absorbed]
-
-        labels = np.zeros(mask.shape, np.uint8)
+            _expect(thing, view)
+        seen, hidden = _laid(things, view)
+        owners, shared = _owners(seen, hidden, view)
+        # What has become one part with the thing that it was always beside was a fragment of it.
+        fragments = {one.id for part in owners for one in part if one.parent in {other.id for other in part}}
+        things = [thing for thing in things if thing.id not in fragments]
         free = []
-        for part, owning in enumerate(owners):
-            if len(owning) == 1:
-                labels[parts.labels == part + 1] = owning[0].id
-            elif owning:
-                shared[part] = True
-                _divide(labels, parts.mask(part), owning, warped)
-            elif parts.areas[part] >= max(4, _SPECK * mask.size):
+        for part, own in enumerate([one for one in part if one.id not in fragments] for part in owners):
+            if own:
+                _divide(labels, view.parts.mask(part), own, view.warped)
+                shared[part] |= len(own) > 1
+            elif view.parts.areas[part] >= max(_SPECK_PX, _SPECK * view.mask.size):
                 free.append(part)
-        present = {thing.id for thing in laid if (labels == thing.id).any()}
-        free = [part for part in free if not _joined(labels, parts.mask(part), laid, image)]
-        free.sort(key=lambda part: -parts.areas[part])
-        missing = [thing for thing in things if thing.id not in present]
-        back_again = _found_again(missing, [parts.mask(part) for part in free], image)
+        free.sort(key=lambda part: -int(view.parts.areas[part]))
+        free = [part for part in free if not _rejoined(labels, view.parts.mask(part), things, view.image)]
+        shared[free] = False
+        missing = [thing for thing in things if not (labels == thing.id).any()]
+        again = _found_again(missing, [view.parts.mask(part) for part in free], view.image)
         for place, part in enumerate(free):
-            own = parts.mask(part)
-            if place in back_again:
-                thing = back_again[place]
-                if _distance(thing, own.shape)[own].mean() > 4:
-                    y, x = np.argwhere(own).mean(0) - np.array(thing.outline.shape) / 2
-                    thing.x, thing.y = float(x), float(y)
-                    where, inner = thing.window(mask.shape)
-                    cover[where] += inner
-                    lay([thing], mask, others & ~mask, cover, max(thing.outline.shape) // 2)
-                    thing.seen, thing.velocity = 1, np.zeros(2)
-                    before.pop(thing.id, None)
+            own_mask = view.parts.mask(part)
+            if place in again:
+                thing = again[place]
+                if _come_back(thing, own_mask, view):
+                    del before[thing.id]
             else:
-                thing = self._new(own, image)
-                thing.parent = _near(labels, own, things, thing.colours)
+                thing = self._new(own_mask, view.image)
+                thing.parent = _beside(labels, own_mask, things, thing.colours)
                 things.append(thing)
-            labels[own] = thing.id
-            shared[part] = False
+            labels[own_mask] = thing.id
         for thing in things:
-            own = labels == thing.id
-            if not own.any():
-                thing.lost += 1
-                continue
-            its_parts = np.unique(parts.labels[own]) - 1
-            alone = len(its_parts) == 1 and not shared[its_parts].any()
-            _update(thing, own, image, before.get(thing.id), alone=alone)
+            _update(thing, labels, shared, before.get(thing.id), view)
         for thing in things:
             if thing.parent is not None and not thing.lost:
-                others_ = [one for one in things if one.id == thing.parent]
-                if not others_ or (not others_[0].lost and _near(labels, labels == thing.id, others_, thing.colours) is None):
+                parents = [one for one in things if one.id == thing.parent]
+                hidden_parent = any(one.lost for one in parents)
+                if not hidden_parent and _beside(labels, labels == thing.id, parents, thing.colours) is None:
                     thing.parent = None
-        self._things[query] = [thing for thing in things if thing.lost <= LOST]
-        return labels
+        return [thing for thing in things if thing.lost <= LOST], labels
 
     def _new(self, mask: Bools, image: NDArray[np.uint8]) -> Thing:
         if self._given == MOST:
             raise UsageError(
-                f"the video has more than {MOST} tracks, and a label map holds no more; "
-                "split the video, or run without instances"
+                f"the video has more than {MOST} tracks, and a label map has no more labels; "
+                "cut the video into shorter ones, or run it without instances"
             )
         self._given += 1
-        outline, x, y = _cropped(mask)
         area = int(np.count_nonzero(mask))
-        return Thing(self._given, outline, x, y, colour_histogram(image, mask), area, np.zeros(2))
+        return Thing(self._given, *cropped(mask), colour_histogram(image, mask), area, np.zeros(2))
 
 
-class _Parts:
-    """The connected parts of a mask. labels: (H, W) int32, 0 outside; areas: (count,) intp px."""
-
-    def __init__(self, mask: Bools) -> None:
-        number, self.labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        self.count = number - 1
-        self.areas = stats[1:, cv2.CC_STAT_AREA]
-
-    def mask(self, part: int) -> Bools:
-        found: Bools = self.labels == part + 1
-        return found
-
-    def near(self, some: list[int], most_px: float) -> list[int]:
-        """Those of some parts that are at most so far from the largest of them."""
-        if len(some) < 2:
-            return some
-        largest = max(some, key=lambda part: self.areas[part])
-        gaps = cv2.distanceTransform((self.labels != largest + 1).astype(np.uint8), cv2.DIST_L2, 3)
-        return [part for part in some if gaps[self.labels == part + 1].min() <= most_px]
-
-    def under(self, thing: Thing, share: float) -> list[int]:
-        """The parts that overlap the outline by at least this share of the smaller of both."""
-        where, inner = thing.window(self.labels.shape)
-        overlap = np.bincount(self.labels[where][inner], minlength=self.count + 1)[1:]
-        found = np.flatnonzero(overlap >= share * np.minimum(self.areas, thing.area_px))
-        return [int(part) for part in found if overlap[part]]
-
-
-def _warped(labels: NDArray[np.uint8], back: Flow) -> NDArray[np.uint8]:
-    """Label map of the frame before, seen from this one."""
+def _warped(labels: Labels, back: Flow) -> Labels:
+    """The label map of the frame before, seen from this one; the nearest pixel's label, as labels cannot be mixed."""
     height, width = labels.shape
     y, x = np.indices(labels.shape, np.float32)
     x = np.rint(x + back.offsets[..., 0]).astype(np.intp).clip(0, width - 1)
     y = np.rint(y + back.offsets[..., 1]).astype(np.intp).clip(0, height - 1)
-    found: NDArray[np.uint8] = labels[y, x]
+    found: Labels = labels[y, x]
     return found
 
 
-def _expect(thing: Thing, warped: NDArray[np.uint8] | None, back: Flow | None) -> None:
+def _expect(thing: Thing, view: _View) -> None:
+    """Move a thing to where it is expected.
+
+    Only of a whole thing is the flow its own: what hides another also draws the flow beside it.
+    """
     step = thing.velocity
-    if back is not None and warped is not None and thing.alone and not thing.lost:
-        own = (warped == thing.id) & (back.confidence > 0.5)
-        if np.count_nonzero(own) > 0.25 * thing.area_px:
-            step = -np.median(back.offsets[own], 0)
-    thing.x += float(step[0])
-    thing.y += float(step[1])
+    if view.back is not None and view.warped is not None and thing.whole and not thing.lost:
+        own = (view.warped == thing.id) & (view.back.confidence > _SURE)
+        if np.count_nonzero(own) > _SHARE * thing.area_px:
+            step = -np.median(view.back.offsets[own], axis=0)
+    thing.move(step)
 
 
-def _divide(
-    labels: NDArray[np.uint8], part: Bools, owners: Sequence[Thing], warped: NDArray[np.uint8] | None
-) -> None:
-    """Label the pixels of a part that several things own."""
-    distance = np.empty((len(owners), *part.shape), np.float32)
-    for i, thing in enumerate(owners):
-        distance[i] = _distance(thing, part.shape)
-        if warped is not None:
-            distance[i] -= 0.5 * (warped == thing.id)
+def _laid(things: Sequence[Thing], view: _View) -> tuple[list[Thing], list[Thing]]:
+    """The things, laid over the mask, that may be seen; and those that are still lost, where they are expected."""
+    cover = np.zeros(view.mask.shape, np.int16)
+    seen, hidden = [thing for thing in things if not thing.lost], []
+    for thing in seen:
+        put(thing, cover)
+    # Twice, as each is laid beside the others.
+    for _ in range(2):
+        lay(seen, view.mask, view.unknown, cover)
+    for thing in things:
+        if not thing.lost:
+            continue
+        x, y = thing.x, thing.y
+        put(thing, cover)
+        lay([thing], view.mask, view.unknown, cover, min(8, thing.lost // 2))
+        where, inner = thing.window(cover.shape)
+        gained = np.count_nonzero(inner & view.mask[where] & (cover[where] == 1))
+        spilt = np.count_nonzero(inner & ~view.mask[where] & ~view.unknown[where])
+        if gained >= max(1, _BACK * thing.area_px) and gained > spilt:
+            seen.append(thing)
+        else:
+            take(thing, cover)
+            thing.x, thing.y = x, y
+            hidden.append(thing)
+    return seen, hidden
+
+
+def _owners(
+    seen: Sequence[Thing], hidden: Sequence[Thing], view: _View
+) -> tuple[list[list[Thing]], NDArray[np.bool_]]:
+    """For each part the things that it is under; and (count,) bool, whether a lost thing is expected there too."""
+    owners: list[list[Thing]] = [[] for _ in range(view.parts.count)]
+    shared = np.zeros(view.parts.count, np.bool_)
+    for thing in seen:
+        for part in view.parts.beside(view.parts.under(thing, _UNDER), _GAP * thing.size_px):
+            owners[part].append(thing)
+    for thing in hidden:
+        shared[view.parts.under(thing, _UNDER)] = True
+    return owners, shared
+
+
+def _divide(labels: Labels, part: Bools, owners: Sequence[Thing], warped: Labels | None) -> None:
+    """Give each pixel of a part to the nearest of its owners."""
+    if len(owners) == 1:
+        labels[part] = owners[0].id
+        return
+    distance = np.stack([thing.distance(part.shape) for thing in owners])
+    if warped is not None:
+        distance -= _BEFORE_PX * np.stack([warped == thing.id for thing in owners])
     ids = np.array([thing.id for thing in owners], np.uint8)
     labels[part] = ids[distance.argmin(0)][part]
 
 
-def _near(labels: NDArray[np.uint8], part: Bools, things: Sequence[Thing], colours: NDArray[np.float32]) -> int | None:
-    gaps = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3)
-    best, best_gap = None, np.inf
-    for thing in things:
-        own = labels == thing.id
-        if not own.any() or part.sum() > _FRAGMENT * thing.usual_px or likeness(colours, thing.colours) < _ALIKE:
-            continue
-        gap = float(gaps[own].min())
-        if gap < min(best_gap, _BESIDE * np.sqrt(thing.usual_px)):
-            best, best_gap = thing.id, gap
-    return best
-
-
-def _distance(thing: Thing, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """(H, W) float32: how far each pixel is from the thing where it is expected, in px."""
-    far = np.ones(shape, np.uint8)
-    where, inner = thing.window(shape)
-    far[where] = ~inner
-    if not inner.any():
-        x, y = thing.centre.clip(0, [shape[1] - 1, shape[0] - 1]).astype(int)
-        far[y, x] = 0
-    found: NDArray[np.float32] = cv2.distanceTransform(far, cv2.DIST_L2, 3)
-    return found
-
-
-def _joined(
-    labels: NDArray[np.uint8], part: Bools, things: Sequence[Thing], image: NDArray[np.uint8]
-) -> bool:
+def _rejoined(labels: Labels, part: Bools, things: Sequence[Thing], image: NDArray[np.uint8]) -> bool:
     """Whether a part is what is missing of a thing that something hides in part; if so, label it."""
-    area = int(np.count_nonzero(part))
-    best, best_gap = None, np.inf
-    gaps = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3)
-    colours = colour_histogram(image, part)
+    area, colours, gaps = int(np.count_nonzero(part)), colour_histogram(image, part), gap_from(part)
+    nearest, least = None, np.inf
     for thing in things:
         own = labels == thing.id
-        visible = int(np.count_nonzero(own))
-        hidden = visible < _WHOLE * thing.usual_px and visible + area <= 1.1 * thing.usual_px
-        if not visible or not hidden or likeness(colours, thing.colours) < _ALIKE:
+        left = int(np.count_nonzero(own))
+        if not 0 < left < _WHOLE * thing.usual_px or left + area > _TOGETHER * thing.usual_px:
             continue
         gap = float(gaps[own].min())
-        if gap < min(best_gap, _GAP * np.sqrt(thing.usual_px)):
-            best, best_gap = thing, gap
-    if best is not None:
-        labels[part] = best.id
-    return best is not None
+        if gap < min(least, _GAP * thing.size_px) and likeness(colours, thing.colours) >= _ALIKE:
+            nearest, least = thing, gap
+    if nearest is not None:
+        labels[part] = nearest.id
+    return nearest is not None
+
+
+def _beside(labels: Labels, part: Bools, things: Sequence[Thing], colours: NDArray[np.float32]) -> int | None:
+    """The id of the nearest thing that a part may be a fragment of; None if there is none."""
+    area, gaps = int(np.count_nonzero(part)), gap_from(part)
+    nearest, least = None, np.inf
+    for thing in things:
+        own = labels == thing.id
+        if not own.any() or area > _FRAGMENT * thing.usual_px:
+            continue
+        gap = float(gaps[own].min())
+        if gap < min(least, _BESIDE * thing.size_px) and likeness(colours, thing.colours) >= _ALIKE:
+            nearest, least = thing.id, gap
+    return nearest
 
 
 def _found_again(
-    missing: Sequence[Thing], masks: Sequence[Bools], image: NDArray[np.uint8]
+    missing: Sequence[Thing], parts: Sequence[Bools], image: NDArray[np.uint8]
 ) -> dict[int, Thing]:
-    """Which masks are which missing things, by place and colours."""
-    if not missing or not masks:
+    """Which parts are which missing things, by place and colours; the nearer, the less the colours need be alike."""
+    if not missing or not parts:
         return {}
-    cost = np.full((len(missing), len(masks)), 1e3)
-    for j, mask in enumerate(masks):
-        colours = colour_histogram(image, mask)
-        for i, thing in enumerate(missing):
-            reach = np.sqrt(thing.area_px) * (_NEAR + _NEAR_PER_FRAME * thing.lost)
-            far = float(_distance(thing, mask.shape)[mask].mean()) / reach
-            alike = likeness(thing.colours, colours)
-            if far <= 1 and alike >= _ALIKE:
-                cost[i, j] = far + 1 - alike
-    rows, columns = assign(cost)
-    return {int(j): missing[i] for i, j in zip(rows, columns, strict=True) if cost[i, j] < 1e3}
+    histograms = [colour_histogram(image, part) for part in parts]
+    cost = np.empty((len(missing), len(parts)))
+    for i, thing in enumerate(missing):
+        distance = thing.distance(image.shape[:2])
+        reach = thing.size_px * (_NEAR + _NEAR_MORE * thing.lost)
+        for j, (part, colours) in enumerate(zip(parts, histograms, strict=True)):
+            cost[i, j] = distance[part].mean() / reach + 1 - likeness(colours, thing.colours)
+    # Above 1 there is no match; such costs are equal, so that they do not decide between others.
+    rows, columns = assign(np.where(cost <= 1, cost, len(missing) + 1.0))
+    return {int(j): missing[i] for i, j in zip(rows, columns, strict=True) if cost[i, j] <= 1}
+
+
+def _come_back(thing: Thing, part: Bools, view: _View) -> bool:
+    """Lay a missing thing over the part that it is; whether that is not where it was expected."""
+    if thing.distance(part.shape)[part].mean() <= _HERE_PX:
+        return False
+    height, width = thing.outline.shape
+    y, x = np.argwhere(part).mean(0)
+    thing.x, thing.y = float(x) - width / 2, float(y) - height / 2
+    cover = np.zeros(part.shape, np.int16)
+    put(thing, cover)
+    lay([thing], view.mask, view.unknown, cover, max(height, width) // 2)
+    thing.velocity, thing.measured = np.zeros(2), 1
+    return True
 
 
 def _update(
-    thing: Thing, own: Bools, image: NDArray[np.uint8], before: tuple[float, float] | None, *, alone: bool
+    thing: Thing, labels: Labels, shared: NDArray[np.bool_], before: NDArray[np.float64] | None, view: _View
 ) -> None:
+    """Keep what this frame tells of a thing. before: where its outline lay in the frame before; None if unknown."""
+    own = labels == thing.id
     area = int(np.count_nonzero(own))
-    whole = alone and area >= _WHOLE * thing.usual_px
+    if not area:
+        thing.lost += 1
+        return
+    parts = np.unique(view.parts.labels[own]) - 1
+    alone = len(parts) == 1 and not shared[parts[0]]
+    thing.whole = alone and area >= _WHOLE * thing.usual_px
     if alone:
         thing.usual_px = max(area, _FALL * thing.usual_px)
-    was = thing.outline, thing.x, thing.y
-    moved = None if before is None else np.array([thing.x - before[0], thing.y - before[1]])
-    if whole:
-        outline, x, y = _cropped(own)
-        if moved is not None and not _at_border(own):
-            # The centroids tell fractions of a px, but not while the thing comes into the picture.
-            moved += _centroid(outline, x, y) - _centroid(*was)
-        thing.outline, thing.x, thing.y = outline, x, y
-        thing.colours = colour_histogram(image, own)
+    moved = None if before is None else thing.place - before
+    if thing.whole:
+        expected = _centroid(thing)
+        thing.outline, thing.x, thing.y = cropped(own)
+        thing.colours = colour_histogram(view.image, own)
+        # The centroid tells fractions of a px, but not the motion of what comes into the picture.
+        if moved is not None and not _is_at_border(own):
+            moved += _centroid(thing) - expected
     if moved is not None and not thing.lost:
-        share = max(_FOLLOW, 1 / thing.seen) if whole else _FOLLOW_MERGED
+        share = max(_FOLLOW, 1 / thing.measured) if thing.whole else _FOLLOW_HIDDEN
         thing.velocity = thing.velocity + share * (moved - thing.velocity)
-        thing.seen += 1
-    thing.lost, thing.alone = 0, whole
+        thing.measured += 1
+    thing.lost = 0
 
 
-def _at_border(mask: Bools) -> bool:
-    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+def _centroid(thing: Thing) -> NDArray[np.float64]:
+    """(2,) float64 (x, y) px, that of the outline."""
+    y, x = np.argwhere(thing.outline).mean(0)
+    return np.array([thing.x + x, thing.y + y])
 
 
-def _centroid(outline: Bools, x: float, y: float) -> NDArray[np.float64]:
-    ys, xs = np.nonzero(outline)
-    return np.array([x + xs.mean(), y + ys.mean()])
-
-
-def _cropped(mask: Bools) -> tuple[Bools, float, float]:
-    """A mask (H, W) bool cut to its box, and the box's left and top in px."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return mask[y : y + height, x : x + width].copy(), float(x), float(y)
+def _is_at_border(mask: Bools) -> bool:
+    return any(side.any() for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
