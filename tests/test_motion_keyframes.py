@@ -161,3 +161,28 @@ def test_every_frame_needs_nothing_of_this() -> None:
     assert on_key_frames(engine, load_recipe(keyframes=1)) is engine
     assert isinstance(on_key_frames(engine, load_recipe()), KeyframeSession)
     assert load_recipe("refcoco").keyframes == load_recipe("voc").keyframes == 1
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_instances_are_tracked_through_keys_and_what_lies_between(every: int) -> None:
+    pictures, masks = drifting(9)
+    second = np.zeros((HEIGHT, WIDTH), np.bool_)
+    second[70:92, 100:130] = True
+    both = [mask | second for mask in masks]
+    _, results, session = run(pictures, both, every, instances=True)
+    for one in results:
+        assert [each.id for each in one.objects] == [1, 2]
+        moving = next(each for each in one.objects if each.mask[30:62].sum() > each.mask[70:].sum())
+        assert moving.id == results[0].label_map[40, 20]
+        assert iou(moving.mask, masks[one.index][0]) > 0.9
+        assert [verdict.query for verdict in one.verdicts] == ["the square"]
+        assert one.origin.key == (one.index % every == 0)
+    assert session.seconds["motion/tracks"] > 0
+
+
+def test_a_track_ends_at_a_cut() -> None:
+    first, second = scenes(3, 8), scenes(4, 8)
+    pictures = [scene.image for scene in (*first, *second)]
+    _, results, _ = run(pictures, [scene.masks for scene in (*first, *second)], 5, instances=True)
+    ids = [{each.id for each in one.objects} for one in results]
+    assert not set.union(*ids[:8]) & set.union(*ids[8:])

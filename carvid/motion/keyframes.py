@@ -22,6 +22,7 @@ from carvid.motion.edges import refine
 from carvid.motion.flow import Flow, flows, grey
 from carvid.motion.propagate import Carried, at_key, carry, fuse
 from carvid.motion.shots import ShotDetector
+from carvid.motion.tracks import Tracker
 from carvid.result import FrameResult, ObjectResult
 from carvid.stopwatch import Stopwatch
 
@@ -91,6 +92,7 @@ class KeyframeSession:
     every: the next key comes at the latest this many frames after one; None for `MOST_BETWEEN`, and sooner where a
         mask's confidence falls.
     causal: carry masks from the past alone, and hold no frame back.
+    instances: give tracks in place of one object per query; see `carvid.motion.tracks`.
 
     Memory: the frames since the last key, with the masks carried to them, and those whose shot is not yet certain
     (`carvid.motion.shots.LOOKAHEAD`).
@@ -105,6 +107,7 @@ class KeyframeSession:
         self._causal = causal
         self._stopwatch = Stopwatch()
         self._detector = ShotDetector(causal=causal)
+        self._tracker = Tracker() if instances else None
         self._uncertain: deque[Frame] = deque()
         self._key: _Key | None = None
         self._between: list[_Step] = []
@@ -122,7 +125,8 @@ class KeyframeSession:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Those of the engine's session, and motion/shots, motion/flow, motion/carry and motion/refine."""
+        """Those of the engine's session, and motion/shots, motion/flow, motion/carry, motion/refine and
+        motion/tracks."""
         return {**self.session.seconds, **self._stopwatch.seconds}
 
     @property
@@ -159,7 +163,7 @@ class KeyframeSession:
                 yield from self._meet()
                 self._counts["shots"] += 1
                 self._grey = grey(frame.image)
-                yield self._run(frame)
+                yield self._told(self._run(frame), frame, None)
             else:
                 yield from self._follow(frame, self._key)
 
@@ -175,9 +179,9 @@ class KeyframeSession:
             if is_due:
                 yield from self._meet()
         elif is_due:
-            yield self._run(frame)
+            yield self._told(self._run(frame), frame, step)
         else:
-            yield self._carried(frame, step.past, (key,))
+            yield self._told(self._carried(frame, step.past, (key,)), frame, step)
 
     def _run(self, frame: Frame) -> FrameResult:
         """Run the engine on a frame, which is now the last key."""
@@ -196,14 +200,22 @@ class KeyframeSession:
         result = self._run(between[-1].frame)
         key = self._key
         assert key is not None
-        future, found = key.masks, deque[FrameResult]()
+        future, found = key.masks, [result]
         for i in range(len(between) - 1, 0, -1):
             step, future = between[i - 1], between[i].to_before(future)
             with self._stopwatch.stage("motion/carry"):
                 both = fuse(step.past, future, i / len(between))
-            found.appendleft(self._carried(step.frame, both, (past_key, key)))
-        yield from found
-        yield result
+            found.append(self._carried(step.frame, both, (past_key, key)))
+        for step in between:
+            yield self._told(found.pop(), step.frame, step)
+
+    def _told(self, result: FrameResult, frame: Frame, step: _Step | None) -> FrameResult:
+        """A frame's result as it is given, in the order of the frames. step: None at the first frame of a shot."""
+        if self._tracker is None:
+            return result
+        back = None if step is None else step.back
+        with self._stopwatch.stage("motion/tracks"):
+            return self._tracker.step(frame.image, result, back)
 
     def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
         with self._stopwatch.stage("motion/refine"):
