@@ -66,6 +66,9 @@ def _offsets(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # The preset stops at half the size; the last level is what puts a boundary on its pixel.
     search.setFinestScale(0)
+    # Carried masks are better than with the preset here (scripts/bench_motion.py), and the flow takes 0.6 of the time.
+    search.setUseMeanNormalization(False)
+    search.setVariationalRefinementIterations(1)
     found: NDArray[np.float32] = search.calc(source, target, None)
     return found
 
