@@ -31,6 +31,13 @@ def test_a_mask_moves_with_the_picture_and_its_confidence_is_multiplied_along_th
     assert twice.trust.tolist() == [0.25, 0]
 
 
+def test_a_mask_that_one_frame_does_not_show_is_trusted_no_more() -> None:
+    masks = np.array([[[0, 1, 1, 0, 0]]], np.float32)
+    once = carry(at_key(masks), shifted(1, 5, -1, 0.4))
+    assert once.trust.tolist() == pytest.approx([0.005])
+    assert carry(once, shifted(1, 5, -1, 1.0)).trust.tolist() == pytest.approx([0.005])
+
+
 def test_both_sides_are_averaged_by_confidence_and_nearness() -> None:
     def side(value: float, confidence: float) -> Carried:
         return Carried(
@@ -51,9 +58,9 @@ def test_a_mask_that_one_key_lacks_is_carried_from_the_other_while_that_is_sure(
             np.array(trust, np.float32),
         )
 
-    both = fuse(side([0, 0.9, 0], [0, 0.41, 0]), side([0.8, 0, 0], [0.43, 0, 0]), 0.5)
+    both = fuse(side([0, 0.9, 0], [0, 0.29, 0]), side([0.8, 0, 0], [0.31, 0, 0]), 0.5)
     assert both.masks.ravel().tolist() == pytest.approx([0.8, 0, 0])
-    assert both.trust.tolist() == pytest.approx([0.43, 0, 0])
+    assert both.trust.tolist() == pytest.approx([0.31, 0, 0])
 
 
 def naive(images, keys):

@@ -19,9 +19,11 @@ from carvid.motion.flow import Flow, flows, grey, warp
 
 Masks = NDArray[np.float32]
 
-ENDS = 0.42
+ENDS = 0.3
 """A mask that only one side has goes no further than where its mean confidence falls below this."""
 
+# A mask whose mean confidence is below this in a single frame was not found there.
+_LOST = 0.45
 # No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.
 _FLOOR = 0.005
 
@@ -53,7 +55,8 @@ def carry(before: Carried, flow: Flow) -> Carried:
     # Most queries of a frame are absent; what has no mask needs no work.
     for i in np.flatnonzero(before.trust):
         masks[i] = warp(before.masks[i], flow.offsets)
-        trust[i] = min(before.trust[i], mean_within(confidence, masks[i]))
+        is_lost = mean_within(flow.confidence, masks[i]) < _LOST
+        trust[i] = _FLOOR if is_lost else min(before.trust[i], mean_within(confidence, masks[i]))
     return Carried(masks, confidence, trust)
 
 
