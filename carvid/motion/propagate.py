@@ -23,7 +23,7 @@ ENDS = 0.3
 """A mask that only one side has goes no further than where its mean confidence falls below this."""
 
 # A mask whose mean confidence is below this in a single frame was not found there.
-_LOST = 0.45
+_LOST = 0.4
 # No pixel's confidence falls below this share in one frame, so that where both sides are unsure, both still count.
 _FLOOR = 0.005
 
