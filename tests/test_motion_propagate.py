@@ -33,7 +33,7 @@ def test_a_mask_moves_with_the_picture_and_its_confidence_is_multiplied_along_th
 
 def test_a_mask_that_one_frame_does_not_show_is_trusted_no_more() -> None:
     masks = np.array([[[0, 1, 1, 0, 0]]], np.float32)
-    once = carry(at_key(masks), shifted(1, 5, -1, 0.4))
+    once = carry(at_key(masks), shifted(1, 5, -1, 0.35))
     assert once.trust.tolist() == pytest.approx([0.005])
     assert carry(once, shifted(1, 5, -1, 1.0)).trust.tolist() == pytest.approx([0.005])
 
