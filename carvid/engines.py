@@ -112,20 +112,3 @@ def load_engine(recipe: Recipe) -> EngineModel:
     module, name = ENGINES[recipe.engine].split(":")
     model: EngineModel = getattr(import_module(module), name)(recipe)
     return model
-
-
-def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
-    """A session for one video, on the key frames that the model's recipe asks for.
-
-    Raises UsageError for queries that cannot be used.
-    """
-    return on_key_frames(model.session(queries), model.recipe)
-
-
-def on_key_frames(session: EngineSession, recipe: Recipe) -> EngineSession:
-    """The session, run on the key frames that the recipe asks for, its masks carried to the frames between."""
-    if recipe.keyframes == 1 and not recipe.instances:
-        return session
-    from carvid.motion.keyframes import KeyframeSession
-
-    return KeyframeSession(session, recipe.keyframes, causal=recipe.causal, instances=recipe.instances)

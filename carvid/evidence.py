@@ -22,10 +22,6 @@ class RecurrentStep:
     live: tuple[int, ...]
     scores: tuple[float, ...]
 
-    def among(self, queries: Sequence[int]) -> RecurrentStep:
-        """This step of a run over a subset, renumbered: query i of the subset is queries[i] of the whole set."""
-        return RecurrentStep(tuple(queries[i] for i in self.live), self.scores)
-
     def spread(self, place: Sequence[int]) -> RecurrentStep:
         """This step, renumbered for the caller's queries: their query i is query place[i] here."""
         score = dict(zip(self.live, self.scores, strict=True))

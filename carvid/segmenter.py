@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.engines import on_key_frames, run_session
+from carvid.engines import run_session
 from carvid.frame import Frame
 from carvid.loading import load_model
+from carvid.motion.keyframes import on_key_frames
 from carvid.recipe import load_recipe
 from carvid.recipe.recipe import key_distance
 from carvid.result import FrameResult
-from carvid.session import Session, as_frame
+from carvid.session import Session, numbered
 from carvid.wording import checked_queries
 
 
@@ -57,9 +57,10 @@ class VideoSegmenter(Session):
         Raises UsageError for an image of another shape or dtype.
         """
         self.restart()
-        every = self.recipe.keyframes if keyframes is None else key_distance(keyframes)
-        session = on_key_frames(self, replace(self.recipe, keyframes=every))
-        yield from run_session(session, (as_frame(frame, i) for i, frame in enumerate(frames)))
+        recipe = self.recipe
+        every = recipe.keyframes if keyframes is None else key_distance(keyframes)
+        session = on_key_frames(self, every, causal=recipe.causal, instances=recipe.instances)
+        yield from run_session(session, numbered(frames))
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """A new segmenter with other queries, sharing the model. Raises UsageError for queries that cannot be used."""

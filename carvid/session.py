@@ -132,7 +132,7 @@ class Session:
         frames: `Frame`s, or images (H, W, 3) uint8 RGB, which are numbered from 0.
         Raises UsageError for an image of another shape or dtype.
         """
-        return run_session(self, (as_frame(frame, i) for i, frame in enumerate(frames)))
+        return run_session(self, numbered(frames))
 
     def step(self, frame: Frame | NDArray[np.uint8]) -> FrameResult:
         """Segment one frame: a `Frame`, or an image (H, W, 3) uint8 RGB. Raises UsageError for another shape
@@ -246,6 +246,11 @@ class Session:
                 sam=records,
             ),
         )
+
+
+def numbered(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
+    """Frames as they are, and images as frames numbered from 0. Raises UsageError as `as_frame` does."""
+    return (as_frame(frame, i) for i, frame in enumerate(frames))
 
 
 def as_frame(frame: Frame | NDArray[np.uint8], index: int) -> Frame:

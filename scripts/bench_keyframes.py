@@ -13,8 +13,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from carvid.engines import open_session
 from carvid.loading import load_model
+from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, RunSummary, run_job
 from carvid.recipe import load_recipe
 from carvid.stream import open_frames

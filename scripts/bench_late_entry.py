@@ -10,18 +10,28 @@ an IoU of 0.5 with the drawn one; only frames with at least 30 px of the thing c
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from carvid.engines import run_session
-from carvid.frame import Frame
-from carvid.measures.pair import iou
-from carvid.motion.keyframes import KeyframeSession
-from carvid.result import FrameResult, ObjectResult
-from carvid.shapes.scenes import COLOURS, SHAPES, Scene, draw_background, draw_scene, random_thing
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from carvid.engines import run_session  # noqa: E402
+from carvid.measures.pair import iou  # noqa: E402
+from carvid.motion.keyframes import KeyframeSession  # noqa: E402
+from carvid.shapes.scenes import (  # noqa: E402
+    COLOURS,
+    SHAPES,
+    Scene,
+    draw_background,
+    draw_scene,
+    random_thing,
+)
+from tests.motion_cases import KnownMasks, as_frames  # noqa: E402
 
 FRAMES, HEIGHT, WIDTH = 21, 240, 426
 LEAST_PX = 30
@@ -45,9 +55,9 @@ def main() -> None:
 def entering(seed: int, every: int) -> tuple[int, int]:
     """How many of the due frames of one clip are missed, and how many found."""
     scenes = list(clip(seed))
-    session = KeyframeSession(Drawn(scenes), every)
-    frames = (Frame(i, None, scene.image, f"{i:05d}") for i, scene in enumerate(scenes))
-    results = list(run_session(session, frames))
+    masks = {i: scene.masks[:1] & (scene.masks[0].sum() >= LEAST_PX) for i, scene in enumerate(scenes)}
+    session = KeyframeSession(KnownMasks(masks, ("the thing",)), every)
+    results = list(run_session(session, as_frames([scene.image for scene in scenes])))
     first = next(one.index for one in results if one.origin and one.origin.key and one.objects[0].present)
     due = [one for one in results[:first] if scenes[one.index].masks[0].sum() >= LEAST_PX]
     hits = sum(iou(one.objects[0].mask, scenes[one.index].masks[0]) >= 0.5 for one in due)
@@ -66,34 +76,6 @@ def clip(seed: int) -> Iterator[Scene]:
     for i in range(FRAMES):
         x_px = border + side * (1.2 * thing.radius_px - speed * (i - wait))
         yield draw_scene(background, grounds, (replace(thing, x_px=x_px),))
-
-
-class Drawn:
-    """Stands in for an engine: its masks are the drawn ones of the first thing."""
-
-    queries, batch = ("the thing",), 1
-    seconds: Mapping[str, float] = {}
-    totals: Mapping[str, Any] = {}
-
-    def __init__(self, scenes: Sequence[Scene]) -> None:
-        self._scenes = scenes
-
-    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
-        for frame in frames:
-            mask = self._scenes[frame.index].masks[0]
-            there = int(mask.sum()) >= LEAST_PX
-            mask = mask if there else np.zeros_like(mask)
-            one = ObjectResult(1, self.queries[0], mask, float(there), there)
-            yield FrameResult(frame.index, None, frame.name, mask.astype(np.uint8), (one,))
-
-    def finish(self) -> Iterator[FrameResult]:
-        return iter(())
-
-    def describe(self) -> Mapping[str, Any]:
-        return {}
-
-    def close(self) -> None:
-        pass
 
 
 if __name__ == "__main__":

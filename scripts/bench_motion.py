@@ -4,7 +4,7 @@
 
 Methods: the mask of the nearest key as it is (copied); carried as carvid does (carried); the same without refinement
 (flow), or refined by the dense CRF, with all its steps or three (crf, crf3). `--methods` chooses.
-Every annotation that is not empty counts as one mask. A sequence of one frame, or without frames between, is left out.
+Every label of a sequence counts as one mask. A sequence needs a frame between two keys.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from carvid.engines import on_key_frames  # noqa: E402
 from carvid.frame import Frame  # noqa: E402
 from carvid.media.video_writer import VideoWriter  # noqa: E402
+from carvid.motion.keyframes import on_key_frames  # noqa: E402
 from carvid.pipeline import OutputOptions, run_job  # noqa: E402
 from carvid.segmenter import VideoSegmenter  # noqa: E402
 from carvid.shapes.scenes import moving_clip  # noqa: E402
@@ -94,7 +94,8 @@ def main() -> None:
         )
         samples = Samples(max(1, arguments.frames // 20))
         with open_frames(path) as stream:
-            session = on_key_frames(segmenter, segmenter.recipe)
+            every = segmenter.recipe.keyframes
+            session = on_key_frames(segmenter, every, causal=False, instances=False)
             run_job(stream, session, Path(folder) / "out", output=OutputOptions(), progress=samples)
     print("| frames | resident MiB | seconds |\n|---:|---:|---:|")
     for frames, mib, seconds in samples.rows:

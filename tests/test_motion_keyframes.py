@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from carvid.engines import on_key_frames, run_session
+from carvid.engines import run_session
 from carvid.evidence import FrameOrigin
 from carvid.measures.pair import iou
-from carvid.motion.keyframes import MOST_BETWEEN, KeyframeSession
+from carvid.motion.keyframes import MOST_BETWEEN, KeyframeSession, on_key_frames
 from carvid.motion.shots import LOOKAHEAD
 from carvid.recipe import load_recipe
 from tests.motion_cases import HEIGHT, WIDTH, KnownMasks, as_frames, drifting, scenes, textured
@@ -158,8 +158,10 @@ def test_closing_closes_the_engine() -> None:
 
 def test_every_frame_needs_nothing_of_this() -> None:
     engine = KnownMasks({}, ("a",))
-    assert on_key_frames(engine, load_recipe(keyframes=1)) is engine
-    assert isinstance(on_key_frames(engine, load_recipe()), KeyframeSession)
+    assert on_key_frames(engine, 1, causal=False, instances=False) is engine
+    assert isinstance(on_key_frames(engine, 1, causal=False, instances=True), KeyframeSession)
+    assert isinstance(on_key_frames(engine, None, causal=False, instances=False), KeyframeSession)
+    assert load_recipe().keyframes is None
     assert load_recipe("refcoco").keyframes == load_recipe("voc").keyframes == 1
 
 

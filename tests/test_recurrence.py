@@ -99,10 +99,6 @@ def test_frames_recur_in_lock_step_each_as_it_would_alone() -> None:
         assert torch.equal(found.proposals, alone.proposals)
 
 
-def test_a_run_over_some_queries_is_told_in_terms_of_all() -> None:
-    assert RecurrentStep(live=(0, 2), scores=(0.8, 0.2)).among([1, 3, 4]) == RecurrentStep((1, 4), (0.8, 0.2))
-
-
 def test_rows_go_back_to_the_places_of_the_kept_queries() -> None:
     assert scatter(torch.tensor([[5], [7]]), (1, 3), 4).tolist() == [[0], [5], [0], [7]]
 

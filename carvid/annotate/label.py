@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from carvid.engines import EngineModel, open_session, run_session
+from carvid.engines import EngineModel, run_session
+from carvid.motion.keyframes import open_session
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import open_frames

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -23,10 +23,6 @@ class ClassifierTexts:
     queries: Tensor
     negatives: Tensor
     logit_scale: float
-
-    def only(self, queries: Sequence[int]) -> ClassifierTexts:
-        """The same with only these queries, by index, in this order."""
-        return replace(self, queries=self.queries[:, list(queries)])
 
 
 def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequence[int]) -> Tensor:

@@ -60,11 +60,6 @@ class ClipRnn:
         options = ProposalOptions(settings.mode == "refer", settings.cam == "clip-es", settings.lam)
         self.proposer = MaskProposer(proposer.tower, f_texts, options)
 
-    def only(self, queries: Sequence[int]) -> ClipRnn:
-        """The same with only these queries, by index, in this order."""
-        places = list(queries)
-        return ClipRnn(self._f, self._g, self.f_texts.only(places), self.g_texts.only(places), self._settings)
-
     def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
         """The recurrence of each image of (B, H, W, 3) uint8 RGB. features: what `see` returned for these images."""
         settings, size = self._settings, (images.shape[1], images.shape[2])

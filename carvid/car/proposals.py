@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -25,10 +25,6 @@ class ProposalTexts:
     queries: Tensor
     background: Tensor
     logit_scale: float
-
-    def only(self, queries: Sequence[int]) -> ProposalTexts:
-        """The same with only these queries, by index, in this order."""
-        return replace(self, queries=self.queries[list(queries)])
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def run(
     ] = None,
     separate: Annotated[
         bool,
-        typer.Option("--separate", help="Write one mask per query and frame.", rich_help_panel=OUTPUT),
+        typer.Option("--separate", help="Write one mask per object and frame.", rich_help_panel=OUTPUT),
     ] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.", rich_help_panel=OUTPUT)
@@ -74,7 +74,8 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
-        from carvid.engines import load_engine, open_session
+        from carvid.engines import load_engine
+        from carvid.motion.keyframes import open_session
         from carvid.pipeline import OutputOptions, run_job
 
         with closing(open_session(load_engine(recipe), queries)) as session:

@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from carvid.davis.dataset import ReferringDataset, ReferringVideo
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
-from carvid.engines import on_key_frames
 from carvid.errors import OutputError
 from carvid.frame import Frame
 from carvid.media.json_text import load_json
 from carvid.media.palette import write_label_png
 from carvid.media.whole_file import output_errors, write_whole
 from carvid.model import Model
+from carvid.motion.keyframes import on_key_frames
 from carvid.paths import exists
 from carvid.recipe.record import differences
 from carvid.result import FrameResult
@@ -129,12 +129,13 @@ def _run_video(
             progress.advance(taken.popleft(), result)
 
     taken: deque[Frame] = deque()
-    sights = _Sights(model)
+    sights, recipe = _Sights(model), model.recipe
     with ExitStack() as stack:
         sessions = {}
         for i in sets:
             session = _SharingSession(model, video.expressions[i], sights)
-            sessions[i] = stack.enter_context(closing(on_key_frames(session, model.recipe)))
+            keyed = on_key_frames(session, recipe.keyframes, causal=recipe.causal, instances=recipe.instances)
+            sessions[i] = stack.enter_context(closing(keyed))
         for number, path in enumerate(video.frame_paths):
             frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)
             taken.append(frame)

@@ -6,14 +6,15 @@ DIS flow: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECC
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# How large an error halves the trust in a pixel's flow, roughly: of the way there and back, in px, and of the picture
-# after warping, in grey levels of 0..255.
+# The error at which a pixel's confidence has fallen to 1/e: of the way there and back, in px, and of the picture after
+# warping, in grey levels of 0..255.
 _ROUND_TRIP_PX = 1.5
 _GREY_LEVELS = 25.0
 
@@ -50,16 +51,16 @@ def warp(values: NDArray[Any], offsets: NDArray[np.float32]) -> NDArray[Any]:
 
     values: (H, W) or (H, W, C) uint8 or float32, of the other frame. Places outside it take the nearest pixel's value.
     """
-    x, y = _grid(*offsets.shape[:2])
-    found: NDArray[Any] = cv2.remap(
-        values, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    places = _grid(*offsets.shape[:2]) + offsets
+    found: NDArray[Any] = cv2.remap(values, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found
 
 
-def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return x, y
+# The frames of a video have one size, and each is warped many times.
+@lru_cache(maxsize=2)
+def _grid(height: int, width: int) -> NDArray[np.float32]:
+    """(H, W, 2) float32: x and y of each pixel."""
+    return np.ascontiguousarray(np.indices((height, width), np.float32)[::-1].transpose(1, 2, 0))
 
 
 def _offsets(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -79,8 +80,8 @@ def _confidence(
     there: NDArray[np.float32],
     back: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    round_trip = there + warp(back, there)
-    colour = source.astype(np.float32) - warp(target, there)
-    squared = (round_trip**2).sum(2) / _ROUND_TRIP_PX**2 + (colour / _GREY_LEVELS) ** 2
-    found: NDArray[np.float32] = np.exp(-squared)
+    round_trip = (there + warp(back, there)) / np.float32(_ROUND_TRIP_PX)
+    levels = (source - warp(target.astype(np.float32), there)) / np.float32(_GREY_LEVELS)
+    squared = round_trip[..., 0] ** 2 + round_trip[..., 1] ** 2 + levels**2
+    found: NDArray[np.float32] = cv2.exp(-squared)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.engines import EngineSession
+from carvid.engines import EngineModel, EngineSession
 from carvid.evidence import FrameOrigin
 from carvid.frame import Frame
 from carvid.motion.edges import refine
@@ -49,24 +49,22 @@ class _Key:
 class _Step:
     """A frame after a key, and the way to it from the frame before.
 
-    past: what the key's masks have become here. frame, before: the two frames' pictures are of one size.
+    grey: its picture, (H, W) uint8. past: what the key's masks have become here.
     """
 
-    def __init__(self, frame: Frame, before: NDArray[np.uint8], watch: Stopwatch) -> None:
-        """before: the frame before, (H, W) uint8 grey."""
+    def __init__(
+        self, frame: Frame, before: NDArray[np.uint8], masks_before: Carried, watch: Stopwatch
+    ) -> None:
+        """before: the picture of the frame before, of the same size, grey. masks_before: the key's masks there."""
         self.frame, self.grey = frame, grey(frame.image)
         self._before, self._watch = before, watch
-        self.past: Carried
+        self.past = self._carried(masks_before, 1)
 
     @cached_property
     def _flows(self) -> tuple[Flow, Flow]:
         # Only where a mask has to be carried: most of a step's time goes here.
         with self._watch.stage("motion/flow"):
             return flows(self._before, self.grey)
-
-    def from_before(self, before: Carried) -> Carried:
-        """Masks of the frame before, carried to this one."""
-        return self._carried(before, 1)
 
     def to_before(self, here: Carried) -> Carried:
         """Masks of this frame, carried to the one before."""
@@ -170,9 +168,9 @@ class KeyframeSession:
     def _follow(self, frame: Frame, key: _Key) -> Iterator[FrameResult]:
         """Take a frame of the same shot as the last key."""
         assert self._grey is not None
-        step = _Step(frame, self._grey, self._stopwatch)
+        before = self._between[-1].past if self._between else key.masks
+        step = _Step(frame, self._grey, before, self._stopwatch)
         self._grey = step.grey
-        step.past = step.from_before(self._between[-1].past if self._between else key.masks)
         self._between.append(step)
         is_due = len(self._between) == self._every or (self._adaptive and is_unsure(step.past))
         if not self._causal:
@@ -266,3 +264,23 @@ def carried_result(
         objects=tuple(objects),
         origin=FrameOrigin(False, float(trust[left].min(initial=1.0)), tuple(key.index for key in keys)),
     )
+
+
+def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
+    """A session for one video, on the key frames that the model's recipe asks for.
+
+    Raises UsageError for queries that cannot be used.
+    """
+    recipe = model.recipe
+    return on_key_frames(
+        model.session(queries), recipe.keyframes, causal=recipe.causal, instances=recipe.instances
+    )
+
+
+def on_key_frames(
+    session: EngineSession, every: int | None, *, causal: bool, instances: bool
+) -> EngineSession:
+    """The session on key frames alone, with arguments as of `KeyframeSession`; as it is where that changes nothing."""
+    if every == 1 and not instances:
+        return session
+    return KeyframeSession(session, every, causal=causal, instances=instances)

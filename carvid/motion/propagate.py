@@ -33,7 +33,8 @@ class Carried:
     """Masks that came from one key to one frame.
 
     masks: (N, H, W) float32 in [0, 1]. confidence: (H, W) float32 in [0, 1], the same for all masks.
-    trust: (N,) float32 in [0, 1]: the lowest mean confidence that each mask had on its way; 0 if the key has none.
+    trust: (N,) float32 in [0, 1]: the lowest mean confidence that each mask had on its way; 0 if the key has none,
+        or it has left the picture.
     """
 
     masks: Masks
@@ -110,10 +111,11 @@ def propagate(
     found: list[Masks] = [keys[places[0]]] * len(images)
     for key in places:
         found[key] = keys[key]
-    stretches = [(None, places[0]), *pairwise(places), (places[-1], None)]
-    for first, last in stretches:
-        past, future = _from_past(keys, steps, first, last), _from_future(keys, steps, first, last)
-        for i in sorted({*past, *future}):
+    for first, last in [(None, places[0]), *pairwise(places), (places[-1], None)]:
+        between = range(0 if first is None else first + 1, len(images) if last is None else last)
+        past = {} if first is None else _carried(keys[first], between, [back for _, back in steps])
+        future = {} if last is None else _carried(keys[last], between[::-1], [ahead for ahead, _ in steps])
+        for i in between:
             if first is not None and last is not None:
                 one = fuse(past[i], future[i], (i - first) / (last - first))
             else:
@@ -122,29 +124,12 @@ def propagate(
     return found
 
 
-def _from_past(
-    keys: Mapping[int, Masks], steps: Sequence[tuple[Flow, Flow]], first: int | None, last: int | None
-) -> dict[int, Carried]:
-    """What the key `first` gives to the frames up to `last`, or to the end."""
-    found: dict[int, Carried] = {}
-    if first is None:
-        return found
-    here = at_key(keys[first])
-    for i in range(first + 1, len(steps) + 1 if last is None else last):
-        here = found[i] = carry(here, steps[i - 1][1])
-    return found
-
-
-def _from_future(
-    keys: Mapping[int, Masks], steps: Sequence[tuple[Flow, Flow]], first: int | None, last: int | None
-) -> dict[int, Carried]:
-    """What the key `last` gives to the frames back to `first`, or to the start."""
-    found: dict[int, Carried] = {}
-    if last is None:
-        return found
-    here = at_key(keys[last])
-    for i in range(last - 1, -1 if first is None else first, -1):
-        here = found[i] = carry(here, steps[i][0])
+def _carried(key: Masks, places: range, flow: Sequence[Flow]) -> dict[int, Carried]:
+    """What a key's masks become at these places, from the nearest on. flow: by the earlier of its two frames."""
+    here, found = at_key(key), {}
+    for i in places:
+        # Forwards, the frame before is the nearer one to the key; backwards, the frame after.
+        here = found[i] = carry(here, flow[i - 1 if places.step > 0 else i])
     return found
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from carvid.davis.evaluate import evaluate
 from carvid.davis.label_measures import CONSISTENCY_COLUMN
-from carvid.engines import EngineSession, open_session
+from carvid.engines import EngineSession
 from carvid.loading import load_model
 from carvid.media.palette import read_label_png, write_label_png
+from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, RunProgress, run_job
 from carvid.recipe import load_recipe
 from carvid.shapes.drawn_tree import Clip
