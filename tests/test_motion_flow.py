@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from carvid.motion.flow import flows, grey, warp
@@ -34,3 +36,14 @@ def test_flow_between_two_scenes_is_not_trusted() -> None:
     there, back = flows(grey(textured(0)), grey(textured(9)))
     assert there.confidence.mean() < 0.3
     assert back.confidence.mean() < 0.3
+
+
+def test_flow_is_the_same_whatever_was_asked_before_in_this_thread_and_in_another() -> None:
+    one, other, larger = grey(textured(0)), grey(textured(1)), grey(textured(2, 120, 200))
+    first = flows(one, other)
+    flows(larger, larger)
+    with ThreadPoolExecutor(2) as pool:
+        elsewhere = pool.submit(flows, one, other)
+        pool.submit(flows, other, one).result()
+        for again in (flows(one, other), elsewhere.result()):
+            assert all(np.array_equal(a.offsets, b.offsets) for a, b in zip(first, again, strict=True))

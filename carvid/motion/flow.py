@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import local
 from typing import Any
 
 import cv2
@@ -63,14 +64,24 @@ def _grid(height: int, width: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.indices((height, width), np.float32)[::-1].transpose(1, 2, 0))
 
 
+class _Search(local):
+    """DIS flow, one for each thread. It keeps its memory, which takes as long to get anew as a third of the search."""
+
+    def __init__(self) -> None:
+        self.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        # The preset stops at half the size; the last level is what puts a boundary on its pixel.
+        self.dis.setFinestScale(0)
+        # Carried masks are better than with the preset here (scripts/bench_motion.py), and the flow takes 0.6 of the
+        # time.
+        self.dis.setUseMeanNormalization(False)
+        self.dis.setVariationalRefinementIterations(1)
+
+
+_SEARCH = _Search()
+
+
 def _offsets(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float32]:
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # The preset stops at half the size; the last level is what puts a boundary on its pixel.
-    search.setFinestScale(0)
-    # Carried masks are better than with the preset here (scripts/bench_motion.py), and the flow takes 0.6 of the time.
-    search.setUseMeanNormalization(False)
-    search.setVariationalRefinementIterations(1)
-    found: NDArray[np.float32] = search.calc(source, target, None)
+    found: NDArray[np.float32] = _SEARCH.dis.calc(source, target, None)
     return found
 
 
