@@ -9,9 +9,13 @@ dropped, so that every query has a mask to carry.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from contextlib import closing
 from pathlib import Path
+
+# As the command line does, before torch is loaded: its threads sleep while they wait.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from carvid.loading import load_model
 from carvid.motion.keyframes import open_session
