@@ -320,7 +320,8 @@ def main() -> None:
             runs += 1
             if sys.stderr.isatty():
                 print(f"{trial.hits} of {options.faults}: {dict(trial.faults)}", file=sys.stderr)
-        if trial.states():
+        # A fault that left nothing behind, or a run too short to complete a dataset, would compare nothing.
+        if trial.states() or not trial.compared:
             trial.finish()
     summary = {
         "faults": dict(sorted(trial.faults.items())),
