@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from click.testing import Result
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from carvid.cli import app
@@ -31,6 +32,14 @@ def test_every_command_has_every_option(command: str) -> None:
     for flag in ("--theta", "--lambda", "--sam", "--sam-points", "--truncate", "--device", "--engine"):
         assert f"{flag} " in text
     assert ", ".join(preset_names()) in text
+
+
+@pytest.mark.parametrize("command", ["run", "annotate", "refdavis", "bench"])
+def test_help_names_every_option(command: str) -> None:
+    text = shown(command)
+    options = [one for one in get_command(app).commands[command].params if one.param_type_name == "option"]
+    assert len(options) > 20
+    assert not [one.name for one in options if one.opts[0] not in text]
 
 
 def test_options_stand_under_headings_in_the_order_of_the_work() -> None:

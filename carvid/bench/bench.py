@@ -23,6 +23,7 @@ from carvid.bench.machine import (
 from carvid.bench.reference_crf import load_pydensecrf
 from carvid.bench.report import BenchReport, QueriesReport, Share
 from carvid.bench.stages import Measured, Spread, measure_stages
+from carvid.car.clip_rnn import planes_size
 from carvid.errors import UsageError
 from carvid.loading import load_model
 from carvid.model import Model
@@ -199,7 +200,8 @@ def _shapes(model: Model, clip: Clip) -> tuple[operations.TowerShape, operations
     """The shapes of f on a frame, and of g on a prompted image."""
     width, height = clip.size
     f, g = model.proposer, model.classifier
-    return operations.tower_shape(f.tower, height, width), operations.tower_shape(g.tower, *g.preprocess.size)
+    seen = planes_size((height, width), model.recipe.size, f.tower.patch_size_px)
+    return operations.tower_shape(f.tower, *seen), operations.tower_shape(g.tower, *g.preprocess.size)
 
 
 def _shares(session: Session, clip: Clip, measured: Measured, best: float) -> dict[str, Share]:

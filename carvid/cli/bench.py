@@ -16,7 +16,7 @@ from carvid.recipe import Recipe
 
 
 # The random weights need no download, and have the architecture and the cost of real ones.
-@takes_recipe(without=("batch", "keyframes", "causal", "instances"), model="random:clip")
+@takes_recipe(without=("batch", "size", "keyframes", "causal", "instances", "flow_size"), model="random:clip")
 def bench(
     recipe: Recipe,
     queries: Annotated[
