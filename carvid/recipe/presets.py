@@ -58,11 +58,10 @@ def at_speed(recipe: Recipe, speed: str) -> Recipe:
 
 def _value(recipe: Recipe, name: str) -> Any:
     """A field's value, named as in `load_recipe`."""
-    for part in PARTS:
-        prefix = part.removesuffix("options")
-        if name.startswith(prefix) and name != part:
-            return getattr(getattr(recipe, part), name.removeprefix(prefix))
-    return getattr(recipe, name)
+    if name in vars(recipe):
+        return getattr(recipe, name)
+    (part,) = (each for each in PARTS if name.startswith(each.removesuffix("options")))
+    return getattr(getattr(recipe, part), name.removeprefix(part.removesuffix("options")))
 
 
 def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
