@@ -73,3 +73,16 @@ def test_light_commands_import_no_torch(tmp_path: Path, command: list[str]) -> N
     found = imported(*(places.get(word, word) for word in command))
     assert "carvid.cli" in found
     assert found & {"torch", *HEAVY} == set()
+
+
+def test_the_benchmark_ends_where_a_run_writes_no_mask(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[1] / "scripts" / "bench_startup.py"
+    done = subprocess.run(
+        [sys.executable, script, "--runs", "1", "--model", tmp_path / "nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "it ended without a mask (exit code 3):" in done.stderr
+    assert "nowhere" in done.stderr
