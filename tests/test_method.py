@@ -139,14 +139,15 @@ def test_a_cam_that_is_all_zero_is_made_again_without_background(folders: dict[s
     assert proposals[rescued].amax((1, 2)).min() > 0
 
 
-@pytest.mark.parametrize("strip_rows", [1, 7, 54, 55, 256])  # 54 patches, and CLS
-@pytest.mark.parametrize("texts_at_once_bytes", [1, 256 * 2**20])
+@pytest.mark.parametrize("rows", [1, 7, 54, 55, 256])  # 54 patches, and CLS
+@pytest.mark.parametrize("gradient_bytes", [1, 256 * 2**20])
 def test_per_text_products_equal_the_jacobian(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, strip_rows: int, texts_at_once_bytes: int
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, rows: int, gradient_bytes: int
 ) -> None:
     """J^T t of arbitrary texts against autograd through the last block with all heads' attention at once."""
-    monkeypatch.setattr("carvid.clip.vision.STRIP_ROWS", strip_rows)
-    monkeypatch.setattr("carvid.car.gradcam.GRADIENT_BYTES", texts_at_once_bytes)
+    monkeypatch.setattr("carvid.clip.vision.STRIP_ROWS", rows)
+    monkeypatch.setattr("carvid.car.gradcam.TOKEN_ROWS", rows)
+    monkeypatch.setattr("carvid.car.gradcam.GRADIENT_BYTES", gradient_bytes)
     fast = segmenter(folders, QUERIES[1])
     tower = fast.model.proposer.tower
     x, attention = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], fast.model.proposer, "full"))

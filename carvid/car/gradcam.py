@@ -20,6 +20,8 @@ from carvid.clip.vision import VisionTower, activate, activation_slope, attend, 
 # The attention is not kept for the backward pass but made again, once for as many texts as have gradients of this size
 # at the heads' outputs. More would grow memory with the queries, fewer would make it too often.
 GRADIENT_BYTES = 256 * 2**20
+# Tokens that go through the MLP's backward pass together on a CPU, so that their (rows, 4D) gradients stay in cache.
+TOKEN_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -133,19 +135,25 @@ def _at_heads(
     batch, count, width = level.shape
     n = slope.shape[1]
     found = slope.new_empty(batch, heads, n, count, width // heads + 1)
-    at_hidden = torch.empty_like(slope)  # (B, n, 4D), the largest of all, so one text's at a time
-    mid = state.mid_standard
-    for i in range(count):
-        share_i = share[:, i, :, None]  # (B, n, 1)
-        torch.mul(slope, level_fc2[:, i, None], out=at_hidden)
-        at_norm2 = at_hidden @ last.fc1 - shared_fc1 * share_i
-        at_norm2 *= last.norm2.weight
-        at_y1 = at_norm2 - at_norm2.mean(-1, keepdim=True) - mid * (at_norm2 * mid).mean(-1, keepdim=True)
-        at_y1 *= state.mid_inverse
-        at_y1 += state.post_inverse * (level[:, i, None] - state.post_standard * share_i)  # (B, n, D)
-        at_heads = (at_y1 @ last.out).view(batch, n, heads, -1).transpose(1, 2)
-        found[..., i, :-1] = at_heads
-        found[..., i, -1] = (at_heads * state.outputs[:, :, 1:]).sum(-1)
+    rows = min(n, TOKEN_ROWS) if slope.device.type == "cpu" else n
+    held = slope.new_empty(batch, rows, slope.shape[2])
+    for start in range(0, n, rows):
+        tokens = slice(start, start + rows)
+        slope_part, mid = slope[:, tokens], state.mid_standard[:, tokens]
+        outputs = state.outputs[:, :, 1:][:, :, tokens]
+        at_hidden = held[:, : slope_part.shape[1]]
+        for i in range(count):
+            share_i = share[:, i, tokens, None]  # (B, rows, 1)
+            torch.mul(slope_part, level_fc2[:, i, None], out=at_hidden)
+            at_norm2 = at_hidden @ last.fc1 - shared_fc1[:, tokens] * share_i
+            at_norm2 *= last.norm2.weight
+            at_y1 = at_norm2 - at_norm2.mean(-1, keepdim=True) - mid * (at_norm2 * mid).mean(-1, keepdim=True)
+            at_y1 *= state.mid_inverse[:, tokens]
+            at_y2 = level[:, i, None] - state.post_standard[:, tokens] * share_i
+            at_y1 += state.post_inverse[:, tokens] * at_y2  # (B, rows, D)
+            at_heads = (at_y1 @ last.out).view(batch, -1, heads, width // heads).transpose(1, 2)
+            found[:, :, tokens, i, :-1] = at_heads
+            found[:, :, tokens, i, -1] = (at_heads * outputs).sum(-1)
     return found
 
 
