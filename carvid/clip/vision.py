@@ -141,7 +141,7 @@ def activation_slope(x: Tensor, name: str) -> Tensor:
         x = QUICK_GELU * x
         gate = torch.sigmoid(x)
         value = x.mul_(gate)
-        return gate.addcmul_(value, gate, value=-1).add_(value)  # g (1 + x (1 - g))
+        return (gate + value).addcmul_(value, gate, value=-1)  # g (1 + x (1 - g))
     density = torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * density
 
