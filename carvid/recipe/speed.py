@@ -26,7 +26,7 @@ _TOLD = tuple(dict.fromkeys(name for values in SPEEDS.values() for name in value
 
 
 def in_options(recipe: Recipe) -> str:
-    """A recipe's speed, and the options that it comes to: `--speed balanced: --size 336 --keyframes auto`."""
+    """A recipe's speed, and the options that it comes to: `--speed balanced: --size 400 --keyframes auto`."""
     words = [f"--speed {recipe.speed}:"]
     for name in _TOLD:
         value, flag = getattr(recipe, name), "--" + name.replace("_", "-")
