@@ -7,12 +7,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from carvid.refine.guided import FLAT, Guide, shrunk
+from carvid.refine.guided import Guide, shrunk
+
+FLAT = 1e-3
 
 
 def brute_force(picture: NDArray[np.float64], mask: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
     """picture (H, W, 3) and mask (H, W) in [0, 1]: in each window the affine function of colour that fits the mask best
-    (with `FLAT` times its squared slope), and at each pixel the mean of the functions of the windows around it."""
+    (with FLAT times its squared slope), and at each pixel the mean of the functions of the windows around it."""
     height, width = mask.shape
     functions = np.zeros((height, width, 4))
 
@@ -37,7 +39,9 @@ def test_at_the_size_of_the_picture_it_is_the_guided_filter(size: tuple[int, int
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     masks = rng.random((2, *size))
-    found = Guide(torch.from_numpy(picture), size, radius).enlarge(torch.from_numpy(masks).float())
+    found = Guide(torch.from_numpy(picture), size, radius_px=radius, flat=FLAT).enlarge(
+        torch.from_numpy(masks).float()
+    )
     assert found.dtype == torch.float32
     for mask, one in zip(masks, found, strict=True):
         np.testing.assert_allclose(one, brute_force(picture / 255, mask, radius), atol=2e-3)
@@ -49,7 +53,7 @@ def test_a_small_mask_lands_on_the_edge_of_the_large_picture() -> None:
     # A third of the size: column 6 of the mask is cut by the edge, of which it covers two thirds.
     mask = torch.zeros(1, 8, 12)
     mask[..., 6:] = torch.tensor([2 / 3, 1, 1, 1, 1, 1])
-    found = Guide(picture, (8, 12), 2).enlarge(mask)
+    found = Guide(picture, (8, 12), radius_px=2, flat=FLAT).enlarge(mask)
     assert found.shape == (1, 24, 36)
     assert torch.equal(found[0] > 0.5, picture[..., 0] == 180)
 
@@ -59,7 +63,7 @@ def test_masks_that_sum_to_one_still_do() -> None:
     # Colours so much alike that no function leaves the range.
     picture = torch.from_numpy(rng.integers(60, 66, (20, 30, 3)).astype(np.uint8))
     shares = torch.from_numpy(rng.random((3, 7, 10)).astype(np.float32)) + 0.5
-    found = Guide(picture, (7, 10), 1).enlarge(shares / shares.sum(0))
+    found = Guide(picture, (7, 10), radius_px=1, flat=FLAT).enlarge(shares / shares.sum(0))
     assert found.min() > 0
     torch.testing.assert_close(found.sum(0), torch.ones(20, 30))
 
@@ -67,4 +71,4 @@ def test_masks_that_sum_to_one_still_do() -> None:
 def test_there_may_be_no_mask() -> None:
     picture = torch.zeros(6, 9, 3, dtype=torch.uint8)
     assert shrunk(torch.zeros(0, 6, 9), (2, 3)).shape == (0, 2, 3)
-    assert Guide(picture, (2, 3), 1).enlarge(torch.zeros(0, 2, 3)).shape == (0, 6, 9)
+    assert Guide(picture, (2, 3), radius_px=1, flat=FLAT).enlarge(torch.zeros(0, 2, 3)).shape == (0, 6, 9)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 # Half the side of a window, in px at half the size.
 _RADIUS_PX = 4
+# How much colours may vary in a window that is taken for flat: a variance, for colours in [0, 1].
+_FLAT = 1e-4
 
 
 def refine(
@@ -34,7 +36,7 @@ def refine(
     part = image[rows, columns]
     # Never empty, also where the picture is one pixel wide.
     half = -(-part.shape[0] // 2), -(-part.shape[1] // 2)
-    guide = Guide(torch.from_numpy(np.ascontiguousarray(part)), half, _RADIUS_PX)
+    guide = Guide(torch.from_numpy(np.ascontiguousarray(part)), half, radius_px=_RADIUS_PX, flat=_FLAT)
     doubt = 1 - confidence[rows, columns]
     for mask, result in zip(masks, refined[:, rows, columns], strict=True):
         if mask.any():

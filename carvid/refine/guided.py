@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# How much colours may vary in a window that is taken for flat: a variance, for colours in [0, 1].
-FLAT = 1e-4
-
 
 class Guide:
     """One picture and how its colours vary, which all its masks share. Computes on the picture's device."""
 
-    def __init__(self, image: Tensor, size: tuple[int, int], radius_px: int) -> None:
-        """image: (H, W, 3) uint8 RGB. size: (h, w) of the masks, at most (H, W). radius_px: half the side of a window,
-        in px of the masks."""
+    def __init__(self, image: Tensor, size: tuple[int, int], *, radius_px: int, flat: float) -> None:
+        """image: (H, W, 3) uint8 RGB. size: (h, w) of the masks, at most (H, W).
+
+        radius_px: half the side of a window, in px of the masks. flat: how much colours may vary in a window that is
+        taken for flat: a variance, for colours in [0, 1].
+        """
         self._image = image.permute(2, 0, 1).float() / 255
-        self._radius_px = radius_px
+        self._radius_px, self._flat = radius_px, flat
         self._small = shrunk(self._image, size)
         self._count = self._window_sum(torch.ones_like(self._small[:1]))
         self._mean = self._window_mean(self._small)
@@ -57,10 +57,10 @@ class Guide:
         return found.clamp_(0, 1)
 
     def _covariance(self) -> Tensor:
-        """Of the colours in each window, with `FLAT` added to each variance: (6, h, w)."""
+        """Of the colours in each window, with `flat` added to each variance: (6, h, w)."""
         small, mean = self._small, self._mean
         found = self._window_mean(small[_ONE] * small[_OTHER]) - mean[_ONE] * mean[_OTHER]
-        found[[0, 3, 5]] += FLAT
+        found[[0, 3, 5]] += self._flat
         return found
 
     def _window_mean(self, values: Tensor) -> Tensor:
