@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 #: sets nothing: it is the recipe's defaults.
 SPEEDS = MappingProxyType(
     {
-        "exact": {"size": "full", "keyframes": 1},
+        "exact": {"size": "full", "keyframes": 1, "crf_size": "full"},
         "balanced": {},
-        "live": {"model": "clip-b16", "size": 224, "keyframes": 10, "causal": True, "flow_size": 240},
+        "live": {
+            "model": "clip-b16",
+            "size": 224,
+            "keyframes": 10,
+            "causal": True,
+            "flow_size": 240,
+            "crf_size": 240,
+        },
     }
 )
 

@@ -39,8 +39,9 @@ class DenseCRF:
     It keeps only the smoothness lattices of the last few image sizes, so threads may share it. It computes in float32;
     results are on `device`, wherever the inputs are.
 
-    size: images and proposals are shrunk until their shorter side is at most so many px, and the marginals enlarged
-        along the image's edges by a guided filter; `full` for whole images, as in the paper.
+    size: images and proposals are shrunk until their shorter side has so many px, and the marginals enlarged along the
+        image's edges by a guided filter. Images that are at most a third larger are refined whole: shrinking would
+        gain little. `full` for whole images of any size, as in the paper.
     """
 
     def __init__(
@@ -83,14 +84,15 @@ class DenseCRF:
     def appearance(self, image: Tensor, share: float = 1) -> _Kernel:
         """The kernel of positions and colours of an image (H, W, 3) RGB, uint8 or in its levels.
 
-        share: the image's size as a share of the whole image's, in whose px the kernel's width is.
+        share: the image's size as a share of the whole image's. The kernel shrinks by the square root of it: neither as
+        wide as on the whole image nor as wide in px is as good (scripts/bench_refine.py).
         """
         height, width = image.shape[:2]
         options = self.options
         colours = image.to(self.device, torch.float32).reshape(-1, 3)
         appearance = torch.cat(
             [
-                self._positions(height, width) / _divisor(options.bilateral_sxy * share, colours),
+                self._positions(height, width) / _divisor(options.bilateral_sxy * share**0.5, colours),
                 colours / _divisor(options.bilateral_srgb, colours),
             ],
             dim=1,
@@ -216,9 +218,10 @@ class FrameCrf:
 
 
 def working_size(whole: tuple[int, int], size: Size) -> tuple[int, int]:
-    """(h, w) of an image (H, W) shrunk until its shorter side is at most `size`."""
+    """(h, w) at which an image (H, W) is refined: shrunk until its shorter side is `size`, but as it is where that is
+    at most a third larger."""
     short = min(whole)
-    if size == "full" or short <= size:
+    if size == "full" or 3 * short <= 4 * size:
         return whole
     height, width = (max(1, round(side * size / short)) for side in whole)
     return height, width
