@@ -36,8 +36,8 @@ from torch.nn import functional as F
 
 from carvid.measures.label_maps import LabelMap, boundary_f_table, iou_table
 from carvid.media.palette import read_label_png
-from carvid.recipe.refinement import CrfOptions
-from carvid.refine.crf import SMALLEST_PROBABILITY, DenseCRF, working_size
+from carvid.recipe.refinement import CrfOptions, crf_working_size
+from carvid.refine.crf import SMALLEST_PROBABILITY, DenseCRF
 from carvid.refine.guided import Guide, shrunk
 from carvid.stream.image_file import read_image
 
@@ -195,7 +195,7 @@ class Guided:
         self.size = size
 
     def __call__(self, case: Case, start: Tensor) -> Tensor:
-        size = working_size((case.image.shape[0], case.image.shape[1]), self.size)
+        size = crf_working_size((case.image.shape[0], case.image.shape[1]), self.size)
         return Guide(case.image, size, radius_px=8, flat=1e-3).enlarge(shrunk(case.proposals, size))
 
 
@@ -207,7 +207,7 @@ class Bilinear:
 
     def __call__(self, case: Case, start: Tensor) -> Tensor:
         whole = case.image.shape[0], case.image.shape[1]
-        size = working_size(whole, self.size)
+        size = crf_working_size(whole, self.size)
         image = shrunk(case.image.permute(2, 0, 1).float(), size).round().clamp(0, 255)
         small = image.permute(1, 2, 0).byte().contiguous()
         found = self.crf.refine_binary(small, shrunk(case.proposals, size))

@@ -10,6 +10,7 @@ from PIL import Image
 
 import carvid.refine.crf as crf_module
 from carvid.errors import UsageError
+from carvid.recipe.refinement import crf_working_size
 from carvid.refine.crf import SMALLEST_PROBABILITY, CrfOptions, DenseCRF
 from carvid.refine.lattice import PermutohedralLattice
 
@@ -324,7 +325,7 @@ class TestSize:
         ],
     )
     def test_working_size(self, whole, size, expected):
-        assert crf_module.working_size(whole, size) == expected
+        assert crf_working_size(whole, size) == expected
 
     def test_mask_snaps_to_the_edge_of_the_whole_image(self):
         image = torch.full((96, 120, 3), 60, dtype=torch.uint8)

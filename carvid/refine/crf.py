@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from carvid.recipe.option import Size
-from carvid.recipe.refinement import CrfOptions
+from carvid.recipe.refinement import CrfOptions, crf_working_size
 from carvid.refine.guided import Guide, shrunk
 from carvid.refine.lattice import PermutohedralLattice
 
@@ -117,7 +117,7 @@ class FrameCrf:
             raise ValueError(f"image is {tuple(image.shape)} {image.dtype}; expected (H, W, 3) torch.uint8")
         self._crf, self._image = crf, image
         self._whole = (image.shape[0], image.shape[1])
-        self._size = working_size(self._whole, crf.size)
+        self._size = crf_working_size(self._whole, crf.size)
 
     @cached_property
     def _kernels(self) -> tuple[_Kernel, _Kernel]:
@@ -215,16 +215,6 @@ class FrameCrf:
         if self._size != self._whole:
             values = shrunk(values, self._size)
         return values.flatten(1).clamp(0, 1).T.contiguous()
-
-
-def working_size(whole: tuple[int, int], size: Size) -> tuple[int, int]:
-    """(h, w) at which an image (H, W) is refined: shrunk until its shorter side is `size`, but as it is where that is
-    at most a third larger."""
-    short = min(whole)
-    if size == "full" or 3 * short <= 4 * size:
-        return whole
-    height, width = (max(1, round(side * size / short)) for side in whole)
-    return height, width
 
 
 class _Kernel:
