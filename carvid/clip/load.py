@@ -107,8 +107,10 @@ def load_clip(
     """
     located = locate(weights, offline=offline, allow_pickle=allow_pickle)
     found = check_clip(located, role=role)
-    # Detached, as a pickle may hold parameters, which want gradients.
-    state = {key: tensor.detach().to(device, dtype) for key, tensor in found.state.items()}
+    logit_scale = float(found.state["logit_scale"].double().exp())
+    # Detached, as a pickle may hold parameters, which want gradients; and taken out of what was found, so that no
+    # tensor is held twice.
+    state = {key: found.state.pop(key).detach().to(device, dtype) for key in list(found.state)}
     texts = text_tower(state, found.config.text_config)
     return LoadedClip(
         located=located,
@@ -117,7 +119,7 @@ def load_clip(
         preprocess=found.preprocess,
         sha256=found.sha256,
         source=found.source,
-        logit_scale=float(found.state["logit_scale"].double().exp()),
+        logit_scale=logit_scale,
         device=device,
         dtype=dtype,
     )

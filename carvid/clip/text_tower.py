@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -47,8 +46,11 @@ class TextTower:
         return F.linear(self.post_norm(pooled), self.projection)
 
 
-def text_tower(state: Mapping[str, Tensor], config: TextConfig) -> TextTower:
-    """The text tower of a CLIP's tensors, by transformers' names, on their device and in their dtype."""
+def text_tower(state: dict[str, Tensor], config: TextConfig) -> TextTower:
+    """The text tower of a CLIP's tensors, by transformers' names, on their device and in their dtype.
+
+    Changes `state` as `blocks_of` does.
+    """
     name = "text_model"
     return TextTower(
         tokens=state[f"{name}.embeddings.token_embedding.weight"],

@@ -214,20 +214,21 @@ def norm_of(state: Mapping[str, Tensor], name: str, eps: float) -> Norm:
     return Norm(state[f"{name}.weight"], state[f"{name}.bias"], eps)
 
 
-def blocks_of(
-    state: Mapping[str, Tensor], tower: str, config: TextConfig | VisionConfig
-) -> tuple[Block, ...]:
-    """The blocks of a tower, `text_model` or `vision_model`, among a CLIP's tensors."""
+def blocks_of(state: dict[str, Tensor], tower: str, config: TextConfig | VisionConfig) -> tuple[Block, ...]:
+    """The blocks of a tower, `text_model` or `vision_model`, among a CLIP's tensors.
+
+    The projections that it joins are taken out of `state`, so that their memory serves for the next block's.
+    """
     return tuple(
         _block(state, f"{tower}.encoder.layers.{i}", config) for i in range(config.num_hidden_layers)
     )
 
 
-def _block(state: Mapping[str, Tensor], name: str, config: TextConfig | VisionConfig) -> Block:
+def _block(state: dict[str, Tensor], name: str, config: TextConfig | VisionConfig) -> Block:
     scale = (config.hidden_size // config.num_attention_heads) ** -0.5
 
     def joint(kind: str) -> Tensor:
-        q, k, v = (state[f"{name}.self_attn.{part}_proj.{kind}"] for part in "qkv")
+        q, k, v = (state.pop(f"{name}.self_attn.{part}_proj.{kind}") for part in "qkv")
         return torch.cat([q * scale, k, v])
 
     return Block(
@@ -246,8 +247,11 @@ def _block(state: Mapping[str, Tensor], name: str, config: TextConfig | VisionCo
     )
 
 
-def vision_tower(state: Mapping[str, Tensor], config: VisionConfig) -> VisionTower:
-    """The vision tower of a CLIP's tensors, by transformers' names, on their device and in their dtype."""
+def vision_tower(state: dict[str, Tensor], config: VisionConfig) -> VisionTower:
+    """The vision tower of a CLIP's tensors, by transformers' names, on their device and in their dtype.
+
+    Changes `state` as `blocks_of` does.
+    """
     name = "vision_model"
     table = state[f"{name}.embeddings.position_embedding.weight"]
     side = math.isqrt(len(table) - 1)
