@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from carvid.annotate.annotate import annotate
@@ -17,14 +19,20 @@ from carvid.annotate.label import StreamOptions, label_video
 from carvid.annotate.ray_workforce import CarvidWorker
 from carvid.annotate.worker import Setup, describe
 from carvid.engines import EngineModel, load_engine
-from carvid.errors import UsageError
+from carvid.errors import InputError, UsageError
+from carvid.frame import Frame
 from carvid.recipe import Recipe, load_recipe
 from carvid.recipe.record import differences
+from carvid.result import FrameResult
+from carvid.store.agreement import register
+from carvid.store.ledger import Ledger
+from carvid.store.pieces import Pieces
 from carvid.store.schema import DATABASE, LABELS
 from carvid.store.status import read_status
-from carvid.store.task import Outcome, Task
+from carvid.store.task import Outcome, Task, VideoRequest
 from tests.annotate_cases import run_annotate, start_annotate, wait_until
-from tests.media import moving_square, write_folder, write_video
+from tests.media import moving_square, packet_spans, truncate, write_folder, write_video, zero
+from tests.motion_cases import KnownMasks
 
 QUERIES = ("the red square", "a green circle")
 B_FRAMES = {"bf": "3", "b_strategy": "0"}
@@ -99,6 +107,88 @@ def test_a_piece_begins_and_ends_with_a_key_frame(
     assert keys == [1, 6, 8, 9, 14, 16, 17, 19]
 
 
+class Bright(KnownMasks):
+    """An engine whose masks are the bright pixels of each colour."""
+
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        for frame in frames:
+            self._masks = {frame.index: frame.image.transpose(2, 0, 1)[: len(self.queries)] > 128}
+            yield from super().steps([frame])
+
+
+class BrightModel:
+    recipe = load_recipe(model="shapes", keyframes=1)
+
+    def session(self, queries: Sequence[str]) -> Bright:
+        return Bright({}, queries)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+
+def sources(folder: Path) -> list[VideoRequest]:
+    """Whole and damaged videos, with ranges."""
+    rng = np.random.default_rng(0)
+    noisy = [
+        (picture // 2 + rng.integers(0, 99, picture.shape)).astype(np.uint8) for picture in moving_square(40)
+    ]
+    clip = write_video(folder / "whole.mp4", noisy, options=B_FRAMES)
+    holed = write_video(folder / "holed.mp4", noisy, options=B_FRAMES)
+    position, size, _ = packet_spans(holed)[13]
+    zero(holed, position + size // 2, size // 4)
+    broken = write_video(folder / "broken.mp4", noisy, options={"bf": "0"})
+    position, size, _ = packet_spans(broken)[25]
+    data = bytearray(broken.read_bytes())
+    data[position + 60 : position + size] = rng.bytes(size - 60)
+    broken.write_bytes(data)
+    cut = write_video(folder / "cut.mkv", noisy)
+    truncate(cut, cut.stat().st_size * 3 // 5)
+    images = write_folder(folder / "images", noisy[:14])
+    for i in (3, 4, 9, 13):
+        (images / f"{i:05d}.png").write_bytes(b"no image")
+    return [
+        *(VideoRequest(each.name, str(each), QUERIES) for each in (clip, holed, broken, cut, images)),
+        VideoRequest("range", str(clip), QUERIES, 3, 29),
+        VideoRequest("damaged range", str(holed), QUERIES, 12, 33),
+        VideoRequest("behind the end", str(cut), QUERIES, 39),
+        VideoRequest("nowhere", str(folder / "nowhere"), QUERIES),
+    ]
+
+
+def label_all(
+    folder: Path, requests: Sequence[VideoRequest], model: EngineModel, stream: StreamOptions
+) -> Path:
+    """Label a dataset in this process, up to three tasks begun at a time, finished in a random order."""
+    choose = random.Random(0)
+    folder.mkdir()
+    with Ledger(folder, "me") as ledger:
+        register(ledger, requests)
+        turns = ledger if stream.piece is None else Pieces(ledger, stream.piece, stream.every)
+        held: list[Task] = []
+        while not ledger.is_settled():
+            held += [task for task in (turns.claim(60) for _ in range(3 - len(held))) if task is not None]
+            task = held.pop(choose.randrange(len(held)))
+            staged = folder / "staged"
+            try:
+                outcome = label_video(task, model, stream, staged, lambda *_: None)
+            except InputError as error:
+                turns.fail(task, str(error))
+            else:
+                turns.commit(task, staged, outcome)
+    return folder
+
+
+@pytest.mark.parametrize(("every", "piece"), [(1, 4), (1, 7), (3, 2)])
+def test_a_dataset_in_pieces_is_the_one_of_whole_videos(tmp_path: Path, every: int, piece: int) -> None:
+    requests, model = sources(tmp_path), BrightModel()
+    whole = label_all(tmp_path / "1", requests, model, StreamOptions(every=every))
+    pieces = label_all(tmp_path / "2", requests, model, StreamOptions(every=every, piece=piece))
+    states = [status for (status,) in rows_of(whole, "SELECT status FROM videos")]
+    assert states == ["done"] * 7 + ["failed"] * 2
+    for table in ("videos", "pieces", *LABELS):
+        assert rows_of(pieces, f"SELECT * FROM {table}") == rows_of(whole, f"SELECT * FROM {table}")
+
+
 def test_an_actor_labels_a_piece_as_a_process_does(
     tmp_path: Path, recipe: Recipe, model: EngineModel, clip: Path
 ) -> None:
@@ -137,13 +227,17 @@ def test_what_cannot_be_cut_is_refused_at_once(tmp_path: Path, recipe: Recipe, c
         assert "b.mp4 can be read only once" in refused(tmp_path / "b.mp4", recipe)
 
 
+def rows_of(dataset: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(dataset / DATABASE)) as connection:
+        return connection.execute(statement).fetchall()
+
+
 def content(dataset: Path) -> dict[str, list[Any]]:
     """All that a dataset holds about its videos and labels."""
-    with closing(sqlite3.connect(dataset / DATABASE)) as connection:
-        return {
-            table: connection.execute(f"SELECT * FROM {table}").fetchall()
-            for table in ("settings", "videos", "pieces", *LABELS)
-        }
+    return {
+        table: rows_of(dataset, f"SELECT * FROM {table}")
+        for table in ("settings", "videos", "pieces", *LABELS)
+    }
 
 
 def done_pieces(dataset: Path) -> set[tuple[int, int]]:
@@ -189,8 +283,7 @@ def test_the_labels_are_the_same_with_more_workers_and_after_a_kill(tmp_path: Pa
         )
     ran = run_annotate(videos, killed, model, *arguments, "--workers", "2")
     assert ran.returncode == 0, ran.stderr
-    with closing(sqlite3.connect(killed / DATABASE)) as connection:
-        begun = connection.execute("SELECT * FROM begun").fetchall()
+    begun = rows_of(killed, "SELECT * FROM begun")
     assert len(begun) == len(set(begun))
     assert not done & set(begun)
     expected = content(one)
