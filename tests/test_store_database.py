@@ -169,9 +169,10 @@ def test_a_lease_runs_out_unless_it_is_renewed(tmp_path, ledger):
     with Ledger(tmp_path, "other") as other:
         lost = ledger.claim(-1)
         kept = ledger.claim(-1)
-        ledger.renew(60, {kept: 7})
+        assert ledger.renew(60, {kept: 7}) == set()
         assert read_status(tmp_path).running == (("a.mp4", 0), ("b/a.mp4", 7))
         assert other.recover() == 1
+        assert ledger.renew(60, {kept: 7, lost: 1}) == {lost}
         assert other.claim(60).video_id == lost.video_id
         assert not label(ledger, lost, [result(0, [CAR, DOG], [1, 1])])
         assert label(other, lost, [result(0, [CAR, DOG], [1, 1])])

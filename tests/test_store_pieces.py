@@ -230,7 +230,7 @@ def test_a_piece_is_given_out_once_and_what_comes_too_late_is_discarded(
         kept = claim(theirs)
         assert (lost.piece, kept.piece) == (0, 1)
         pieces.renew(-1, {lost: 3})
-        theirs.renew(60, {kept: 2, lost: 9})
+        assert theirs.renew(60, {kept: 2, lost: 9}) == {lost}
         assert read_status(tmp_path).running == (("long.mp4", 5),)
         assert ledger.lease_owners() == ("other",)
         assert other.recover() == 1

@@ -260,19 +260,26 @@ class Supervisor:
         limit = self._options.stall_seconds
         for hired in self._busy():
             if hired.task is not None and time.monotonic() - hired.heard > limit:
-                del self._workers[hired.worker]
-                hired.worker.end()
+                self._end(hired)
                 self._turns.fail(
                     hired.task,
                     f"no progress for {limit:g} s after {hired.frames} frames; its process was ended",
                 )
-                hired.staged.unlink(missing_ok=True)
+
+    def _end(self, hired: _Hired) -> None:
+        """End a worker in the midst of its task."""
+        del self._workers[hired.worker]
+        hired.worker.end()
+        hired.staged.unlink(missing_ok=True)
 
     def _renew(self, progress: WorkProgress | None) -> None:
         if time.monotonic() - self._renewed >= min(5.0, self._options.lease_seconds / 3):
             self._renewed = time.monotonic()
             frames = {w.task: w.frames for w in self._busy() if w.task is not None}
-            self._turns.renew(self._options.lease_seconds, frames)
+            lost = self._turns.renew(self._options.lease_seconds, frames)
+            for hired in self._busy():
+                if hired.task in lost:
+                    self._end(hired)
         if progress is not None:
             progress.update(self._ledger.counts(), self._working())
 

@@ -98,17 +98,18 @@ class Ledger:
         """How many videos wait; at most so many."""
         return min(most, self.counts()[WAITING])
 
-    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> None:
-        """Extend the leases this process holds. frames: labelled so far."""
+    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> set[Task]:
+        """Extend the leases this process holds; returns the tasks whose lease is lost. frames: labelled so far."""
         with self.transaction() as connection:
-            connection.executemany(
-                "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
-                " AND lease_owner = ?",
-                [
-                    (time.time() + lease_seconds, count, task.video_id, RUNNING, self.owner)
-                    for task, count in frames.items()
-                ],
-            )
+            return {
+                task
+                for task, count in frames.items()
+                if not connection.execute(
+                    "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
+                    " AND lease_owner = ?",
+                    (time.time() + lease_seconds, count, task.video_id, RUNNING, self.owner),
+                ).rowcount
+            }
 
     def commit(self, task: Task, staged: Path, outcome: Outcome) -> bool:
         """Merge a worker's closed file: the video is done. False, with no change, if the lease is lost."""

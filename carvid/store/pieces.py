@@ -97,12 +97,20 @@ class Pieces:
             fresh = self._ledger.counts()[WAITING] - sum(video.status == WAITING for video, _ in begun)
             return min(most, fresh + sum(len(self._free(*each, most)) for each in begun))
 
-    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> None:
-        """Extend the leases this process holds. frames: labelled so far."""
+    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> set[Task]:
+        """Extend the leases this process holds; returns the pieces whose lease is lost, as when their video has failed.
+
+        frames: labelled so far.
+        """
+        expires = time.time() + lease_seconds
         with self._ledger.transaction() as connection:
-            for task, count in frames.items():
-                self._update(connection, task, lease_expires=time.time() + lease_seconds, frame_count=count)
+            lost = {
+                task
+                for task, count in frames.items()
+                if not self._update(connection, task, lease_expires=expires, frame_count=count)
+            }
             tally(connection)
+        return lost
 
     def commit(self, task: Task, staged: Path, outcome: Outcome) -> bool:
         """Merge a worker's closed file: the piece is done, and the video if it was the last that was missing.

@@ -23,8 +23,8 @@ class Turns(Protocol):
         """How many tasks could be claimed now; at most so many."""
         ...
 
-    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> None:
-        """Extend the leases this process holds. frames: labelled so far."""
+    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> set[Task]:
+        """Extend the leases this process holds; returns the tasks whose lease is lost. frames: labelled so far."""
         ...
 
     def commit(self, task: Task, staged: Path, outcome: Outcome) -> bool:
