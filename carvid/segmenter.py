@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -58,8 +59,9 @@ class VideoSegmenter(Session):
         """
         self.restart()
         recipe = self.recipe
-        every = recipe.keyframes if keyframes is None else key_distance(keyframes)
-        session = on_key_frames(self, every, causal=recipe.causal, instances=recipe.instances)
+        if keyframes is not None:
+            recipe = replace(recipe, keyframes=key_distance(keyframes))
+        session = on_key_frames(self, recipe)
         yield from run_session(session, numbered(frames))
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from carvid.engines import run_session  # noqa: E402
 from carvid.measures.pair import iou  # noqa: E402
 from carvid.motion.keyframes import KeyframeSession  # noqa: E402
+from carvid.recipe import Recipe  # noqa: E402
 from carvid.shapes.scenes import (  # noqa: E402
     COLOURS,
     SHAPES,
@@ -56,7 +57,7 @@ def entering(seed: int, every: int) -> tuple[int, int]:
     """How many of the due frames of one clip are missed, and how many found."""
     scenes = list(clip(seed))
     masks = {i: scene.masks[:1] & (scene.masks[0].sum() >= LEAST_PX) for i, scene in enumerate(scenes)}
-    session = KeyframeSession(KnownMasks(masks, ("the thing",)), every)
+    session = KeyframeSession(KnownMasks(masks, ("the thing",)), Recipe(keyframes=every))
     results = list(run_session(session, as_frames([scene.image for scene in scenes])))
     first = next(one.index for one in results if one.origin and one.origin.key and one.objects[0].present)
     due = [one for one in results[:first] if scenes[one.index].masks[0].sum() >= LEAST_PX]

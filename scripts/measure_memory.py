@@ -94,8 +94,7 @@ def main() -> None:
         )
         samples = Samples(max(1, arguments.frames // 20))
         with open_frames(path) as stream:
-            every = segmenter.recipe.keyframes
-            session = on_key_frames(segmenter, every, causal=False, instances=False)
+            session = on_key_frames(segmenter, segmenter.recipe)
             run_job(stream, session, Path(folder) / "out", output=OutputOptions(), progress=samples)
     print("| frames | resident MiB | seconds |\n|---:|---:|---:|")
     for frames, mib, seconds in samples.rows:

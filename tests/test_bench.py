@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from carvid.bench import against
 from carvid.bench.against import NaiveFrame
 from carvid.bench.bench import BenchOptions, run_bench
-from carvid.bench.clip import draw_video, query_texts, read_clip
+from carvid.bench.clip import CLIP_SEED, draw_video, query_texts, read_clip
 from carvid.bench.machine import large_square, measure_product, peak_memory
 from carvid.bench.report import BenchReport
 from carvid.bench.stages import Spread
@@ -25,6 +25,7 @@ from carvid.cli.bench import bench
 from carvid.cli.exits import exits
 from carvid.errors import InputError, UsageError
 from carvid.recipe import load_recipe
+from carvid.shapes.scenes import moving_clip
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip
 from tests.tiny_sam import make_tiny_sam
@@ -315,4 +316,6 @@ def test_the_drawn_clip_has_the_size_asked_for_and_is_the_same_every_time(tmp_pa
 
 def test_queries_are_all_different() -> None:
     assert len(set(query_texts(255))) == 255
-    assert query_texts(2) == ["the red circle", "the green circle"]
+    # The clip's own things come first.
+    things = next(moving_clip(CLIP_SEED, 1)).things
+    assert query_texts(len(things)) == [f"the {thing.name}" for thing in things]

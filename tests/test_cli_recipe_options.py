@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import typer
 from click.testing import Result
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from carvid.cli import app
 from carvid.cli.help import HEADINGS, GroupedCommand
 from carvid.cli.recipe_options import takes_recipe
-from carvid.recipe import Recipe, preset_names
+from carvid.errors import UsageError
+from carvid.recipe import Recipe, load_recipe, preset_names, recipe_from_json
 from carvid.recipe import recipe as recipe_module
+from carvid.recipe.option import Size
 
 
 def shown(command: str) -> str:
@@ -28,6 +32,14 @@ def test_every_command_has_every_option(command: str) -> None:
     for flag in ("--theta", "--lambda", "--sam", "--sam-points", "--truncate", "--device", "--engine"):
         assert f"{flag} " in text
     assert ", ".join(preset_names()) in text
+
+
+@pytest.mark.parametrize("command", ["run", "annotate", "refdavis", "bench"])
+def test_help_names_every_option(command: str) -> None:
+    text = shown(command)
+    options = [one for one in get_command(app).commands[command].params if one.param_type_name == "option"]
+    assert len(options) > 20
+    assert not [one.name for one in options if one.opts[0] not in text]
 
 
 def test_options_stand_under_headings_in_the_order_of_the_work() -> None:
@@ -75,19 +87,40 @@ class Part:
 @dataclass(frozen=True)
 class Longer(Recipe):
     sharpness: float = recipe_module.option(0.5, low=0, high=1, group="Method", help="How sharp.")
+    width: Size = recipe_module.option(480, low=16, group="Method", help="How wide.")  # noqa: RUF009
     part_options: Part = field(default_factory=Part)
 
 
-def test_an_option_added_to_the_recipe_is_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _longer(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {**recipe_module.PARTS, "part_options": Part}
     for module in ("carvid.recipe.presets", "carvid.cli.recipe_options"):
         monkeypatch.setattr(f"{module}.Recipe", Longer)
         monkeypatch.setattr(f"{module}.PARTS", parts)
+
+
+@pytest.mark.usefixtures("_longer")
+def test_an_option_added_to_the_recipe_is_an_option_of_a_command() -> None:
     done, (recipe,) = called(["a.mp4", "--sharpness", "0.75", "--no-part-fast"])
     assert done.exit_code == 0
     assert recipe.sharpness == 0.75
     assert recipe.part_options == Part(fast=False)
     assert recipe.describe()["sharpness"] == 0.75
+
+
+@pytest.mark.usefixtures("_longer")
+def test_a_size_is_a_number_or_full(tmp_path: Path) -> None:
+    for given, meant in (([], 480), (["--width", "320"], 320), (["--width", "full"], "full")):
+        _, (recipe,) = called(["a.mp4", *given])
+        assert recipe.width == recipe.describe()["width"] == meant
+        assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    preset = tmp_path / "mine.yaml"
+    for text, meant in (("width: full", "full"), ("width: 64", 64), ("width: '64'", 64)):
+        preset.write_text(text)
+        assert load_recipe(str(preset)).width == meant
+    for wrong in ("15", "half", "-3", "4.5", "9" * 5000, 15, True, 4.5, ["full"]):
+        with pytest.raises(UsageError, match="expected full or a whole number from 16"):
+            load_recipe(width=wrong)
 
 
 def test_shapes_alone_finds_the_things_it_knows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from carvid.bench.straightforward import Twin, affinity_matrix
 from carvid.car.affinity import Affinity, box_mask, min_max, refine_cams
 from carvid.car.classifier import FrameClassifier, class_probabilities, classify
-from carvid.car.clip_rnn import frame_planes
+from carvid.car.clip_rnn import frame_planes, planes_size
 from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
 from carvid.car.proposals import look
@@ -82,6 +82,30 @@ def test_proposals_of_a_subset_equal_autograd(folders: dict[str, Path], mode: st
     close(propose(fast, live), twin_of(fast).proposals(live))
 
 
+@pytest.mark.parametrize("size", [32, 40])
+def test_proposals_at_a_working_size_equal_autograd(folders: dict[str, Path], size: int) -> None:
+    fast = segmenter(folders, QUERIES[3], size=size)
+    small, whole = propose(fast, [0, 1, 2]), propose(segmenter(folders, QUERIES[3]), [0, 1, 2])
+    close(small, twin_of(fast).proposals([0, 1, 2]))
+    assert small.shape == whole.shape == (3, 45, 70)
+    assert not torch.equal(small, whole)
+
+
+def test_a_frame_no_larger_than_the_working_size_is_seen_as_it_is(folders: dict[str, Path]) -> None:
+    whole = propose(segmenter(folders, QUERIES[3]), [0, 1, 2])
+    assert torch.equal(propose(segmenter(folders, QUERIES[3], size=45), [0, 1, 2]), whole)
+
+
+def test_the_proposers_input_is_shrunk_to_the_working_size_and_stretched_to_whole_patches() -> None:
+    assert planes_size((1080, 1920), "full", 16) == (1088, 1920)
+    assert planes_size((1080, 1920), 336, 16) == (336, 608)  # 597.3 wide, stretched
+    assert planes_size((1920, 1080), 336, 16) == (608, 336)
+    assert planes_size((1080, 1920), 224, 32) == (224, 416)
+    assert planes_size((480, 854), 480, 16) == (480, 864)
+    assert planes_size((240, 426), 480, 16) == (240, 432)
+    assert planes_size((1, 5000), 32, 16) == (16, 5008)
+
+
 @pytest.mark.parametrize("mode", ["refer", "semantic"])
 def test_only_the_last_eight_blocks_make_the_affinity(folders: dict[str, Path], mode: str) -> None:
     fast = segmenter(folders, QUERIES[3], f="deep", mode=mode)
@@ -116,7 +140,7 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
     """J^T t of arbitrary texts, several chunks of them, against autograd through the last block."""
     fast = segmenter(folders, QUERIES[1])
     tower = fast.model.proposer.tower
-    x, attention = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], fast.model.proposer))
+    x, attention = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], fast.model.proposer, "full"))
     texts = torch.randn(9, 24, generator=torch.Generator().manual_seed(0))
     state = run_last_block(tower, x, attention, 4)
     last = tower.blocks[-1]
@@ -132,7 +156,7 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
 def test_a_batch_of_frames_equals_frames_alone(folders: dict[str, Path]) -> None:
     fast = segmenter(folders, QUERIES[3])
     images = [IMAGE, IMAGE[::-1].copy()]
-    planes = frame_planes(torch.from_numpy(np.stack(images)), fast.model.proposer)
+    planes = frame_planes(torch.from_numpy(np.stack(images)), fast.model.proposer, "full")
     together = look(fast.model.proposer.tower, planes)
     proposers = fast._rnn.proposer.on(together, IMAGE.shape[:2])
     for one, image in zip(proposers, images, strict=True):

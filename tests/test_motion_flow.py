@@ -32,6 +32,21 @@ def test_flow_finds_how_far_a_picture_moved_both_ways() -> None:
     assert there.offsets.dtype == there.confidence.dtype == np.float32
 
 
+def test_flow_searched_on_a_smaller_picture_is_in_px_of_the_whole_one() -> None:
+    wide = textured(0, 192, 320)
+    one, other = grey(wide[:, 16:304].copy()), grey(wide[:, 10:298].copy())
+    there, back = flows(one, other, size=96)
+    assert there.offsets.shape == (192, 288, 2)
+    assert there.confidence.shape == (192, 288)
+    inner = (slice(16, -16), slice(16, -16))
+    assert np.abs(there.offsets[inner] - [6, 0]).max() < 0.6
+    assert np.abs(back.offsets[inner] - [-6, 0]).max() < 0.6
+    assert there.confidence[inner].mean() > 0.8
+    # No larger than that: as it is.
+    whole = flows(one, other)[0].offsets
+    assert np.array_equal(flows(one, other, size=192)[0].offsets, whole)
+
+
 def test_flow_between_two_scenes_is_not_trusted() -> None:
     there, back = flows(grey(textured(0)), grey(textured(9)))
     assert there.confidence.mean() < 0.3

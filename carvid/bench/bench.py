@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 
 from carvid.bench import operations
 from carvid.bench.against import against_naive, against_pydensecrf
+from carvid.bench.against_speed import Compared, against_exact, against_full, against_small
 from carvid.bench.clip import Clip, draw_video, query_texts, read_clip
 from carvid.bench.machine import (
     Product,
@@ -23,6 +24,7 @@ from carvid.bench.machine import (
 from carvid.bench.reference_crf import load_pydensecrf
 from carvid.bench.report import BenchReport, QueriesReport, Share
 from carvid.bench.stages import Measured, Spread, measure_stages
+from carvid.car.clip_rnn import planes_size
 from carvid.errors import UsageError
 from carvid.loading import load_model
 from carvid.model import Model
@@ -30,9 +32,10 @@ from carvid.recipe import Recipe
 from carvid.session import Session
 from carvid.wording import MOST_QUERIES
 
-AGAINST = ("naive", "pydensecrf")
+AGAINST = ("naive", "pydensecrf", "full", "480p", "exact")
 DROPS = ("none", "one", "preset")
 DRAWN_SIZE = (854, 480)
+DRAWN = "drawn.mp4"
 # The number of images with which the classifier's product is measured.
 _IMAGES = 4
 
@@ -74,6 +77,10 @@ class BenchOptions:
             raise UsageError("--drop one needs at least 2 queries: a lone query is never dropped")
         if self.recipe.sam is not None and self.against:
             raise UsageError("--sam and --against exclude each other: the methods compared stop before SAM")
+        if "exact" in self.against and self.video is not None and self.size is not None:
+            raise UsageError(
+                "--against exact runs a video as it is; it cannot be given with --video and --size"
+            )
         if unknown := [name for name in self.against if name not in AGAINST]:
             raise UsageError(f"against {unknown[0]!r}; expected some of {', '.join(AGAINST)}")
 
@@ -123,7 +130,7 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
 def _clip(options: BenchOptions, folder: Path) -> Clip:
     if options.video is not None:
         return read_clip(options.video, options.video.name, options.frames, options.size)
-    drawn = folder / "drawn.mp4"
+    drawn = folder / DRAWN
     draw_video(drawn, options.frames + 1, options.size or DRAWN_SIZE)
     return read_clip(drawn, "drawn clip", options.frames, options.size or DRAWN_SIZE)
 
@@ -168,7 +175,27 @@ def _run(
         binary = model.recipe.mode == "refer"
         compared = against_pydensecrf(frames, measured.results, binary=binary, device=device)
         report = replace(report, crf=tuple(compared))
-    return report
+    return replace(report, speed=tuple(_speed(options, model, queries, clip, out, say)))
+
+
+def _speed(
+    options: BenchOptions,
+    model: Model,
+    queries: Sequence[str],
+    clip: Clip,
+    out: Path,
+    say: Callable[[str], None],
+) -> Iterator[Compared]:
+    if "480p" in options.against:
+        say("the models' stages on the same frames at 480p")
+        yield against_small(model, queries, clip.frames)
+    if "full" in options.against:
+        say("the same frames whole")
+        yield against_full(model, queries, clip.frames)
+    if "exact" in options.against:
+        say("a run beside an exact one")
+        source = out.parent / DRAWN if options.video is None else options.video
+        yield against_exact(model, queries, source, len(clip.frames), out)
 
 
 def _between(session: Session, clip: Clip) -> float:
@@ -199,7 +226,8 @@ def _shapes(model: Model, clip: Clip) -> tuple[operations.TowerShape, operations
     """The shapes of f on a frame, and of g on a prompted image."""
     width, height = clip.size
     f, g = model.proposer, model.classifier
-    return operations.tower_shape(f.tower, height, width), operations.tower_shape(g.tower, *g.preprocess.size)
+    seen = planes_size((height, width), model.recipe.size, f.tower.patch_size_px)
+    return operations.tower_shape(f.tower, *seen), operations.tower_shape(g.tower, *g.preprocess.size)
 
 
 def _shares(session: Session, clip: Clip, measured: Measured, best: float) -> dict[str, Share]:

@@ -41,7 +41,7 @@ def draw_video(path: Path, count: int, size: tuple[int, int]) -> None:
     """Write a drawn moving clip of `count` frames as H.264, scaled to `size` (width, height) in px."""
     with VideoWriter(path, Fraction(25)) as video:
         for scene in moving_clip(CLIP_SEED, count):
-            video.write(_scaled(scene.image, size))
+            video.write(scaled(scene.image, size))
 
 
 def read_clip(source: Path, name: str, count: int, size: tuple[int, int] | None = None) -> Clip:
@@ -59,16 +59,21 @@ def read_clip(source: Path, name: str, count: int, size: tuple[int, int] | None 
     if len(frames) < 2:
         raise InputError(f"{source} gives one frame; expected at least two, the first as a warm-up")
     if size is not None:
-        frames = [replace(frame, image=_scaled(frame.image, size)) for frame in frames]
+        frames = [replace(frame, image=scaled(frame.image, size)) for frame in frames]
     return Clip(name, tuple(frames), tuple(np.diff(marks)[1:].tolist()))
 
 
 def query_texts(count: int) -> Sequence[str]:
-    """`count` different queries: first the names of drawn things, then numbered ones."""
-    named = [f"the {colour} {shape}" for shape in SHAPES for colour in COLOURS]
+    """`count` different queries: first the things of the drawn clip, then other names, then numbered ones."""
+    drawn = [thing.name for thing in next(moving_clip(CLIP_SEED, 1)).things]
+    named = [
+        f"the {name}"
+        for name in dict.fromkeys([*drawn, *(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS)])
+    ]
     return [named[i] if i < len(named) else f"{named[i % len(named)]} number {i}" for i in range(count)]
 
 
-def _scaled(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    scaled: NDArray[np.uint8] = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-    return scaled
+def scaled(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The image at `size` (width, height) in px."""
+    found: NDArray[np.uint8] = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return found

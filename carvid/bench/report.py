@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carvid.bench.against import CrfFrame, NaiveFrame
+from carvid.bench.against_speed import Compared
 from carvid.bench.machine import Machine, Product
 from carvid.bench.stages import Spread
 
@@ -30,7 +31,7 @@ class QueriesReport:
     encoded, dropped: per frame, the images g encoded and the queries dropped in the first step.
     memory: `carvid.bench.machine.peak_memory` after these frames.
     sam: `SamEnsemble.totals`, the warm-up frame included; None without a SAM.
-    naive, crf: the comparisons, per frame; empty where not asked for.
+    naive, crf: the comparisons, per frame; speed: those with other speeds; empty where not asked for.
     """
 
     queries: int
@@ -44,6 +45,7 @@ class QueriesReport:
     sam: dict[str, Any] | None = None
     naive: tuple[NaiveFrame, ...] = ()
     crf: tuple[CrfFrame, ...] = ()
+    speed: tuple[Compared, ...] = ()
 
     @property
     def rest(self) -> float:

@@ -17,6 +17,7 @@ from carvid.car.proposals import ProposalTexts
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
 from carvid.model import Model
+from carvid.recipe.option import Size
 from carvid.recipe.settings import Settings
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -43,6 +44,7 @@ class Twin:
     lam: float
     prompts: tuple[str, ...]
     affinity: bool = True
+    size: Size = "full"
     #: The least distance of any proposal's value from eta; if tiny, rounding alone may decide a pixel.
     margin: float = float("inf")
 
@@ -66,6 +68,7 @@ class Twin:
             lam=settings.lam,
             prompts=settings.prompts,
             affinity=settings.cam == "clip-es",
+            size=settings.size,
         )
 
     def proposals(self, live: list[int]) -> Tensor:
@@ -84,8 +87,10 @@ class Twin:
     def cam(self, query: int, live: list[int], background: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
         model, vision = self.f.model, self.f.model.vision_model
         model.set_attn_implementation("eager")
-        size = self.f.model.config.vision_config.patch_size
-        sides = tuple(int(np.ceil(side / size)) * size for side in self.image.shape[:2])
+        patch = self.f.model.config.vision_config.patch_size
+        short = min(self.image.shape[:2])
+        share = 1.0 if self.size == "full" else min(1.0, self.size / short)
+        sides = tuple(int(np.ceil(side * share / patch)) * patch for side in self.image.shape[:2])
         look = PreprocessOptions(size=sides, shortest_edge=None)
         planes = preprocess(torch.from_numpy(self.image)[None], look)
         patches = vision.embeddings.patch_embedding(planes)

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from carvid.bench.against import LEAST_IOU, CrfFrame, NaiveFrame
+from carvid.bench.against_speed import Compared
 from carvid.bench.report import BenchReport, QueriesReport
 from carvid.bench.stages import Spread
 
@@ -36,6 +37,8 @@ def report_lines(report: BenchReport) -> list[str]:
             lines += ["", *_naive(run.naive)]
         if run.crf:
             lines += ["", *_crf(run.crf, run.queries)]
+        if run.speed:
+            lines += ["", *_speed(run.speed)]
     if any(run.queries == 1 for run in report.runs) and len(report.runs) > 1:
         lines += ["", *_growth(report.runs)]
     return lines
@@ -116,6 +119,21 @@ def _crf(frames: Sequence[CrfFrame], queries: int) -> list[str]:
             ],
         ),
     ]
+
+
+def _speed(compared: Sequence[Compared]) -> list[str]:
+    rows = [
+        (
+            each.what,
+            f"{each.other:.3f}",
+            f"{each.seconds:.3f}",
+            f"{each.ratio:.2f}",
+            "" if each.iou is None else f"{each.iou:.3f}",
+            f"{each.other_frames}, {each.frames}",
+        )
+        for each in compared
+    ]
+    return _table(("against", "s", "carvid s", "times", "IoU of the masks", "frames timed"), rows)
 
 
 def _growth(runs: Sequence[QueriesReport]) -> list[str]:

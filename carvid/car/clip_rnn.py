@@ -20,6 +20,7 @@ from carvid.car.proposals import (
 from carvid.car.recurrence import Asked, Recurrence, recur_together
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
+from carvid.recipe.option import Size
 from carvid.recipe.settings import Settings
 from carvid.stopwatch import Stopwatch
 
@@ -30,18 +31,28 @@ IMAGES_AT_ONCE = 64
 def see(images: Tensor, proposer: LoadedClip, settings: Settings, watch: Stopwatch) -> FrameFeatures:
     """f's one pass over each image of (B, H, W, 3) uint8 RGB, before any query is known."""
     with watch.stage("resize"):
-        planes = frame_planes(images, proposer)
+        planes = frame_planes(images, proposer, settings.size)
     with watch.stage("trunk"):
         return look(proposer.tower, planes, affinity=settings.cam == "clip-es")
 
 
-def frame_planes(images: Tensor, proposer: LoadedClip) -> Tensor:
-    """f's input (B, 3, H', W') from images (B, H, W, 3) uint8 RGB: normalised, in the proposer's dtype, both sides
-    stretched up to multiples of the patch size."""
-    patch, options = proposer.tower.patch_size_px, proposer.preprocess
-    height, width = (-(-side // patch) * patch for side in images.shape[1:3])
-    stretched = PreprocessOptions((height, width), None, mean=options.mean, std=options.std)
-    return preprocess(images, stretched).to(proposer.dtype)
+def frame_planes(images: Tensor, proposer: LoadedClip, size: Size) -> Tensor:
+    """f's input (B, 3, H', W') from images (B, H, W, 3) uint8 RGB: normalised, in the proposer's dtype, of the size
+    that `planes_size` gives."""
+    options = proposer.preprocess
+    height, width = planes_size((images.shape[1], images.shape[2]), size, proposer.tower.patch_size_px)
+    resized = PreprocessOptions((height, width), None, mean=options.mean, std=options.std)
+    return preprocess(images, resized).to(proposer.dtype)
+
+
+def planes_size(frame: tuple[int, int], size: Size, patch_px: int) -> tuple[int, int]:
+    """(H', W') of f's input for a frame (H, W), in px: shrunk until the shorter side is at most `size`, then stretched
+    up to multiples of the patch size."""
+    short = min(frame)
+    at_most = short if size == "full" else min(size, short)
+    # In whole numbers, so that no side is rounded up by a float's last bit.
+    height, width = (-(-side * at_most // (short * patch_px)) * patch_px for side in frame)
+    return height, width
 
 
 class ClipRnn:

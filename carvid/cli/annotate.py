@@ -16,6 +16,7 @@ from carvid.cli.recipe_options import takes_recipe
 from carvid.errors import UsageError
 from carvid.recipe import Recipe
 from carvid.recipe.recipe import MACHINE
+from carvid.recipe.speed import in_options
 
 if TYPE_CHECKING:
     from carvid.store.status import Status
@@ -115,6 +116,7 @@ def annotate(
     from carvid.annotate.supervise import WorkOptions
     from carvid.cli.dataset_progress import DatasetProgress
 
+    typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with DatasetProgress() as progress:
         summary = annotate_dataset(
             videos,

@@ -12,11 +12,11 @@ from carvid.cli import options
 from carvid.cli.exits import PART_FAILED
 from carvid.cli.recipe_options import takes_recipe
 from carvid.errors import UsageError
-from carvid.recipe import Recipe
+from carvid.recipe import Recipe, recipe_from_json
 
 
 # The random weights need no download, and have the architecture and the cost of real ones.
-@takes_recipe(without=("batch", "keyframes", "causal", "instances"), model="random:clip")
+@takes_recipe(without=("batch", "size", "keyframes", "causal", "instances", "flow_size"), model="random:clip")
 def bench(
     recipe: Recipe,
     queries: Annotated[
@@ -49,7 +49,14 @@ def bench(
         list[str] | None,
         typer.Option(
             "--against",
-            help="naive: the straightforward method; pydensecrf: the CRF alone. Repeatable.",
+            help="naive: the straightforward method; pydensecrf: the CRF alone; full: frames seen whole; 480p: the "
+            "models on small frames; exact: a run at --speed exact. Repeatable.",
+        ),
+    ] = None,
+    working_size: Annotated[
+        str | None,
+        typer.Option(
+            "--working-size", help="What --size is elsewhere: the proposer's working size, in px, or full."
         ),
     ] = None,
     as_json: options.Json = False,
@@ -62,6 +69,8 @@ def bench(
     width_height = _numbers("--size", size, "x") if size is not None else None
     if width_height is not None and len(width_height) != 2:
         raise UsageError(f"--size is {size!r}; expected WIDTHxHEIGHT, such as 854x480")
+    if working_size is not None:
+        recipe = recipe_from_json({**recipe.to_json(), "size": working_size})
     from carvid.bench.bench import BenchOptions, run_bench
     from carvid.bench.table import report_lines
 

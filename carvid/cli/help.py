@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 # The headings, in the order of the work; an option that has none comes under the last.
 SOURCE, OUTPUT = "Source", "Output"
-HEADINGS = (SOURCE, "Models", "Method", "Refinement", OUTPUT, "Machine", "Options")
+HEADINGS = (SOURCE, "Models", "Speed", "Method", "Refinement", "Motion", OUTPUT, "Machine", "Options")
 
 
 class GroupedCommand(TyperCommand):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from carvid.recipe import Recipe, load_recipe, preset_names
-from carvid.recipe.option import About, about, bare
+from carvid.recipe.option import About, Size, about, bare
 from carvid.recipe.recipe import MODELS, PARTS
 
 # The word that stands for an empty list of texts.
@@ -82,6 +82,8 @@ def _parameter(name: str, hint: Any, default: Any, known: About) -> inspect.Para
     kind, flag = bare(hint), known.flag or "--" + name.replace("_", "-")
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]  # type: ignore[misc]
+    elif kind == Size:
+        kind = str
     elif known.parse is not None:
         kind = known.given
     # A switch that is off by default needs no way to turn it off.

@@ -114,7 +114,7 @@ def evaluate(
     return _tell(scores)
 
 
-@takes_recipe(preset="refdavis", without=("causal", "instances"), keyframes=1)
+@takes_recipe(preset="refdavis", without=("causal", "instances"), speed="exact")
 def refdavis(
     davis_root: Root,
     out: options.Out,

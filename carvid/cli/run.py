@@ -18,6 +18,7 @@ from carvid.cli.progress import FrameProgress
 from carvid.cli.recipe_options import takes_recipe
 from carvid.paths import real
 from carvid.recipe import Recipe
+from carvid.recipe.speed import in_options
 from carvid.wording import checked_queries
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def run(
         from carvid.motion.keyframes import open_session
         from carvid.pipeline import OutputOptions, run_job
 
+        typer.echo(f"carvid: {in_options(recipe)}", err=True)
         with closing(open_session(load_engine(recipe), queries)) as session:
             summary = run_job(
                 frames,

@@ -129,12 +129,12 @@ def _run_video(
             progress.advance(taken.popleft(), result)
 
     taken: deque[Frame] = deque()
-    sights, recipe = _Sights(model), model.recipe
+    sights = _Sights(model)
     with ExitStack() as stack:
         sessions = {}
         for i in sets:
             session = _SharingSession(model, video.expressions[i], sights)
-            keyed = on_key_frames(session, recipe.keyframes, causal=recipe.causal, instances=recipe.instances)
+            keyed = on_key_frames(session, model.recipe)
             sessions[i] = stack.enter_context(closing(keyed))
         for number, path in enumerate(video.frame_paths):
             frame = Frame(index=number, pts_seconds=None, image=read_image(path), name=path.stem)

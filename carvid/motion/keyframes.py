@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,26 @@ MOST_BETWEEN = 10
 _SURE = 0.3
 
 
+class MotionOptions(Protocol):
+    """How an engine runs on key frames; `carvid.recipe.Recipe` has these fields.
+
+    keyframes: the next key comes at the latest this many frames after one; None for `MOST_BETWEEN`, and sooner where a
+        mask's confidence falls.
+    causal: carry masks from the past alone, and hold no frame back.
+    instances: give tracks in place of one object per query; see `carvid.motion.tracks`.
+    flow_size: search the flow on pictures whose shorter side is at most this many px; `full` for whole ones.
+    """
+
+    @property
+    def keyframes(self) -> int | None: ...
+    @property
+    def causal(self) -> bool: ...
+    @property
+    def instances(self) -> bool: ...
+    @property
+    def flow_size(self) -> int | Literal["full"]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class _Key:
     """A key frame: where its masks are carried from."""
@@ -53,18 +73,23 @@ class _Step:
     """
 
     def __init__(
-        self, frame: Frame, before: NDArray[np.uint8], masks_before: Carried, watch: Stopwatch
+        self,
+        frame: Frame,
+        before: NDArray[np.uint8],
+        masks_before: Carried,
+        flow_size: int | None,
+        watch: Stopwatch,
     ) -> None:
         """before: the picture of the frame before, of the same size, grey. masks_before: the key's masks there."""
         self.frame, self.grey = frame, grey(frame.image)
-        self._before, self._watch = before, watch
+        self._before, self._flow_size, self._watch = before, flow_size, watch
         self.past = self._carried(masks_before, 1)
 
     @cached_property
     def _flows(self) -> tuple[Flow, Flow]:
         # Only where a mask has to be carried: most of a step's time goes here.
         with self._watch.stage("motion/flow"):
-            return flows(self._before, self.grey)
+            return flows(self._before, self.grey, self._flow_size)
 
     def to_before(self, here: Carried) -> Carried:
         """Masks of this frame, carried to the one before."""
@@ -86,26 +111,21 @@ class _Step:
 class KeyframeSession:
     """A session of any engine, run on key frames alone. Takes frames in order; for one video and one thread.
 
-    session: the engine's; this closes it.
-    every: the next key comes at the latest this many frames after one; None for `MOST_BETWEEN`, and sooner where a
-        mask's confidence falls.
-    causal: carry masks from the past alone, and hold no frame back.
-    instances: give tracks in place of one object per query; see `carvid.motion.tracks`.
+    session: the engine's; this closes it. options: see `MotionOptions`.
 
     Memory: the frames since the last key, with the masks carried to them, and those whose shot is not yet certain
     (`carvid.motion.shots.LOOKAHEAD`).
     """
 
-    def __init__(
-        self, session: EngineSession, every: int | None, *, causal: bool = False, instances: bool = False
-    ) -> None:
+    def __init__(self, session: EngineSession, options: MotionOptions) -> None:
         self.session = session
-        self._adaptive = every is None
-        self._every = MOST_BETWEEN if every is None else every
-        self._causal = causal
+        self._adaptive = options.keyframes is None
+        self._every = MOST_BETWEEN if options.keyframes is None else options.keyframes
+        self._causal = options.causal
+        self._flow_size = None if options.flow_size == "full" else options.flow_size
         self._stopwatch = Stopwatch()
-        self._detector = ShotDetector(causal=causal)
-        self._tracker = Tracker() if instances else None
+        self._detector = ShotDetector(causal=options.causal)
+        self._tracker = Tracker() if options.instances else None
         self._uncertain: deque[Frame] = deque()
         self._key: _Key | None = None
         self._between: list[_Step] = []
@@ -169,7 +189,7 @@ class KeyframeSession:
         """Take a frame of the same shot as the last key."""
         assert self._grey is not None
         before = self._between[-1].past if self._between else key.masks
-        step = _Step(frame, self._grey, before, self._stopwatch)
+        step = _Step(frame, self._grey, before, self._flow_size, self._stopwatch)
         self._grey = step.grey
         self._between.append(step)
         is_due = len(self._between) == self._every or (self._adaptive and is_unsure(step.past))
@@ -271,16 +291,11 @@ def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
 
     Raises UsageError for queries that cannot be used.
     """
-    recipe = model.recipe
-    return on_key_frames(
-        model.session(queries), recipe.keyframes, causal=recipe.causal, instances=recipe.instances
-    )
+    return on_key_frames(model.session(queries), model.recipe)
 
 
-def on_key_frames(
-    session: EngineSession, every: int | None, *, causal: bool, instances: bool
-) -> EngineSession:
-    """The session on key frames alone, with arguments as of `KeyframeSession`; as it is where that changes nothing."""
-    if every == 1 and not instances:
+def on_key_frames(session: EngineSession, options: MotionOptions) -> EngineSession:
+    """The session on key frames alone; as it is where that changes nothing."""
+    if options.keyframes == 1 and not options.instances:
         return session
-    return KeyframeSession(session, every, causal=causal, instances=instances)
+    return KeyframeSession(session, options)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from carvid.errors import UsageError
+
+#: A size in px, or the word `full` for all there is.
+Size: TypeAlias = int | Literal["full"]
 
 _ABOUT = "about"
 
@@ -80,7 +83,10 @@ def expected(hint: Any, known: About) -> str:
     hint = bare(hint)
     if get_origin(hint) is tuple:
         return "a list of texts" if get_args(hint)[0] is str else "a list of lists of texts"
-    words = _KINDS[hint][1] if hint in _KINDS else f"{hint.__name__}"
+    if hint == Size:
+        words = f"full or {_KINDS[int][1]}"
+    else:
+        words = _KINDS[hint][1] if hint in _KINDS else f"{hint.__name__}"
     if known.low is not None and known.high is not None:
         return f"{words} from {known.low:g} to {known.high:g}"
     return words if known.low is None else f"{words} from {known.low:g}"
@@ -89,7 +95,7 @@ def expected(hint: Any, known: About) -> str:
 def bare(hint: Any) -> Any:
     """The type without None: int for `int | None`."""
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (each for each in get_args(hint) if each is not type(None))
+        return Union[tuple(each for each in get_args(hint) if each is not type(None))]  # noqa: UP007
     return hint
 
 
@@ -126,7 +132,7 @@ def made(name: str, kind: Any, given: Any) -> Any:
 
 
 def parsed(name: str, value: Any, hint: Any, known: About) -> Any:
-    """The value of a field, from what was given for it in the types of YAML and JSON.
+    """The value of a field, from what was given for it in the types of YAML and JSON, or as text for a `Size`.
 
     Raises UsageError for anything but a list where a list is expected, and whatever `About.parse` raises.
     """
@@ -135,6 +141,10 @@ def parsed(name: str, value: Any, hint: Any, known: About) -> Any:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise UsageError(f"{name} is {value!r}; expected {expected(hint, known)}")
         return frozen(value)
+    if kind == Size:
+        # Python makes no number of thousands of digits.
+        is_number = isinstance(value, str) and value.isdecimal() and len(value) <= 9
+        return int(value) if is_number else value
     if known.parse is not None and not (isinstance(kind, type) and type(value) is kind):
         return known.parse(value)
     return value
@@ -144,6 +154,8 @@ def _fits(value: Any, hint: Any) -> bool:
     kind = bare(hint)
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_fits(item, get_args(kind)[0]) for item in value)
+    if kind == Size:
+        return value == "full" or _fits(value, int)
     if kind in _KINDS:
         # True counts as 1 in Python; `yes` where a preset needs a number is a mistake.
         return isinstance(value, _KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))

@@ -14,6 +14,7 @@ from carvid.errors import UsageError
 from carvid.paths import is_file
 from carvid.recipe.option import about, made, parsed
 from carvid.recipe.recipe import PARTS, Recipe
+from carvid.recipe.speed import values_of
 
 
 def configs_folder() -> Path:
@@ -41,7 +42,8 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
     chosen = preset or preset_of(given.get("model")) or otherwise
     if "background" in given:
         given.setdefault("background_groups", ())
-    return _build({**_read_preset(chosen, ()), "preset": chosen, **given}, f"preset {chosen}")
+    values = {**_read_preset(chosen, ()), "preset": chosen, **given}
+    return _build({**values_of(values.get("speed", Recipe.speed)), **values}, f"preset {chosen}")
 
 
 def recipe_from_json(values: Mapping[str, Any]) -> Recipe:

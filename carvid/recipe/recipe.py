@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from carvid.errors import UsageError
-from carvid.recipe.option import about, check_fields, option
+from carvid.recipe.option import Size, about, check_fields, option
 from carvid.recipe.refinement import REFINEMENT, CrfOptions, SamOptions
 from carvid.recipe.settings import Settings
+from carvid.recipe.speed import SPEEDS
 
-MODELS, MOTION, MACHINE = "Models", "Motion", "Machine"
+SPEED, MODELS, MOTION, MACHINE = "Speed", "Models", "Motion", "Machine"
 
 # Elsewhere the options of a part carry its prefix: `points` of `sam_options` is `sam_points`.
 PARTS = {"crf_options": CrfOptions, "sam_options": SamOptions}
@@ -53,6 +54,15 @@ class Recipe(Settings):
 
     #: The preset the settings come from.
     preset: str = option("default", decides=False)
+    #: What the values that neither the preset nor the caller gives come from: a name in `carvid.recipe.speed.SPEEDS`.
+    speed: str = option(
+        "balanced",
+        choices=tuple(SPEEDS),
+        decides=False,
+        group=SPEED,
+        help="exact: as in the paper; balanced: smaller frames and key frames; live: as fast as it comes. Every value "
+        "it sets can be given as well.",
+    )
     #: The engine, by its name in `carvid.engines.ENGINES`.
     engine: str = option("car", group=MODELS, help="The engine that segments: car (CLIP as RNN).")
     #: Both CLIPs, f's and g's, unless `proposer` or `classifier` names another.
@@ -110,6 +120,14 @@ class Recipe(Settings):
     instances: bool = option(
         False, group=MOTION, help="Split each query's mask into things, each with an id it keeps."
     )
+    #: The shorter side, in px, to which frames are shrunk for the search of the flow; `full` for whole frames.
+    flow_size: Size = option(
+        480,
+        low=32,
+        formerly="full",
+        group=MOTION,
+        help="Search the optical flow on frames shrunk to so many px on their shorter side; full: on whole frames.",
+    )
     device: str = option(
         "auto", decides=False, group=MACHINE, help="Where to compute: auto, cpu, cuda, cuda:N or mps."
     )
@@ -153,7 +171,8 @@ class Recipe(Settings):
             for entry in fields(self)
             if entry.name not in own and about(entry).decides
         }
-        return {"settings": {"preset": self.preset, "model": self.model, **settings}, **others}
+        origins = {"preset": self.preset, "speed": self.speed, "model": self.model}
+        return {"settings": {**origins, **settings}, **others}
 
     def to_json(self) -> dict[str, Any]:
         """All fields, in types JSON holds, for `carvid.recipe.recipe_from_json`."""

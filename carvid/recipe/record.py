@@ -10,18 +10,21 @@ from typing import Any
 
 from carvid.recipe.option import about
 from carvid.recipe.recipe import Recipe
+from carvid.recipe.settings import Settings
 
 # Keys of a description that only say where things came from.
-_ORIGINS = ("name", "source", "preset", "model")
+_ORIGINS = ("name", "source", "preset", "speed", "model")
 
 
 def deciding(description: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a model's description (`Model.describe`) that decides the masks, by dotted names."""
     # A description older than an option was written when that option had, in effect, its default or its former value.
     former = {
-        entry.name: about(entry).formerly for entry in fields(Recipe) if about(entry).formerly is not None
+        (f"settings.{entry.name}" if entry in fields(Settings) else entry.name): about(entry).formerly
+        for entry in fields(Recipe)
+        if about(entry).formerly is not None
     }
-    known = {**_flat({**Recipe().describe(), **former, "sam": None}), **_flat(description)}
+    known = {**_flat({**Recipe().describe(), "sam": None}), **former, **_flat(description)}
     known.pop("device", None)
     return {name: value for name, value in known.items() if name.rpartition(".")[2] not in _ORIGINS}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from carvid.errors import UsageError
-from carvid.recipe.option import check_fields, option
+from carvid.recipe.option import Size, check_fields, option
 from carvid.wording import SLOT, check_template, check_text, distinct, folded
 
 MODES = ("refer", "semantic")
@@ -57,6 +57,15 @@ class Settings:
         group=METHOD,
         flag="--lambda",
         help="Threshold on a CAM for the affinity step's boxes, as a share of the CAM's maximum, from 0 to 1.",
+    )
+    #: The shorter side, in px, to which f's frames are shrunk; `full` for whole frames, as in the paper. g's prompts
+    #: are drawn on the whole frame.
+    size: Size = option(
+        336,
+        low=32,
+        formerly="full",
+        group=METHOD,
+        help="S: the proposer looks at frames shrunk to S px on their shorter side; full: at whole frames.",
     )
     #: clip-es: Grad-CAM refined by the affinity step; gradcam: Grad-CAM alone.
     cam: str = option(
