@@ -38,7 +38,8 @@ class WorkOptions:
     workers: how many there are; each loads the model.
     stall_seconds: a worker that reports nothing for this long while it labels is ended; its video counts as failed.
     lease_seconds: how long a lease lasts unless it is renewed.
-    tries: how often a video is begun in one run, if its worker dies each time, before it counts as failed.
+    tries: how often a video (or a piece of one) is begun in one run, if its worker dies each time, before it counts as
+        failed.
     grace_seconds: how long videos that are nearly done may take to finish after Ctrl-C.
     """
 
