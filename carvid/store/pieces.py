@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from carvid.store.checks import COUNT, ID, SIDE_PX, TEXT, check, one_of, or_null, table
@@ -223,7 +223,7 @@ class Pieces:
         ends = [piece.number for piece in pieces if piece.is_end]
         count = self._cut.most(self._whole(video))
         stop = min([*ends, *([] if count is None else [count]), max(taken) + 1 + most])
-        return [number for number in range(stop) if number not in taken][:most]
+        return list(islice((number for number in range(stop) if number not in taken), most))
 
     def _settle(self, connection: sqlite3.Connection, task: Task) -> None:
         """Join the video or let it fail, if its pieces up to the end are known."""
