@@ -54,6 +54,10 @@ class RunProgress(Protocol):
         """Called before the first frame; `total` is the expected number of frames, None when unknown."""
         ...
 
+    def observe(self, session: EngineSession) -> None:
+        """Called whenever the session has taken frames, on the thread that runs it."""
+        ...
+
     def advance(self, frame: Frame, result: FrameResult) -> None:
         """Called after each frame is written."""
         ...
@@ -201,7 +205,7 @@ def run_job(
                     stack.callback(progress.finish)
                     progress.start(stream.info.frames_expected)
                 writer = stack.enter_context(tally.writer(sinks, progress))
-                exhausted = _pump(stream, session, writer, tally, interrupt)
+                exhausted = _pump(stream, session, writer, tally, interrupt, progress)
                 with tally.clock("wait"):
                     writer.flush()
                 if exhausted and tally.frames == 0:
@@ -299,7 +303,12 @@ class _Tally:
 
 
 def _pump(
-    stream: Stream, session: EngineSession, writer: Writer, tally: _Tally, interrupt: Interrupt
+    stream: Stream,
+    session: EngineSession,
+    writer: Writer,
+    tally: _Tally,
+    interrupt: Interrupt,
+    progress: RunProgress | None,
 ) -> bool:
     """Segment frames until the stream ends (returns True) or an interrupt is noted (False)."""
     frames, taken = iter(stream), deque[Frame]()
@@ -324,6 +333,8 @@ def _pump(
                 with tally.clock("wait"):
                     writer.put((taken.popleft(), result))
                 del result
+            if progress is not None:
+                progress.observe(session)
         except Abandoned:
             return False
         if error is not None:

@@ -1,4 +1,5 @@
-"""Draw the README's picture: three frames of the demo's clip under the masks of the embedded model.
+"""Draw the pictures of the docs with the embedded model: README's three frames of the demo's clip, and one 1080p frame
+at each speed.
 
 python scripts/draw_pictures.py docs/pictures
 """
@@ -7,22 +8,42 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import carvid
-from carvid.shapes.drawn_tree import write_dataset
+from carvid.loading import load_model
+from carvid.recipe import load_recipe
+from carvid.recipe.speed import SPEEDS
+from carvid.shapes.drawn_tree import FIRST_CLIP_SEED, write_dataset
+from carvid.shapes.scenes import moving_clip
 from carvid.sinks.legend import Legend
 
 FRAMES, SHOWN = 24, (0, 11, 23)
+# A clip with three things, one of them thin, and how large its frame is drawn and shown, (width, height) in px.
+LARGE_SEED, LARGE, SHOWN_SIZE = FIRST_CLIP_SEED + 2, (1920, 1080), (640, 360)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Draw the pictures of the docs.")
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    save(demo(), out / "shapes.png")
+    save(speeds(), out / "speeds.png")
+
+
+def save(panels: Sequence[NDArray[np.uint8]], path: Path) -> None:
+    """Write pictures side by side, each (H, W, 3) uint8 RGB."""
+    Image.fromarray(np.hstack(panels)).quantize(128).save(path, optimize=True)
+
+
+def demo() -> list[NDArray[np.uint8]]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (clip,) = write_dataset(root, clips=1, frames=FRAMES)
@@ -32,13 +53,24 @@ def main() -> None:
             frames = [frame for frame in stream if frame.index in SHOWN]
     height, width = frames[0].image.shape[:2]
     legend = Legend(queries, height, width)
-    strip = Image.new("RGB", (len(frames) * width, height))
-    for place, (frame, result) in enumerate(zip(frames, segmenter.run(frames), strict=True)):
+    panels = []
+    for frame, result in zip(frames, segmenter.run(frames), strict=True):
         canvas = np.array(result.plot(frame.image))
         legend.draw(canvas, result)
-        strip.paste(Image.fromarray(canvas), (place * width, 0))
-    out.mkdir(parents=True, exist_ok=True)
-    strip.quantize(128).save(out / "shapes.png", optimize=True)
+        panels.append(canvas)
+    return panels
+
+
+def speeds() -> list[NDArray[np.uint8]]:
+    """One frame at each speed, in the order of SPEEDS."""
+    scene = next(moving_clip(LARGE_SEED, 1, LARGE[1], LARGE[0]))
+    panels = []
+    for speed in SPEEDS:
+        model = load_model(load_recipe("shapes", speed=speed, device="cpu"))
+        with model.session([f"the {thing.name}" for thing in scene.things]) as session:
+            canvas = np.array(session.step(scene.image).plot(scene.image))
+        panels.append(cv2.resize(canvas, SHOWN_SIZE, interpolation=cv2.INTER_AREA))
+    return panels
 
 
 if __name__ == "__main__":

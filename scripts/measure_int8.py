@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -75,10 +74,8 @@ def quantised(block: Block) -> Int8Block:
 def with_int8(clip: LoadedClip, *, but_last: bool) -> LoadedClip:
     blocks = clip.tower.blocks
     last = blocks[-1] if but_last else quantised(blocks[-1])
-    other = copy(clip)
-    # Set in advance in place of the tower that `other` would build from its weights.
-    vars(other)["tower"] = replace(clip.tower, blocks=(*(quantised(block) for block in blocks[:-1]), last))
-    return other
+    tower = replace(clip.tower, blocks=(*(quantised(block) for block in blocks[:-1]), last))
+    return replace(clip, tower=tower)
 
 
 def main() -> None:

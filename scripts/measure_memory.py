@@ -48,6 +48,9 @@ class Samples:
     def start(self, total: int | None) -> None:
         self.started = time.monotonic()
 
+    def observe(self, session: object) -> None:
+        pass
+
     def advance(self, frame: Frame, result: object) -> None:
         self.frames += 1
         if self.frames % self.step == 0:

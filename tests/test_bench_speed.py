@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from carvid.bench.against_speed import EXACT_FRAMES, exact
+from carvid.bench.against_speed import EXACT_FRAMES
 from carvid.bench.bench import BenchOptions
 from carvid.cli.bench import bench
 from carvid.cli.exits import exits
@@ -41,13 +41,6 @@ def test_each_comparison_is_a_ratio_of_one_run(monkeypatch: pytest.MonkeyPatch) 
     code, out, _ = command(*words[:-1], "--against", "full")
     assert code == 0
     assert "| a frame whole (--speed exact) |" in out
-
-
-def test_the_exact_recipe_keeps_what_speed_does_not_set() -> None:
-    recipe = load_recipe(speed="live", theta=0.125, model="shapes")
-    found = exact(recipe)
-    assert (found.speed, found.size, found.keyframes) == ("exact", "full", 1)
-    assert (found.theta, found.model) == (0.125, "shapes")
 
 
 def test_an_exact_run_of_a_scaled_video_is_refused(tmp_path: Path) -> None:

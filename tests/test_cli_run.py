@@ -293,16 +293,6 @@ def test_pulling_what_cannot_be_had_exits_three() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_help_and_version_need_no_torch() -> None:
-    code = (
-        "import sys; from carvid.cli import app; sys.argv = ['carvid', '--version']\n"
-        "try:\n    app()\nexcept SystemExit:\n    print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0].startswith("carvid 0.")
-    assert done.stdout.splitlines()[1] == "False"
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the sample videos are not here")
 def test_a_real_folder_and_a_real_video(model: Path, tmp_path: Path) -> None:
     folder = SHARED / "davis-sample" / "JPEGImages" / "480p" / "dog"

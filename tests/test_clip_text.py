@@ -6,6 +6,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
+from carvid.clip.text import TextEncoder
 from carvid.errors import UsageError
 from carvid.wording import fill
 from tests.tiny_clip import make_tiny_clip
@@ -77,20 +78,24 @@ def test_tokens_are_those_of_transformers(loaded, theirs, text):
 def test_a_special_token_in_a_query_is_plain_text(loaded):
     encoder = loaded.texts
     ids = encoder.token_ids("<|endoftext|>", truncate=True)
-    assert loaded.tokenizer.eos_id not in ids[1:-1]
-    assert loaded.tokenizer.bos_id not in encoder.token_ids("<|startoftext|>", truncate=True)[1:]
+    assert encoder.tokenizer.eos_id not in ids[1:-1]
+    assert encoder.tokenizer.bos_id not in encoder.token_ids("<|startoftext|>", truncate=True)[1:]
 
 
-def test_each_text_is_embedded_once(loaded, monkeypatch):
+def test_each_text_is_embedded_once(loaded):
     encoded = []
-    original = loaded.model.get_text_features
 
-    def counting(input_ids):
-        encoded.append(len(input_ids))
-        return original(input_ids=input_ids)
+    class Counting:
+        """The tower, counting the texts it is given."""
 
-    monkeypatch.setattr(loaded.model, "get_text_features", counting)
-    encoder = loaded.texts
+        def __getattr__(self, name):
+            return getattr(loaded.texts.tower, name)
+
+        def __call__(self, ids):
+            encoded.append(len(ids))
+            return loaded.texts.tower(ids)
+
+    encoder = TextEncoder("tiny", Counting(), loaded.texts.tokenizer)
     first = encoder.embed(["a car", "a tree", "a car"])
     assert encoded == [2]
     assert torch.equal(first[0], first[2])
@@ -161,7 +166,7 @@ def test_the_cut_of_a_very_long_text_is_readable(loaded):
 
 def test_clips_own_context_is_77(tmp_path):
     loaded = load(make_tiny_clip(tmp_path, text_layers=1, layers=1))
-    assert loaded.context_length == 77
+    assert loaded.texts.context_length == 77
     encoder = loaded.texts
     assert len(encoder.token_ids(" ".join(["car"] * 75))) == 77
     with pytest.raises(UsageError, match="a text of 78 tokens"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from carvid.errors import UsageError
-from carvid.recipe import Recipe, load_recipe
+from carvid.recipe import Recipe, at_speed, load_recipe
 from carvid.recipe.record import deciding
 from carvid.recipe.speed import SPEEDS, in_options
 
@@ -30,6 +30,15 @@ def test_every_value_that_a_speed_sets_can_be_given() -> None:
     # Its own CLIPs are for who names none.
     assert load_recipe(speed="live", model="shapes").model == "shapes"
     assert load_recipe("shapes", speed="live").model == "shapes"
+
+
+def test_a_recipe_at_another_speed_keeps_what_no_speed_sets() -> None:
+    live = load_recipe(speed="live", theta=0.125, model="shapes", device="cpu")
+    exact = at_speed(live, "exact")
+    assert (exact.speed, exact.size, exact.keyframes, exact.causal) == ("exact", "full", 1, False)
+    assert (exact.theta, exact.model, exact.device) == (0.125, "shapes", "cpu")
+    assert at_speed(exact, "live") == live
+    assert at_speed(load_recipe(speed="exact", theta=0.125), "balanced") == load_recipe(theta=0.125)
 
 
 def test_a_preset_may_name_a_speed_and_its_own_values_come_before(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from carvid.bench.reference_crf import reference_marginals
 from carvid.bench.straightforward import Twin
+from carvid.bench.transformers_clip import transformers_clip
 from carvid.evidence import Evidence
 from carvid.frame import Frame
 from carvid.measures.pair import iou
@@ -71,6 +72,9 @@ def against_naive(
     """
     queries = session.queries
     texts = straight.session(queries).texts
+    # Loaded, and kept, before the clock runs.
+    transformers_clip(straight.proposer.located)
+    transformers_clip(straight.classifier.located)
     compared = []
     for frame in frames:
         synchronise(device)

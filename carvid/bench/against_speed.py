@@ -18,8 +18,7 @@ from carvid.measures.pair import iou
 from carvid.model import Model
 from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, run_job
-from carvid.recipe import Recipe, recipe_from_json
-from carvid.recipe.speed import values_of
+from carvid.recipe import at_speed
 from carvid.session import Session
 from carvid.stopwatch import Stopwatch, synchronise
 from carvid.stream import open_frames
@@ -54,14 +53,9 @@ class Compared:
         return self.other / self.seconds
 
 
-def exact(recipe: Recipe) -> Recipe:
-    """The recipe with everything that `--speed exact` sets."""
-    return recipe_from_json({**recipe.to_json(), **values_of("exact"), "speed": "exact"})
-
-
 def against_full(model: Model, queries: Sequence[str], frames: Sequence[Frame]) -> Compared:
     """Each frame as the recipe has it and whole, turn by turn; the first frame is a warm-up."""
-    whole = Model(exact(model.recipe), model.proposer, model.classifier, model.sam)
+    whole = Model(at_speed(model.recipe, "exact"), model.proposer, model.classifier, model.sam)
     sessions = [each.session(queries) for each in (model, whole)]
     seconds: list[list[float]] = [[], []]
     shares = []
@@ -114,7 +108,7 @@ def against_exact(model: Model, queries: Sequence[str], source: Path, frames: in
 
     The exact run ends after EXACT_FRAMES frames.
     """
-    whole = Model(exact(model.recipe), model.proposer, model.classifier, model.sam)
+    whole = Model(at_speed(model.recipe, "exact"), model.proposer, model.classifier, model.sam)
     ours, count = _run(model, queries, source, frames, out / "ours")
     theirs, few = _run(whole, queries, source, min(frames, EXACT_FRAMES), out / "exact")
     return Compared("a frame of a run at --speed exact", ours, theirs, count, few)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carvid.bench.transformers_clip import transformers_clip
 from carvid.car.classifier import ClassifierTexts
 from carvid.car.proposals import ProposalTexts
 from carvid.clip.load import LoadedClip
@@ -85,9 +86,9 @@ class Twin:
         return F.interpolate(cam.view(1, 1, *grid), size, mode="bilinear", align_corners=False)[0, 0]
 
     def cam(self, query: int, live: list[int], background: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
-        model, vision = self.f.model, self.f.model.vision_model
+        model = transformers_clip(self.f.located)
         model.set_attn_implementation("eager")
-        patch = self.f.model.config.vision_config.patch_size
+        vision, patch = model.vision_model, model.config.vision_config.patch_size
         short = min(self.image.shape[:2])
         share = 1.0 if self.size == "full" else min(1.0, self.size / short)
         sides = tuple(int(np.ceil(side * share / patch)) * patch for side in self.image.shape[:2])
@@ -156,7 +157,7 @@ class Twin:
         for proposal in proposals:
             image = self.prompted((proposal > self.eta).numpy())
             planes = preprocess(torch.from_numpy(image)[None], self.g.preprocess)
-            features = self.g.model.get_image_features(pixel_values=planes)
+            features = transformers_clip(self.g.located).get_image_features(pixel_values=planes)
             z = F.normalize(getattr(features, "pooler_output", features), dim=-1)[0].detach()
             total = torch.zeros(len(live) + self.g_negatives.shape[1])
             for queries, negatives in zip(self.g_queries, self.g_negatives, strict=True):

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from carvid.engines import EngineSession
 from carvid.frame import Frame
 from carvid.result import FrameResult
 
@@ -46,6 +47,9 @@ class FrameProgress:
         if self._bar is not None:
             self._bar.update(self._task, description=self._title)
 
+    def observe(self, session: EngineSession) -> None:
+        """Nothing: only frames are counted."""
+
     def advance(self, frame: Frame, result: FrameResult) -> None:
         """One more frame has been written."""
         self._frames += 1
@@ -62,6 +66,18 @@ class FrameProgress:
             self._bar.stop()
         elif self._started:
             typer.echo(self._line(time.monotonic()), err=True)
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            typer.echo(line, err=True)
+
+    @property
+    def total(self) -> int | None:
+        """The expected number of frames; None if unknown."""
+        return self._total
 
     def _rate(self, now: float) -> float:
         return self._frames / max(now - self._started, 1e-9)

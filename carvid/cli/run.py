@@ -14,7 +14,6 @@ import typer
 from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT
-from carvid.cli.progress import FrameProgress
 from carvid.cli.recipe_options import takes_recipe
 from carvid.paths import real
 from carvid.recipe import Recipe
@@ -75,6 +74,7 @@ def run(
         strict=strict,
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
+        from carvid.cli.forecast import Forecast
         from carvid.engines import load_engine
         from carvid.motion.keyframes import open_session
         from carvid.pipeline import OutputOptions, run_job
@@ -88,7 +88,7 @@ def run(
                 output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
                 command=["carvid", *sys.argv[1:]],
                 stream_options={"reader": reader, "strict": strict},
-                progress=FrameProgress(Path(source).name),
+                progress=Forecast(Path(source).name, recipe, min(frames.info.width, frames.info.height)),
             )
     _report(summary, as_json)
     if summary.interrupted:

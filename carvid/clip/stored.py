@@ -11,7 +11,7 @@ from carvid.clip.random_clip import ARCHITECTURES, RANDOM_SEED
 from carvid.clip.tokenizer import BpeTokenizer, TextTokenizer, WordHashTokenizer
 from carvid.errors import WeightsError
 from carvid.paths import is_file
-from carvid.weights import hub, stored
+from carvid.weights import stored
 from carvid.weights.damage import refused
 from carvid.weights.files import CONFIG, has_vocabulary, names_in, read_json, sha256_of
 from carvid.weights.locate import Located
@@ -78,6 +78,8 @@ def _from_file(located: Located) -> tuple[Stored, TextTokenizer]:
 
 def _vocabulary_for(path: Path) -> TextTokenizer:
     """The tokenizer beside a file of weights, else CLIP's own from the hub's cache."""
+    from carvid.weights import hub  # late, as in `carvid.weights.locate`
+
     folders = [path.parent]
     folders += [
         folder for name in _VOCABULARY_REPOSITORIES if (folder := hub.cached_vocabulary(name)) is not None

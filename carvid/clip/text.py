@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import CLIPModel
 
+from carvid.clip.text_tower import TextTower
 from carvid.clip.tokenizer import TextTokenizer
 from carvid.errors import UsageError
 
@@ -18,23 +18,28 @@ _SHOWN_CHARACTERS = 60
 class TextEncoder:
     """Text embeddings of one CLIP. A text is embedded the first time it is asked for, and then kept.
 
-    name: the CLIP's, for messages. context_length: tokens a text may have, start and end included.
+    name: the CLIP's, for messages.
     """
 
-    def __init__(self, name: str, model: CLIPModel, tokenizer: TextTokenizer, context_length: int) -> None:
-        self._name, self._model, self._tokenizer = name, model, tokenizer
-        self._context_length = context_length
+    def __init__(self, name: str, tower: TextTower, tokenizer: TextTokenizer) -> None:
+        self._name = name
+        self.tower, self.tokenizer = tower, tokenizer
         self._kept: dict[tuple[int, ...], Tensor] = {}
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens a text may have, start and end included."""
+        return len(self.tower.positions)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def embed(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
-        """The projected text features of `texts`, as CLIPModel gives them, L2-normalised.
+        """The projected text features of `texts`, L2-normalised.
 
         A text may be given twice. One longer than the model's context (77 tokens for CLIP, start and end
         included) is refused unless `truncate`, which keeps its first tokens.
 
-        Returns (n, d) float32 on the model's device, row i for text i.
+        Returns (n, d) float32 on the tower's device, row i for text i.
         Raises UsageError for a blank text, one longer than the context (showing where it would be cut), and
         one whose characters the vocabulary does not know.
         """
@@ -44,27 +49,27 @@ class TextEncoder:
             batch = new[start : start + _BATCH]
             self._kept.update(zip(batch, self._encode(batch).unbind(), strict=True))
         if not rows:
-            width = self._model.config.projection_dim
-            return torch.zeros(0, width, device=self._model.device)
+            projection = self.tower.projection
+            return torch.zeros(0, len(projection), device=projection.device)
         return torch.stack([self._kept[ids] for ids in rows])
 
     def token_ids(self, text: str, *, truncate: bool = False) -> tuple[int, ...]:
         """The ids of `text` with start and end token, at most `context_length` of them. Raises as `embed`."""
         if not text.strip():
             raise UsageError(f"the text {text!r} is empty: expected words")
-        tokenizer = self._tokenizer
+        tokenizer = self.tokenizer
         tokens = tokenizer.encode(text)
         if not tokens.ids or tokenizer.eos_id in tokens.ids:
             # An unknown character becomes the end token in CLIP's vocabulary, which would end the text there.
             raise UsageError(
                 f"the text {text!r} holds characters that the vocabulary of {self._name} does not know"
             )
-        room = self._context_length - 2
+        room = self.context_length - 2
         if len(tokens.ids) > room and not truncate:
             cut = tokens.ends[room - 1] if room > 0 else 0
             raise UsageError(
                 f"a text of {len(tokens.ids) + 2} tokens (start and end included) is longer than the "
-                f"{self._context_length} of {self._name}; it would be cut here: "
+                f"{self.context_length} of {self._name}; it would be cut here: "
                 f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what stands before the bar"
             )
         return (tokenizer.bos_id, *tokens.ids[:room], tokenizer.eos_id)
@@ -72,14 +77,11 @@ class TextEncoder:
     def _encode(self, batch: Sequence[tuple[int, ...]]) -> Tensor:
         # What follows the end token does not matter: attention is causal, and the text is pooled at its first end
         # token or at its highest id. So any id that is neither will do as padding.
-        padding = 0 if self._tokenizer.eos_id != 0 else 1
+        padding = 0 if self.tokenizer.eos_id != 0 else 1
         ids = torch.full((len(batch), max(map(len, batch))), padding, dtype=torch.long)
         for row, tokens in zip(ids, batch, strict=True):
             row[: len(tokens)] = torch.tensor(tokens)
-        features = self._model.get_text_features(input_ids=ids.to(self._model.device))
-        if not isinstance(features, Tensor):
-            # transformers 5 returns the text model's output, its pooler_output projected
-            features = features.pooler_output
+        features = self.tower(ids.to(self.tower.positions.device))
         return torch.nn.functional.normalize(features.float(), dim=-1)
 
 

@@ -7,12 +7,14 @@ The 1/sqrt(dh) of the attention is folded into the query projection, so that S =
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from carvid.clip.config import TextConfig, VisionConfig
 
 # On a CPU attention is made for so many queries at a time: a strip stays in cache, the whole T x T matrix would not.
 STRIP_ROWS = 256
@@ -134,9 +136,6 @@ def activation_slope(x: Tensor, name: str) -> Tensor:
     return 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * density
 
 
-ACTIVATIONS = ("quick_gelu", "gelu")
-
-
 @dataclass(frozen=True)
 class VisionTower:
     """The frozen vision tower of one CLIP.
@@ -200,51 +199,55 @@ class VisionTower:
         return F.normalize(F.linear(self.post_norm(cls[:, 0]), self.projection).float(), dim=-1)
 
 
-def _norm(module: Any) -> Norm:
-    return Norm(module.weight.detach(), module.bias.detach(), module.eps)
+def norm_of(state: Mapping[str, Tensor], name: str, eps: float) -> Norm:
+    """The layer norm of that name among a CLIP's tensors."""
+    return Norm(state[f"{name}.weight"], state[f"{name}.bias"], eps)
 
 
-def _block(layer: Any, heads: int, activation: str) -> Block:
-    attention, mlp = layer.self_attn, layer.mlp
-    scale = (attention.q_proj.weight.shape[0] // heads) ** -0.5
-    weights = [attention.q_proj.weight * scale, attention.k_proj.weight, attention.v_proj.weight]
-    biases = [attention.q_proj.bias * scale, attention.k_proj.bias, attention.v_proj.bias]
-    return Block(
-        heads=heads,
-        norm1=_norm(layer.layer_norm1),
-        query_key_value=torch.cat(weights).detach(),
-        query_key_value_bias=torch.cat(biases).detach(),
-        out=attention.out_proj.weight.detach(),
-        out_bias=attention.out_proj.bias.detach(),
-        norm2=_norm(layer.layer_norm2),
-        fc1=mlp.fc1.weight.detach(),
-        fc1_bias=mlp.fc1.bias.detach(),
-        fc2=mlp.fc2.weight.detach(),
-        fc2_bias=mlp.fc2.bias.detach(),
-        activation=activation,
+def blocks_of(
+    state: Mapping[str, Tensor], tower: str, config: TextConfig | VisionConfig
+) -> tuple[Block, ...]:
+    """The blocks of a tower, `text_model` or `vision_model`, among a CLIP's tensors."""
+    return tuple(
+        _block(state, f"{tower}.encoder.layers.{i}", config) for i in range(config.num_hidden_layers)
     )
 
 
-def vision_tower(model: Any) -> VisionTower:
-    """The vision tower of a loaded transformers `CLIPModel`, on its device and in its dtype.
+def _block(state: Mapping[str, Tensor], name: str, config: TextConfig | VisionConfig) -> Block:
+    scale = (config.hidden_size // config.num_attention_heads) ** -0.5
 
-    Raises ValueError for an activation other than quick_gelu and gelu.
-    """
-    config, vision = model.config.vision_config, model.vision_model
-    if config.hidden_act not in ACTIVATIONS:
-        raise ValueError(f"activation {config.hidden_act!r} found, one of {', '.join(ACTIVATIONS)} expected")
-    parts = vision.embeddings
-    table = parts.position_embedding.weight.detach()
+    def joint(kind: str) -> Tensor:
+        q, k, v = (state[f"{name}.self_attn.{part}_proj.{kind}"] for part in "qkv")
+        return torch.cat([q * scale, k, v])
+
+    return Block(
+        heads=config.num_attention_heads,
+        norm1=norm_of(state, f"{name}.layer_norm1", config.layer_norm_eps),
+        query_key_value=joint("weight"),
+        query_key_value_bias=joint("bias"),
+        out=state[f"{name}.self_attn.out_proj.weight"],
+        out_bias=state[f"{name}.self_attn.out_proj.bias"],
+        norm2=norm_of(state, f"{name}.layer_norm2", config.layer_norm_eps),
+        fc1=state[f"{name}.mlp.fc1.weight"],
+        fc1_bias=state[f"{name}.mlp.fc1.bias"],
+        fc2=state[f"{name}.mlp.fc2.weight"],
+        fc2_bias=state[f"{name}.mlp.fc2.bias"],
+        activation=config.hidden_act,
+    )
+
+
+def vision_tower(state: Mapping[str, Tensor], config: VisionConfig) -> VisionTower:
+    """The vision tower of a CLIP's tensors, by transformers' names, on their device and in their dtype."""
+    name = "vision_model"
+    table = state[f"{name}.embeddings.position_embedding.weight"]
     side = math.isqrt(len(table) - 1)
     return VisionTower(
         patch_size_px=config.patch_size,
-        patch_weight=parts.patch_embedding.weight.detach().flatten(1).T.contiguous(),
-        class_position=(parts.class_embedding + table[0]).detach(),
+        patch_weight=state[f"{name}.embeddings.patch_embedding.weight"].flatten(1).T.contiguous(),
+        class_position=state[f"{name}.embeddings.class_embedding"] + table[0],
         grid_positions=table[1:].T.reshape(-1, side, side).contiguous(),
-        pre_norm=_norm(vision.pre_layrnorm),
-        blocks=tuple(
-            _block(layer, config.num_attention_heads, config.hidden_act) for layer in vision.encoder.layers
-        ),
-        post_norm=_norm(vision.post_layernorm),
-        projection=model.visual_projection.weight.detach(),
+        pre_norm=norm_of(state, f"{name}.pre_layrnorm", config.layer_norm_eps),
+        blocks=blocks_of(state, name, config),
+        post_norm=norm_of(state, f"{name}.post_layernorm", config.layer_norm_eps),
+        projection=state["visual_projection.weight"],
     )

@@ -14,7 +14,7 @@ from carvid.errors import UsageError
 from carvid.paths import is_file
 from carvid.recipe.option import about, made, parsed
 from carvid.recipe.recipe import PARTS, Recipe
-from carvid.recipe.speed import values_of
+from carvid.recipe.speed import SPEEDS, values_of
 
 
 def configs_folder() -> Path:
@@ -44,6 +44,24 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
         given.setdefault("background_groups", ())
     values = {**_read_preset(chosen, ()), "preset": chosen, **given}
     return _build({**values_of(values.get("speed", Recipe.speed)), **values}, f"preset {chosen}")
+
+
+def at_speed(recipe: Recipe, speed: str) -> Recipe:
+    """The recipe at another speed: what any speed sets is as that one has it; the weights stay, and all the rest.
+
+    Raises UsageError for an unknown speed.
+    """
+    other = load_recipe("default", speed=speed)
+    sets = {name: _value(other, name) for values in SPEEDS.values() for name in values if name != "model"}
+    return _build({**recipe.to_json(), **sets, "speed": speed}, f"speed {speed}")
+
+
+def _value(recipe: Recipe, name: str) -> Any:
+    """A field's value, named as in `load_recipe`."""
+    if name in vars(recipe):
+        return getattr(recipe, name)
+    (part,) = (each for each in PARTS if name.startswith(each.removesuffix("options")))
+    return getattr(getattr(recipe, part), name.removeprefix(part.removesuffix("options")))
 
 
 def recipe_from_json(values: Mapping[str, Any]) -> Recipe:

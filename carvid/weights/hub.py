@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy names, no stubs
     are_progress_bars_disabled,
@@ -109,6 +109,9 @@ def _snapshot(spec: WeightsSpec, *, pickle: bool) -> Path:
 
 def _list_files(spec: WeightsSpec) -> dict[str, int]:
     """The repository's files and their sizes in bytes."""
+    # Imported here: it takes a tenth of a second, which a complete cache does not need.
+    from huggingface_hub import HfApi
+
     chosen = "HF_HUB_ETAG_TIMEOUT" in os.environ
     seconds = float(constants.HF_HUB_ETAG_TIMEOUT) if chosen else ANSWER_SECONDS
     # No HTTP timeout covers a name server that does not answer, hence the thread.

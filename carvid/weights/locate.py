@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carvid.errors import WeightsError
 from carvid.paths import is_dir
-from carvid.weights import hub
 from carvid.weights.files import check_pickle, choose_files, names_in, weight_files
 from carvid.weights.names import WeightsSpec
+
+if TYPE_CHECKING:
+    from carvid.weights import hub
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def locate(
         check_pickle(path, allow_pickle=pickle)
         return Located(spec, (path,), pickle)
     if spec.kind == "hub":
+        # Imported here: the hub's client takes a tenth of a second, which weights on disk do not need.
+        from carvid.weights import hub
+
         folder = hub.fetch(spec, allow_pickle=allow_pickle, offline=offline, progress=progress)
     else:
         folder = Path(spec.location)
