@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from carvid.motion.keyframes import MOST_BETWEEN
 from carvid.recipe import Recipe, at_speed
 from carvid.recipe.option import Size
+from carvid.recipe.refinement import crf_working_size
 from carvid.recipe.speed import SPEEDS
 
 # Stages whose cost follows the area of the pictures they work on, by the field that limits these pictures.
 _BY_AREA = {
     "size": ("trunk", "cam", "affinity"),
     "flow_size": ("motion/flow",),
+    "crf_size": ("crf",),
 }
 
 
@@ -38,7 +40,7 @@ def per_frame(spent: Spent, now: Recipe, then: Recipe, short_px: int) -> float:
     only if some were carried; otherwise it counts as nothing.
     """
     scale = {
-        stage: _area(getattr(then, name), short_px) / _area(getattr(now, name), short_px)
+        stage: _area(name, then, short_px) / _area(name, now, short_px)
         for name, stages in _BY_AREA.items()
         for stage in stages
     }
@@ -63,5 +65,11 @@ def faster(recipe: Recipe) -> Recipe | None:
     return at_speed(recipe, names[place]) if place < len(names) else None
 
 
-def _area(size: Size, short_px: int) -> float:
-    return 1.0 if size == "full" else min(1.0, size / short_px) ** 2
+def _area(name: str, recipe: Recipe, short_px: int) -> float:
+    """The area that the field of this name leaves of a frame, as a share."""
+    size: Size = getattr(recipe, name)
+    if name == "crf_size":
+        seen, _ = crf_working_size((short_px, short_px), size)
+    else:
+        seen = short_px if size == "full" else min(size, short_px)
+    return (seen / short_px) ** 2

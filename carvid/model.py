@@ -35,7 +35,9 @@ class Model:
     ) -> None:
         self.recipe = recipe
         self.proposer, self.classifier, self.sam = proposer, classifier, sam
-        self.crf = DenseCRF(recipe.crf_options, device=proposer.device) if recipe.crf else None
+        self.crf: DenseCRF | None = None
+        if recipe.crf:
+            self.crf = DenseCRF(recipe.crf_options, size=recipe.crf_size, device=proposer.device)
 
     def session(self, queries: Sequence[str]) -> Session:
         """A session for one video. Raises UsageError for queries that cannot be used."""

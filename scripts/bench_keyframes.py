@@ -32,8 +32,11 @@ def main() -> None:
     parser.add_argument("--model", default="random:clip")
     parser.add_argument("--every", default="5,10", help="distances of key frames, separated by commas")
     parser.add_argument("--stop-frame", type=int, default=21)
+    parser.add_argument("--speed", default="exact", help="what the key frames run at")
     given = parser.parse_args()
-    model = load_model(load_recipe("default", model=given.model, device="cpu", theta=0.0, keyframes=1))
+    model = load_model(
+        load_recipe("default", model=given.model, speed=given.speed, device="cpu", theta=0.0, keyframes=1)
+    )
     print("| key every | frames | keys | s | times as fast | s per frame between | flow | carry | refine |")
     print("|---|---|---|---|---|---|---|---|---|")
     alone = 0.0

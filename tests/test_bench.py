@@ -122,6 +122,12 @@ def test_sam_is_no_part_of_what_is_compared() -> None:
         BenchOptions(load_recipe(sam="random:vit-b"), against=("naive",))
 
 
+def test_a_crf_on_smaller_frames_is_not_compared_with_the_straightforward_method(model: Path) -> None:
+    pytest.importorskip("pydensecrf")
+    with pytest.raises(UsageError, match="crf_size is 32, and frames are 96x64; expected full"):
+        measured(model, size=(96, 64), against=("naive",), crf_size=32)
+
+
 def test_a_spread_is_the_median_between_the_quartiles() -> None:
     assert Spread.of([4.0, 1.0, 3.0, 2.0, 5.0]) == Spread(median=3.0, q1=2.0, q3=4.0, frames=5)
 

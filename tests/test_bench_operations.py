@@ -46,7 +46,8 @@ def test_cam_operations_are_those_a_profiler_counts(clip: LoadedClip, texts: int
     with torch.no_grad():
         state = look(clip.tower, torch.rand(1, 3, 48, 64)).state
     found = counted(cam_weights, clip.tower, state, torch.rand(texts, shape.projection))
-    assert operations.cam_operations(shape, texts) == found
+    attention_again = 2 * shape.patches * shape.tokens * shape.width
+    assert operations.cam_operations(shape, texts) == found - attention_again
 
 
 @pytest.mark.parametrize("images", [1, 5])

@@ -10,6 +10,7 @@ from PIL import Image
 
 import carvid.refine.crf as crf_module
 from carvid.errors import UsageError
+from carvid.recipe.refinement import crf_working_size
 from carvid.refine.crf import SMALLEST_PROBABILITY, CrfOptions, DenseCRF
 from carvid.refine.lattice import PermutohedralLattice
 
@@ -298,6 +299,66 @@ class TestLatticesAreShared:
         for size in sizes:
             crf.refine_binary(torch.from_numpy(drawn_image("noise", *size)), torch.full((1, *size), 0.3))
         assert [points for points, dimensions in built if dimensions == 2] == [20, 24, 28, 20]
+
+
+class TestSize:
+    image = torch.from_numpy(drawn_image("texture", 40, 52))
+    proposals = torch.from_numpy(drawn_proposals(3, 40, 52))
+
+    @pytest.mark.parametrize("size", [30, 40, 500])
+    @pytest.mark.parametrize("form", ["refine_binary", "refine_labels"])
+    def test_a_frame_that_is_at_most_a_third_larger_is_refined_whole(self, size, form):
+        sized, whole = (
+            getattr(DenseCRF(size=one), form)(self.image, self.proposals) for one in (size, "full")
+        )
+        assert torch.equal(sized, whole)
+
+    @pytest.mark.parametrize(
+        ("whole", "size", "expected"),
+        [
+            ((1080, 1920), 360, (360, 640)),
+            ((1280, 720), 360, (640, 360)),
+            ((480, 854), 360, (480, 854)),
+            ((481, 854), 360, (360, 639)),
+            ((1080, 1920), "full", (1080, 1920)),
+            ((2000, 2), 1, (1000, 1)),
+        ],
+    )
+    def test_working_size(self, whole, size, expected):
+        assert crf_working_size(whole, size) == expected
+
+    def test_mask_snaps_to_the_edge_of_the_whole_image(self):
+        image = torch.full((96, 120, 3), 60, dtype=torch.uint8)
+        image[:, 61:] = 180  # not on a pixel's border at a third of the size
+        proposal = torch.linspace(0.1, 0.9, 120).roll(-12).expand(1, 96, 120).clone()
+        proposal[..., -12:] = 0.9  # crosses 1/2 at column 48, twelve columns early
+        right = image[..., 0] == 180
+        crf = DenseCRF(size=32)
+        assert torch.equal(crf.refine_binary(image, proposal)[0] > 0.5, right)
+        assert torch.equal(crf.refine_labels(image, proposal).argmax(0) == 1, right)
+
+    def test_marginals_are_probabilities_of_the_whole_image(self):
+        q = DenseCRF(size=20).refine_labels(self.image, self.proposals)
+        assert q.shape == (4, 40, 52)
+        assert q.dtype == torch.float32
+        assert q.min() >= 0
+        assert q.max() <= 1
+        torch.testing.assert_close(q.sum(0), torch.ones(40, 52))
+        q = DenseCRF(size=20).refine_binary(self.image, self.proposals)
+        assert q.shape == (3, 40, 52)
+        assert q.min() >= 0
+        assert q.max() <= 1
+
+    def test_no_queries(self):
+        none = torch.empty(0, 40, 52)
+        assert DenseCRF(size=20).refine_binary(self.image, none).shape == (0, 40, 52)
+        assert torch.equal(DenseCRF(size=20).refine_labels(self.image, none), torch.ones(1, 40, 52))
+
+    def test_what_lies_outside_the_range_is_refused_before_it_is_shrunk(self):
+        proposals = self.proposals.clone()
+        proposals[0, 7, 7] = 1.5
+        with pytest.raises(ValueError, match="proposals lie in"):
+            DenseCRF(size=20).refine_binary(self.image, proposals)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ def test_a_smaller_look_costs_by_its_area_and_fewer_keys_by_their_share() -> Non
     assert per_frame(spent, exact, larger, 1080) == pytest.approx(7.0)
 
 
+def test_the_crf_costs_by_the_area_it_works_on() -> None:
+    exact = load_recipe(speed="exact")
+    spent = Spent({"crf": 9.0, "classifier": 1.0}, frames=1, keys=1)
+    other = load_recipe(speed="exact", crf_size=360)
+    assert per_frame(spent, exact, other, 1080) == pytest.approx(1 + 1)
+    # Frames that are at most a third larger are refined whole.
+    assert per_frame(spent, exact, other, 480) == pytest.approx(9 + 1)
+
+
 def test_frames_between_keys_cost_what_they_cost_and_flow_by_its_area() -> None:
     now = load_recipe(keyframes=5, size=400, flow_size=480)
     spent = Spent({"trunk": 10.0, "motion/flow": 4.0, "motion/refine": 2.0}, frames=12, keys=2)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from carvid.bench.straightforward import Twin, affinity_matrix
 from carvid.car.affinity import Affinity, box_mask, min_max, refine_cams
@@ -18,6 +20,7 @@ from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
 from carvid.car.proposals import look
 from carvid.car.recurrence import Asked
+from carvid.clip.vision import attend
 from carvid.frame import Frame
 from carvid.recipe import load_recipe
 from carvid.segmenter import VideoSegmenter
@@ -136,8 +139,15 @@ def test_a_cam_that_is_all_zero_is_made_again_without_background(folders: dict[s
     assert proposals[rescued].amax((1, 2)).min() > 0
 
 
-def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
-    """J^T t of arbitrary texts, several chunks of them, against autograd through the last block."""
+@pytest.mark.parametrize("rows", [1, 7, 54, 55, 256])  # 54 patches, and CLS
+@pytest.mark.parametrize("gradient_bytes", [1, 256 * 2**20])
+def test_per_text_products_equal_the_jacobian(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, rows: int, gradient_bytes: int
+) -> None:
+    """J^T t of arbitrary texts against autograd through the last block with all heads' attention at once."""
+    monkeypatch.setattr("carvid.clip.vision.STRIP_ROWS", rows)
+    monkeypatch.setattr("carvid.car.gradcam.TOKEN_ROWS", rows)
+    monkeypatch.setattr("carvid.car.gradcam.GRADIENT_BYTES", gradient_bytes)
     fast = segmenter(folders, QUERIES[1])
     tower = fast.model.proposer.tower
     x, attention = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], fast.model.proposer, "full"))
@@ -151,6 +161,36 @@ def test_per_text_products_equal_the_jacobian(folders: dict[str, Path]) -> None:
     z = torch.nn.functional.normalize(tower.post_norm(y)[:, 1:].mean(1) @ tower.projection.T, dim=-1)
     expected = [torch.autograd.grad(z[0] @ text, a, retain_graph=True)[0][0, 1:].mean(0) for text in texts]
     close(cam_weights(tower, state, texts[None])[0], torch.stack(expected))
+
+
+@pytest.mark.parametrize("strip_rows", [1, 7, 256])
+def test_attention_in_strips_equals_all_heads_at_once(
+    monkeypatch: pytest.MonkeyPatch, strip_rows: int
+) -> None:
+    monkeypatch.setattr("carvid.clip.vision.STRIP_ROWS", strip_rows)
+    q, k, v = torch.randn(3, 2, 4, 20, 8, generator=torch.Generator().manual_seed(0))
+    weights = (q @ k.transpose(2, 3)).softmax(-1)
+    attention = torch.ones(2, 19, 19)
+    close(attend(q, k, v, attention), weights @ v, 1e-6)
+    close(attention, 1 + weights.mean(1)[:, 1:, 1:], 1e-6)
+
+
+def test_no_more_than_one_head_of_attention_is_held(folders: dict[str, Path]) -> None:
+    """From pixels to the products J^T t nothing is larger than the attention averaged over heads, (n, n)."""
+
+    class Largest(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            made = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(made):
+                self.elements = max(self.elements, tensor.numel() if isinstance(tensor, torch.Tensor) else 0)
+            return made
+
+    tower, texts = segmenter(folders, QUERIES[1]).model.proposer.tower, torch.randn(1, 9, 24)
+    with torch.inference_mode(), Largest() as largest:
+        cam_weights(tower, look(tower, torch.randn(1, 3, 160, 160)).state, texts)
+    assert largest.elements == (20 * 20) ** 2
 
 
 def test_a_batch_of_frames_equals_frames_alone(folders: dict[str, Path]) -> None:
@@ -358,7 +398,7 @@ def test_what_a_chunk_holds_does_not_change_the_proposals(
 ) -> None:
     fast = segmenter(folders, QUERIES[17])
     whole = propose(fast, list(range(17)))
-    monkeypatch.setattr("carvid.car.gradcam.CHUNK", 1)
+    monkeypatch.setattr("carvid.car.gradcam.GRADIENT_BYTES", 1)
     close(propose(fast, list(range(17))), whole, 1e-5)
 
 

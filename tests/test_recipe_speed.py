@@ -16,7 +16,7 @@ def test_balanced_is_the_defaults_and_exact_is_the_paper() -> None:
     assert load_recipe() == Recipe()
     assert load_recipe().speed == "balanced"
     exact = load_recipe(speed="exact")
-    assert (exact.size, exact.keyframes) == ("full", 1)
+    assert (exact.size, exact.keyframes, exact.crf_size) == ("full", 1, "full")
     assert load_recipe("refcoco") == load_recipe("refcoco", speed="exact")
     for preset in ("refdavis", "refcoco+", "refcocog", "voc", "context", "coco"):
         assert load_recipe(preset).speed == "exact"
@@ -56,7 +56,7 @@ def test_a_speed_is_told_in_the_options_it_comes_to() -> None:
     assert "--causal" not in in_options(load_recipe())
     assert "--keyframes auto" in in_options(load_recipe())
     live = in_options(load_recipe(speed="live", keyframes=7))
-    assert "--speed live: --size 224 --keyframes 7 --causal --flow-size 240" in live
+    assert "--speed live: --size 224 --keyframes 7 --crf-size 240 --causal --flow-size 240" in live
 
 
 @pytest.mark.parametrize("wrong", ["fast", 3, ["live"]])
@@ -68,10 +68,11 @@ def test_an_unknown_speed_is_refused(wrong: object) -> None:
 def test_the_speed_is_recorded_but_what_it_sets_decides() -> None:
     exact = load_recipe(speed="exact")
     assert exact.describe()["settings"]["speed"] == "exact"
-    by_hand = load_recipe(size="full", keyframes=1)
+    by_hand = load_recipe(size="full", keyframes=1, crf_size="full")
     assert deciding(exact.describe()) == deciding(by_hand.describe())
     # What was written before there was a working size looked at whole frames.
     old = exact.describe()
-    del old["settings"]["size"], old["flow_size"], old["keyframes"]
+    del old["settings"]["size"], old["flow_size"], old["keyframes"], old["crf_size"]
     assert deciding(old)["settings.size"] == "full"
     assert deciding(old)["keyframes"] == 1
+    assert deciding(old)["crf_size"] == "full"

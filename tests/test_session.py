@@ -60,6 +60,18 @@ def test_queries_that_clip_reads_alike_are_no_rivals(model: Model, mode: str) ->
         assert set(np.unique(alike.label_map)) <= {0, 1, 3}
 
 
+@pytest.mark.parametrize("mode", ["refer", "semantic"])
+def test_masks_are_as_large_as_the_frame_whatever_the_crf_works_on(model: Model, mode: str) -> None:
+    whole, small, same_size = (
+        model.with_settings(mode=mode, crf_size=size).session(QUERIES).step(IMAGES[0])
+        for size in ("full", 32, min(IMAGES[0].shape[:2]))
+    )
+    assert small.masks.shape == whole.masks.shape == (len(QUERIES), *IMAGES[0].shape[:2])
+    assert np.mean(small.label_map == whole.label_map) > 0.9
+    assert not np.array_equal(small.label_map, whole.label_map)
+    assert same(same_size, whole)
+
+
 def test_threads_share_a_model(model: Model) -> None:
     expected = {query: list(model.session([query]).run(IMAGES)) for query in QUERIES}
     found: dict[str, list[FrameResult]] = {}

@@ -29,6 +29,7 @@ from carvid.errors import UsageError
 from carvid.loading import load_model
 from carvid.model import Model
 from carvid.recipe import Recipe
+from carvid.recipe.refinement import crf_working_size
 from carvid.session import Session
 from carvid.wording import MOST_QUERIES
 
@@ -98,6 +99,15 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
         load_pydensecrf()
     with tempfile.TemporaryDirectory(prefix="carvid-bench-") as folder:
         clip = _clip(options, Path(folder))
+        if (
+            "naive" in options.against
+            and recipe.crf
+            and crf_working_size(clip.size, recipe.crf_size) != clip.size
+        ):
+            raise UsageError(
+                f"crf_size is {recipe.crf_size}, and frames are {clip.size[0]}x{clip.size[1]}; expected full, as the "
+                "straightforward method refines whole frames"
+            )
         say(f"loading {recipe.model}")
         model = load_model(recipe)
         straight = model

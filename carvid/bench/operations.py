@@ -60,13 +60,16 @@ def cam_operations(shape: TowerShape, texts: int) -> int:
 
     Once: two products with the MLP, 4 n D M. Per text: the half of the MLP that depends on it, 2 n D M; the output
     projection, 2 n D^2; the attention's P^T dO, 2 n T D, and P^T r, 2 n T h; and thin products, one side of which is
-    a single row: the projection, 2 d (D + 1), the shares, 2 n D, fc2, 2 D M, the sums of dq and dk, 2 (T + n) D, and
-    the three input projections, 6 D^2.
+    a single row: the projection, 2 d (D + 1), the shares, 2 n D, fc2, 2 D M, the sums of dq and dk, 2 (T + n) D, the
+    sums of dv and dS of the CLS token's column, 4 n (D + h), and the three input projections, 6 D^2.
+
+    That the attention is made again instead of kept, 2 n T D for a few texts together, saves memory and is left out.
     """
     d, m, n, t = shape.width, shape.mlp, shape.patches, shape.tokens
     once = 4 * n * d * m
     each = 2 * n * d * m + 2 * n * d * d + 2 * n * t * (d + shape.heads)
     thin = 2 * shape.projection * (d + 1) + 2 * n * d + 2 * d * m + 2 * (t + n) * d + 6 * d * d
+    thin += 4 * n * (d + shape.heads)
     return once + texts * (each + thin)
 
 

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carvid.clip.vision import VisionTower, activate, activation_slope, attend
+from carvid.clip.vision import VisionTower, activate, activation_slope, attend, attention_strips
 
-# Texts whose (n, 4D) gradients are in memory at a time.
-CHUNK = 4
+# The attention is not kept for the backward pass but made again, once for as many texts as have gradients of this size
+# at the heads' outputs. More would grow memory with the queries, fewer would make it too often.
+GRADIENT_BYTES = 256 * 2**20
+# Tokens that go through the MLP's backward pass together on a CPU. Fewer take longer, and all would take no less.
+TOKEN_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,6 @@ class LastBlock:
     activations: Tensor
     attention: Tensor | None
     length: Tensor  # (B, 1) of the projection before it was normalised
-    attention_weights: Tensor  # P (B, h, T, T)
     queries: Tensor  # q, k, v, O: (B, h, T, dh)
     keys: Tensor
     values: Tensor
@@ -58,8 +60,10 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, bloc
     last = tower.blocks[-1]
     a = last.norm1(x)
     q, k, v = last.project(a)
-    weights = q.new_empty(*q.shape[:3], q.shape[2])
-    outputs = attend(q, k, v, attention, weights)
+    if attention is None:
+        outputs = F.scaled_dot_product_attention(q, k, v, scale=1.0)
+    else:
+        outputs = attend(q, k, v, attention)
     y1 = (x + last.merge(outputs))[:, 1:]
     mid_standard, mid_inverse = last.norm2.standardise(y1)
     hidden = F.linear(mid_standard * last.norm2.weight + last.norm2.bias, last.fc1, last.fc1_bias)
@@ -73,7 +77,6 @@ def run_last_block(tower: VisionTower, x: Tensor, attention: Tensor | None, bloc
         activations=a[:, 1:],
         attention=None if attention is None else attention.div_(blocks),
         length=length,
-        attention_weights=weights,
         queries=q,
         keys=k,
         values=v,
@@ -105,54 +108,83 @@ def cam_weights(tower: VisionTower, state: LastBlock, texts: Tensor) -> Tensor:
     # products with fc2 are computed once for all texts.
     share = gain @ state.post_standard.transpose(1, 2) / gain.shape[-1]  # (B, K, n)
     level_fc2 = level @ last.fc2  # (B, K, 4D)
-    standard_fc2 = state.post_standard @ last.fc2  # (B, n, 4D)
-    slope = activation_slope(state.hidden, last.activation) * state.post_inverse
+    slope = activation_slope(state.hidden, last.activation).mul_(state.post_inverse)
     # The half of fc1's product that does not depend on the text.
-    shared_fc1 = (slope * standard_fc2) @ last.fc1  # (B, n, D)
-    chunks = []
-    for start in range(0, level.shape[1], CHUNK):
-        part = slice(start, start + CHUNK)
+    shared_fc1 = (state.post_standard @ last.fc2).mul_(slope) @ last.fc1  # (B, n, D)
+    batch, n, width = state.activations.shape
+    texts_at_once = max(1, GRADIENT_BYTES // (batch * n * (width + last.heads) * slope.element_size()))
+    parts = []
+    for start in range(0, level.shape[1], texts_at_once):
+        part = slice(start, start + texts_at_once)
         texts_part = (level[:, part], share[:, part], level_fc2[:, part])
-        chunks.append(_chunk(texts_part, tower, state, slope, shared_fc1))
-    return torch.cat(chunks, dim=1)
+        parts.append(_sums(_at_heads(texts_part, tower, state, slope, shared_fc1), state))
+    # sums of dq, dk and dv: (B, K, 3D)
+    return (torch.cat(parts, dim=1) @ last.query_key_value).float() / n**2
 
 
-def _chunk(
+def _at_heads(
     texts: tuple[Tensor, Tensor, Tensor],
     tower: VisionTower,
     state: LastBlock,
     slope: Tensor,
     shared_fc1: Tensor,
 ) -> Tensor:
-    last, n = tower.blocks[-1], state.activations.shape[1]
+    """dO of the K texts at the patch tokens and, as a last column of each, r: (B, h, n, K, dh + 1)."""
+    last, heads = tower.blocks[-1], tower.blocks[-1].heads
     level, share, level_fc2 = texts
     batch, count, width = level.shape
-    heads = last.heads
-    share = share[..., None]  # (B, K, n, 1)
-    at_y2 = state.post_inverse[:, None] * (level[:, :, None] - state.post_standard[:, None] * share)
-    at_norm2 = (slope[:, None] * level_fc2[:, :, None]) @ last.fc1 - shared_fc1[:, None] * share
-    at_norm2 = at_norm2 * last.norm2.weight
-    mid = state.mid_standard[:, None]
-    at_y1 = at_norm2 - at_norm2.mean(-1, keepdim=True) - mid * (at_norm2 * mid).mean(-1, keepdim=True)
-    at_y1 = at_y1 * state.mid_inverse[:, None] + at_y2  # (B, K, n, D)
-    at_heads = (
-        (at_y1 @ last.out).view(batch, count, n, heads, -1).permute(0, 3, 2, 1, 4)
-    )  # dO (B, h, n, K, dh)
+    n = slope.shape[1]
+    found = slope.new_empty(batch, heads, n, count, width // heads + 1)
+    rows = min(n, TOKEN_ROWS) if slope.device.type == "cpu" else n
+    held = slope.new_empty(batch, rows, slope.shape[2])
+    for start in range(0, n, rows):
+        tokens = slice(start, start + rows)
+        slope_part, mid = slope[:, tokens], state.mid_standard[:, tokens]
+        outputs = state.outputs[:, :, 1:][:, :, tokens]
+        at_hidden = held[:, : slope_part.shape[1]]
+        for i in range(count):
+            share_i = share[:, i, tokens, None]  # (B, rows, 1)
+            torch.mul(slope_part, level_fc2[:, i, None], out=at_hidden)
+            at_norm2 = at_hidden @ last.fc1 - shared_fc1[:, tokens] * share_i
+            at_norm2 *= last.norm2.weight
+            at_y1 = at_norm2 - at_norm2.mean(-1, keepdim=True) - mid * (at_norm2 * mid).mean(-1, keepdim=True)
+            at_y1 *= state.mid_inverse[:, tokens]
+            at_y2 = level[:, i, None] - state.post_standard[:, tokens] * share_i
+            at_y1 += state.post_inverse[:, tokens] * at_y2  # (B, rows, D)
+            at_heads = (at_y1 @ last.out).view(batch, -1, heads, width // heads).transpose(1, 2)
+            found[:, :, tokens, i, :-1] = at_heads
+            found[:, :, tokens, i, -1] = (at_heads * outputs).sum(-1)
+    return found
 
-    weights = state.attention_weights[:, :, 1:]  # (B, h, n, T): CLS's own output carries no gradient
+
+def _sums(at_heads: Tensor, state: LastBlock) -> Tensor:
+    """The sums over tokens of dq, dk and dv side by side, (B, K, 3D), of what `_at_heads` gives for K texts."""
+    batch, heads, n, count, _ = at_heads.shape
+    # CLS's own output carries no gradient.
     q, k, v = state.queries[:, :, 1:], state.keys, state.values
-    r = (at_heads * state.outputs[:, :, 1:, None]).sum(-1)  # (B, h, n, K)
-    sum_values = ((1 - weights[..., :1])[..., None] * at_heads).sum(2)  # (B, h, K, dh)
-    # P^T dO and P^T r together: (B, h, T, K (dh + 1)), the one n x n product
-    back = weights.transpose(2, 3) @ torch.cat([at_heads, r[..., None]], -1).flatten(3)
-    back = back.view(batch, heads, n + 1, count, -1)
-    column_sums = (back[..., :-1] * v[:, :, :, None]).sum(-1) - back[..., -1]  # c (B, h, T, K)
-    sum_queries = column_sums.transpose(2, 3) @ k  # (B, h, K, dh)
-    at_cls = weights[..., :1] * ((at_heads * v[:, :, :1, None]).sum(-1) - r)  # dS_i0 (B, h, n, K)
+    # v_j . dO - r is one product of [dO, r] and [v_j, -1].
+    against = torch.cat([v, v.new_full((batch, heads, n + 1, 1), -1)], -1)
+    at_cls = q.new_empty(batch, heads, n)  # P_i0
+    back = q.new_empty(batch, n + 1, count * against.shape[-1])
+    sum_queries = q.new_empty(batch, heads, count, q.shape[-1])
+    for head, start, end, strip in attention_strips(q, k):
+        at_cls[:, head, start:end] = strip[..., 0]
+        # P^T dO and P^T r together: (B, T, K (dh + 1)), the one n x n product
+        from_strip = (strip.transpose(1, 2), at_heads[:, head, start:end].flatten(2))
+        if start == 0:
+            torch.bmm(*from_strip, out=back)
+        else:
+            back.baddbmm_(*from_strip)
+        if end == n:
+            found = back.view(batch, n + 1, count, -1)
+            column_sums = (found * against[:, head, :, None]).sum(-1)  # c (B, T, K)
+            sum_queries[:, head] = column_sums.transpose(1, 2) @ k[:, head]
+    sum_values = ((1 - at_cls)[:, :, None] @ at_heads.flatten(3)).view(batch, heads, count, -1)[..., :-1]
+    # dS_i0: (B, h, n, K)
+    at_cls = at_cls[..., None] * (at_heads @ against[:, :, 0, None, :, None])[..., 0]
     sum_keys = -at_cls.transpose(2, 3) @ q
     sums = torch.stack([sum_queries, sum_keys, sum_values])  # (3, B, h, K, dh)
-    sums = sums.permute(1, 3, 0, 2, 4).reshape(batch, count, 3 * width)
-    return (sums @ last.query_key_value).float() / n**2
+    return sums.permute(1, 3, 0, 2, 4).reshape(batch, count, -1)
 
 
 def live_weights(weights: Tensor, background: Tensor | None, scores: Tensor, competitors: Tensor) -> Tensor:

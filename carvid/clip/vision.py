@@ -7,7 +7,7 @@ The 1/sqrt(dh) of the attention is folded into the query projection, so that S =
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -93,36 +93,46 @@ class Block:
         return x + self.mlp(x)
 
 
-def attend(
-    q: Tensor, k: Tensor, v: Tensor, attention: Tensor | None, weights: Tensor | None = None
-) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, attention: Tensor) -> Tensor:
     """The heads' outputs (B, h, T, dh) of queries, keys and values of that shape.
 
-    attention: (B, n, n) float32, to which the softmax's weights are added, averaged over heads, CLS left out; or None.
-    weights: (B, h, T, T) to keep them in; otherwise no more than a strip of them is held at a time.
+    attention: (B, n, n) float32, to which the softmax's weights are added, averaged over heads, CLS left out.
     """
-    batch, heads, tokens, _ = q.shape
     outputs = torch.empty_like(q)
-    rows = min(tokens, STRIP_ROWS) if q.device.type == "cpu" else tokens
-    held = q.new_empty(batch, rows, tokens) if weights is None else weights
-    for head in range(heads):
-        # Copied side by side once, as every strip reads them.
-        queries, keys, values = (each[:, head].contiguous() for each in (q, k.transpose(2, 3), v))
-        for start in range(0, tokens, rows):
-            end = min(start + rows, tokens)
-            strip = held[:, : end - start] if weights is None else held[:, head, start:end]
-            torch.matmul(queries[:, start:end], keys, out=strip)
-            torch.softmax(strip, -1, out=strip)
-            torch.matmul(strip, values, out=outputs[:, head, start:end])
-            if attention is None:
-                continue
-            first = max(start, 1)  # CLS is left out
-            attention[:, first - 1 : end - 1].add_(strip[:, first - start :, 1:], alpha=1 / heads)
+    heads = q.shape[1]
+    for head, start, end, strip in attention_strips(q, k):
+        if start == 0:
+            values = v[:, head].contiguous()  # once, as every strip reads them
+        torch.matmul(strip, values, out=outputs[:, head, start:end])
+        first = max(start, 1)  # CLS is left out
+        attention[:, first - 1 : end - 1].add_(strip[:, first - start :, 1:], alpha=1 / heads)
     return outputs
 
 
+def attention_strips(q: Tensor, k: Tensor) -> Iterator[tuple[int, int, int, Tensor]]:
+    """The softmax's weights P of queries q (B, h, Q, dh) on keys k (B, h, T, dh), strip by strip.
+
+    Yields a head, the start and end of some of its queries, and their P (B, end - start, T), in a buffer that the next
+    strip overwrites. A strip has all queries of a head, except in float32 on a CPU: half precision would round the
+    sums that a caller makes over strips.
+    """
+    batch, heads, queries, _ = q.shape
+    by_strips = q.device.type == "cpu" and q.dtype == torch.float32
+    rows = min(queries, STRIP_ROWS) if by_strips else queries
+    held = q.new_empty(batch, rows, k.shape[2])
+    for head in range(heads):
+        # Copied side by side once, as every strip reads them.
+        asking, keys = q[:, head].contiguous(), k[:, head].transpose(1, 2).contiguous()
+        for start in range(0, queries, rows):
+            end = min(start + rows, queries)
+            strip = held[:, : end - start]
+            torch.matmul(asking[:, start:end], keys, out=strip)
+            torch.softmax(strip, -1, out=strip)
+            yield head, start, end, strip
+
+
 def activate(x: Tensor, name: str) -> Tensor:
-    return F.silu(QUICK_GELU * x).div_(QUICK_GELU) if name == "quick_gelu" else F.gelu(x)
+    return F.silu(QUICK_GELU * x, inplace=True).div_(QUICK_GELU) if name == "quick_gelu" else F.gelu(x)
 
 
 def activation_slope(x: Tensor, name: str) -> Tensor:
@@ -131,7 +141,7 @@ def activation_slope(x: Tensor, name: str) -> Tensor:
         x = QUICK_GELU * x
         gate = torch.sigmoid(x)
         value = x.mul_(gate)
-        return torch.addcmul(gate + value, value, gate, value=-1)  # g (1 + x (1 - g))
+        return (gate + value).addcmul_(value, gate, value=-1)  # g (1 + x (1 - g))
     density = torch.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return 0.5 * (1 + torch.erf(x / math.sqrt(2))) + x * density
 

@@ -92,6 +92,16 @@ class Recipe(Settings):
         False, group=MODELS, help="Shorten queries that are too long for the CLIP instead of refusing them."
     )
     crf_options: CrfOptions = CrfOptions()
+    #: The shorter side, in px, to which frames are shrunk for the CRF, whose marginals are then enlarged along the
+    #: frame's edges; frames that are at most a third larger stay whole. `full` for whole frames, as in the paper.
+    crf_size: Size = option(
+        360,
+        low=32,
+        formerly="full",
+        group=REFINEMENT,
+        help="Run the CRF on frames shrunk to so many px on their shorter side, unless they are at most a third "
+        "larger; full: on whole frames.",
+    )
     #: The SAM that refines the masks; None for no SAM.
     sam: str | None = option(
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from carvid.errors import UsageError
-from carvid.recipe.option import check_fields, option
+from carvid.recipe.option import Size, check_fields, option
 
 # The heading of these options in `--help`.
 REFINEMENT = "Refinement"
@@ -40,6 +40,16 @@ class CrfOptions:
         for name in ("gaussian_compat", "bilateral_compat", "steps"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UsageError(f"CRF option {name} is {getattr(self, name)}; expected 0 or more")
+
+
+def crf_working_size(whole: tuple[int, int], size: Size) -> tuple[int, int]:
+    """(h, w) at which an image (H, W) is refined: shrunk until its shorter side is `size`, but as it is where that is
+    at most a third larger."""
+    short = min(whole)
+    if size == "full" or 3 * short <= 4 * size:
+        return whole
+    height, width = (max(1, round(side * size / short)) for side in whole)
+    return height, width
 
 
 @dataclass(frozen=True)

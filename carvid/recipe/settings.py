@@ -61,7 +61,7 @@ class Settings:
     #: The shorter side, in px, to which f's frames are shrunk; `full` for whole frames, as in the paper. g's prompts
     #: are drawn on the whole frame.
     size: Size = option(
-        336,
+        400,
         low=32,
         formerly="full",
         group=METHOD,

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 #: sets nothing: it is the recipe's defaults.
 SPEEDS = MappingProxyType(
     {
-        "exact": {"size": "full", "keyframes": 1},
+        "exact": {"size": "full", "keyframes": 1, "crf_size": "full"},
         "balanced": {},
-        "live": {"model": "clip-b16", "size": 224, "keyframes": 10, "causal": True, "flow_size": 240},
+        "live": {
+            "model": "clip-b16",
+            "size": 224,
+            "keyframes": 10,
+            "causal": True,
+            "flow_size": 240,
+            "crf_size": 240,
+        },
     }
 )
 
@@ -26,7 +33,7 @@ _TOLD = tuple(dict.fromkeys(name for values in SPEEDS.values() for name in value
 
 
 def in_options(recipe: Recipe) -> str:
-    """A recipe's speed, and the options that it comes to: `--speed balanced: --size 336 --keyframes auto`."""
+    """A recipe's speed, and the options that it comes to: `--speed balanced: --size 400 --keyframes auto`."""
     words = [f"--speed {recipe.speed}:"]
     for name in _TOLD:
         value, flag = getattr(recipe, name), "--" + name.replace("_", "-")

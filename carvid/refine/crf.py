@@ -14,7 +14,9 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from carvid.recipe.refinement import CrfOptions
+from carvid.recipe.option import Size
+from carvid.recipe.refinement import CrfOptions, crf_working_size
+from carvid.refine.guided import Guide, shrunk
 from carvid.refine.lattice import PermutohedralLattice
 
 # As in pydensecrf.utils.unary_from_softmax: -log of a smaller probability would outweigh every neighbour.
@@ -25,6 +27,10 @@ _RANGE_SLACK = 1e-3
 _CHANNELS = 16
 # A folder of images may alternate between portrait and landscape; a video has one size.
 _SIZES_KEPT = 2
+# Half the side of the windows in which marginals follow the picture's colours, in px of the shrunk picture.
+_RADIUS_PX = 4
+# How much colours may vary in a window that is taken for flat: a variance, for colours in [0, 1].
+_FLAT = 1e-3
 
 
 class DenseCRF:
@@ -32,10 +38,17 @@ class DenseCRF:
 
     It keeps only the smoothness lattices of the last few image sizes, so threads may share it. It computes in float32;
     results are on `device`, wherever the inputs are.
+
+    size: images and proposals are shrunk until their shorter side has so many px, and the marginals enlarged along the
+        image's edges by a guided filter. Images that are at most a third larger are refined whole: shrinking would
+        gain little. `full` for whole images of any size, as in the paper.
     """
 
-    def __init__(self, options: CrfOptions | None = None, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, options: CrfOptions | None = None, *, size: Size = "full", device: torch.device | str = "cpu"
+    ) -> None:
         self.options = CrfOptions() if options is None else options
+        self.size = size
         self.device = torch.device(device)
         self._smoothness: OrderedDict[tuple[int, int], _Kernel] = OrderedDict()
         self._lock = Lock()
@@ -68,14 +81,18 @@ class DenseCRF:
                 self._smoothness.popitem(last=False)
             return self._smoothness[size]
 
-    def appearance(self, image: Tensor) -> _Kernel:
-        """The kernel of positions and colours of an image (H, W, 3) uint8 RGB."""
+    def appearance(self, image: Tensor, share: float = 1) -> _Kernel:
+        """The kernel of positions and colours of an image (H, W, 3) RGB, uint8 or in its levels.
+
+        share: the image's size as a share of the whole image's. The kernel shrinks by the square root of it: neither as
+        wide as on the whole image nor as wide in px is as good (scripts/bench_refine.py).
+        """
         height, width = image.shape[:2]
         options = self.options
         colours = image.to(self.device, torch.float32).reshape(-1, 3)
         appearance = torch.cat(
             [
-                self._positions(height, width) / _divisor(options.bilateral_sxy, colours),
+                self._positions(height, width) / _divisor(options.bilateral_sxy * share**0.5, colours),
                 colours / _divisor(options.bilateral_srgb, colours),
             ],
             dim=1,
@@ -99,11 +116,21 @@ class FrameCrf:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8 or image.numel() == 0:
             raise ValueError(f"image is {tuple(image.shape)} {image.dtype}; expected (H, W, 3) torch.uint8")
         self._crf, self._image = crf, image
+        self._whole = (image.shape[0], image.shape[1])
+        self._size = crf_working_size(self._whole, crf.size)
 
     @cached_property
     def _kernels(self) -> tuple[_Kernel, _Kernel]:
         """Smoothness and appearance."""
-        return self._crf.smoothness(*self._image.shape[:2]), self._crf.appearance(self._image)
+        image = self._image
+        if self._size != self._whole:
+            image = self._guide.small_image
+        share = min(self._size) / min(self._whole)
+        return self._crf.smoothness(*self._size), self._crf.appearance(image, share)
+
+    @cached_property
+    def _guide(self) -> Guide:
+        return Guide(self._image.to(self._crf.device), self._size, radius_px=_RADIUS_PX, flat=_FLAT)
 
     @torch.no_grad()
     def refine_binary(self, proposals: Tensor) -> Tensor:
@@ -119,13 +146,13 @@ class FrameCrf:
         """
         values = self._pixel_rows(proposals)
         device = self._crf.device
-        refined = torch.empty(proposals.shape, device=device)
+        refined = torch.empty(len(proposals), *self._size, device=device)
         channels = _CHANNELS if device.type == "cpu" else max(1, values.shape[1])
         for start in range(0, values.shape[1], channels):
             some = slice(start, start + channels)
             q = self._binary_marginals(values[:, some].contiguous())
-            refined[some] = q.T.reshape(-1, *proposals.shape[1:])
-        return refined
+            refined[some] = q.T.reshape(-1, *self._size)
+        return refined if self._size == self._whole else self._guide.enlarge(refined)
 
     def _binary_marginals(self, values: Tensor) -> Tensor:
         """Q of each query, (H * W, N), from its probabilities (H * W, N), N > 0."""
@@ -165,22 +192,29 @@ class FrameCrf:
                 for kernel in kernels:
                     field = kernel.add_message(field, q)
                 q = field.softmax(1)
-        return q.T.contiguous().view(count + 1, *proposals.shape[1:])
+        shares = q.T.contiguous().view(count + 1, *self._size)
+        if self._size == self._whole:
+            return shares
+        shares = self._guide.enlarge(shares)
+        # Cutting values below 0 and above 1 off may have left a sum above 1.
+        return shares / shares.sum(0)
 
     def _pixel_rows(self, proposals: Tensor) -> Tensor:
-        """(N, H, W) -> (H * W, N) float32 in [0, 1] on `device`, checked against the image."""
-        size = tuple(self._image.shape[:2])
+        """(N, H, W) -> (h * w, N) float32 in [0, 1] on `device`, at the CRF's size, checked against the image."""
+        size = self._whole
         if proposals.ndim != 3 or tuple(proposals.shape[1:]) != size or not proposals.is_floating_point():
             raise ValueError(
                 f"proposals are {tuple(proposals.shape)} {proposals.dtype}; "
                 f"expected (N, {size[0]}, {size[1]}) floating point, as the image is {size[0]} x {size[1]}"
             )
-        rows = proposals.to(self._crf.device, torch.float32).flatten(1).T.contiguous()
-        if rows.numel():
-            low, high = (bound.item() for bound in torch.aminmax(rows))
+        values = proposals.to(self._crf.device, torch.float32)
+        if values.numel():
+            low, high = (bound.item() for bound in torch.aminmax(values))
             if not (low >= -_RANGE_SLACK and high <= 1 + _RANGE_SLACK):
                 raise ValueError(f"proposals lie in [{low:g}, {high:g}]; expected [0, 1]")
-        return rows.clamp(0, 1)
+        if self._size != self._whole:
+            values = shrunk(values, self._size)
+        return values.flatten(1).clamp(0, 1).T.contiguous()
 
 
 class _Kernel:
