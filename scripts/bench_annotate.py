@@ -5,6 +5,7 @@ their models, so use enough videos for that not to matter. Each worker has one t
 cores as long as there are enough cores.
 
     python scripts/bench_annotate.py --workers 1 2 4 --model shapes
+    python scripts/bench_annotate.py --videos 1 --frames 400 --piece 25
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 
 from carvid.annotate.annotate import annotate  # noqa: E402
+from carvid.annotate.label import StreamOptions  # noqa: E402
 from carvid.annotate.supervise import WorkOptions  # noqa: E402
 from carvid.recipe import load_recipe  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--videos", type=int, default=16)
     parser.add_argument("--frames", type=int, default=25)
+    parser.add_argument("--piece", type=int, help="label videos in pieces of so many frames")
     parser.add_argument("--size", type=int, nargs=2, default=[426, 240], metavar=("WIDTH", "HEIGHT"))
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -68,6 +71,7 @@ def main() -> None:
                 Path(folder, f"dataset-{workers}"),
                 load_recipe(model=options.model, device=options.device),
                 queries=["the red square", "a green circle"],
+                stream=StreamOptions(piece=options.piece),
                 work=WorkOptions(workers=workers),
                 progress=watch,
             )

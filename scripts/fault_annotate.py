@@ -77,10 +77,17 @@ class Trial:
     """The clips, the model, a dataset folder, and the faults tried on it."""
 
     def __init__(
-        self, base: Path, disk: Path | None, videos: int, frames: int, workers: int, seed: int
+        self,
+        base: Path,
+        disk: Path | None,
+        videos: int,
+        frames: int,
+        workers: int,
+        seed: int,
+        piece: int | None = None,
     ) -> None:
         self.random = random.Random(seed)
-        self.workers, self.disk = workers, disk
+        self.workers, self.disk, self.piece = workers, disk, piece
         self.dataset = (disk or base) / "dataset"
         self.model = make_tiny_clip(base / "clip", seed=5, patch=16, logit_scale=6.0)
         self.input = base / "input"
@@ -110,15 +117,19 @@ class Trial:
         command = [sys.executable, "-m", "carvid", "annotate", str(self.input), *queries]
         command += ["-o", str(self.dataset), "--model", str(self.model), "--device", "cpu"]
         command += ["--workers", str(self.workers)]
+        if self.piece is not None:
+            command += ["--piece", str(self.piece)]
         return subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=limit
         )
 
     def fault(self, kind: str) -> None:
         """Run once with a fault of this kind at a random moment, and check the dataset."""
-        done = self.done()
+        done, pieces = self.done(), self.pieces()
         if getattr(self, f"_{kind}")():
             self.faults[kind] += 1
+        gone = {piece for piece in pieces - self.pieces() if piece[0] not in self.done()}
+        expect(not gone, f"pieces {gone} were done and no longer are")
         self.check(done)
 
     @property
@@ -183,6 +194,15 @@ class Trial:
             return set()
         with open_dataset(self.dataset) as labelled:
             return {video.id for video in labelled.videos() if video.is_done}
+
+    def pieces(self) -> set[tuple[int, int]]:
+        """The pieces that are done, of videos that are not: each video's id and the piece's number."""
+        if not self.states():
+            return set()
+        with sqlite3.connect(self.dataset / "annotations.sqlite", timeout=30) as connection:
+            found = set(connection.execute("SELECT video_id, number FROM pieces WHERE status = 'done'"))
+        connection.close()
+        return found
 
     def _moment(self, *processes: subprocess.Popen[bytes]) -> bool:
         """Wait until a random moment; False if a process ended before it."""
@@ -299,6 +319,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--piece", type=int, help="label videos in pieces of so many frames")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--disk",
@@ -313,7 +334,9 @@ def main() -> None:
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carvid-fault-")))
         disk = small_disk(stack, base / "disk") if options.disk == "mount" else None
-        trial = Trial(base, disk, options.videos, options.frames, options.workers, options.seed)
+        trial = Trial(
+            base, disk, options.videos, options.frames, options.workers, options.seed, options.piece
+        )
         runs = 0
         while trial.hits < options.faults:
             trial.fault(options.kinds[runs % len(options.kinds)])

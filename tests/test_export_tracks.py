@@ -61,7 +61,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with StagingWriter(staged, task.video_id, task.query_ids, 0.5) as writer:
                 for each in shown:
                     writer.write(each)
-            assert ledger.commit(task.video_id, staged, Outcome(None, None, 6, 2, "25/1", len(shown)))
+            assert ledger.commit(task, staged, Outcome(None, None, 6, 2, "25/1", len(shown)))
     return folder / "dataset"
 
 
@@ -339,7 +339,7 @@ def test_a_hidden_track_is_named_by_its_id(tmp_path: Path) -> None:
         assert task is not None
         with StagingWriter(tmp_path / "staged", 1, task.query_ids, 0.5) as writer:
             writer.write(tracked.tracked(0, masks))
-        ledger.commit(1, tmp_path / "staged", Outcome(None, None, 6, 2, "25/1", 1))
+        ledger.commit(task, tmp_path / "staged", Outcome(None, None, 6, 2, "25/1", 1))
     plain = ExportOptions(pictures=False)
     summary = export_dataset(tmp_path / "dataset", "ytvos", tmp_path / "out", plain)
     assert summary.notes == ("video 1: no frame shows object 3 of 'a car'; it is no object of the export",)

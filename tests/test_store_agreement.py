@@ -22,5 +22,5 @@ def test_a_video_whose_name_is_not_utf8_can_fail(tmp_path):
         task = ledger.claim(60)
         assert task is not None
         assert task.source == name
-        assert ledger.fail(task.video_id, f"{name} is not a video")
+        assert ledger.fail(task, f"{name} is not a video")
     assert read_status(tmp_path).failed == (("/videos/caf\\xe9.mp4", "/videos/caf\\xe9.mp4 is not a video"),)

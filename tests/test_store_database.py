@@ -71,7 +71,7 @@ def label(ledger, task, results, outcome=OUTCOME):
     with StagingWriter(staged, task.video_id, task.query_ids, 0.5) as writer:
         for each in results:
             writer.write(each)
-    committed = ledger.commit(task.video_id, staged, outcome)
+    committed = ledger.commit(task, staged, outcome)
     staged.unlink()
     return committed
 
@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back_in_order(tmp_path, ledger):
         assert list(dataset.queries(2)) == [Query(2, "a dog")]
         assert list(dataset.queries()) == [Query(1, "the red car"), Query(2, "a dog")]
         assert dataset.settings() == {"settings": {"eta": 0.5}}
-        assert dataset.meta()["schema_version"] == "3"
+        assert dataset.meta()["schema_version"] == "4"
         assert list(dataset.objects(1)) == [
             VideoObject(1, Query(1, "the red car")),
             VideoObject(2, Query(2, "a dog")),
@@ -157,9 +157,9 @@ def test_a_video_is_given_out_once_and_committed_by_its_holder_alone(tmp_path, l
         assert (mine.video_id, theirs.video_id) == (1, 2)
         assert ledger.claim(60) is other.claim(60) is None
         assert not label(ledger, theirs, [result(0, [CAR], [1])])
-        assert not ledger.fail(2, "no")
-        assert not ledger.release(2)
-        assert other.release(2)
+        assert not ledger.fail(theirs, "no")
+        assert not ledger.release(theirs)
+        assert other.release(theirs)
         assert ledger.claim(60).video_id == 2
         assert other.counts() == {"waiting": 0, "running": 2, "done": 0, "failed": 0}
         assert other.lease_owners() == ("me",)
@@ -169,9 +169,10 @@ def test_a_lease_runs_out_unless_it_is_renewed(tmp_path, ledger):
     with Ledger(tmp_path, "other") as other:
         lost = ledger.claim(-1)
         kept = ledger.claim(-1)
-        ledger.renew(60, {kept.video_id: 7})
+        assert ledger.renew(60, {kept: 7}) == set()
         assert read_status(tmp_path).running == (("a.mp4", 0), ("b/a.mp4", 7))
         assert other.recover() == 1
+        assert ledger.renew(60, {kept: 7, lost: 1}) == {lost}
         assert other.claim(60).video_id == lost.video_id
         assert not label(ledger, lost, [result(0, [CAR, DOG], [1, 1])])
         assert label(other, lost, [result(0, [CAR, DOG], [1, 1])])
@@ -182,7 +183,7 @@ def test_a_lease_runs_out_unless_it_is_renewed(tmp_path, ledger):
 
 
 def test_failed_videos_are_told_and_may_be_tried_again(tmp_path, ledger):
-    ledger.fail(ledger.claim(60).video_id, "nonsense")
+    ledger.fail(ledger.claim(60), "nonsense")
     assert read_status(tmp_path).failed == (("a.mp4", "nonsense"),)
     assert ledger.claim(60).video_id == 2
     assert ledger.retry_failed() == 1
@@ -220,7 +221,7 @@ def test_other_settings_are_refused_or_replace_all_labels(tmp_path, ledger):
     held = ledger.claim(60)
     with pytest.raises(UsageError, match="another process"):
         agree(ledger, {"a": 2}, "two", replace=True)
-    ledger.release(held.video_id)
+    ledger.release(held)
     agree(ledger, {"a": 2}, "two", replace=True)
     assert settings_of(ledger) == {"a": 2}
     assert ledger.counts()["waiting"] == 2
@@ -278,7 +279,7 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
     connection.close()
     for opening in (lambda: open_dataset(tmp_path), lambda: Ledger(tmp_path, "me")):
         with pytest.raises(
-            InputError, match="schema version 7, of a newer carvid; this one reads up to version 3"
+            InputError, match="schema version 7, of a newer carvid; this one reads up to version 4"
         ):
             opening()
 
@@ -355,7 +356,7 @@ def test_a_damaged_database_is_refused_where_labelling_goes_on(tmp_path, ledger)
 def test_the_database_says_what_it_is(tmp_path, ledger):
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("3",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("4",)
     connection.close()
 
 

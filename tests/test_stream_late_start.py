@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError
 from carvid.frame import Frame
-from carvid.stream import open_frames
+from carvid.stream import Damage, NoFrameError, open_frames
 from carvid.stream.display_order import DisplayOrder
 from carvid.stream.late_start import late_start
 from carvid.stream.nal_units import has_whole_frames_only
@@ -182,3 +182,32 @@ def test_fields_are_ruled_out_by_the_parameter_set(
     sps = record[8 : 8 + int.from_bytes(record[6:8], "big")]
     assert has_whole_frames_only(sps) == only_whole
     assert not any(has_whole_frames_only(sps[:length]) for length in range(5))
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+@given(seed=st.integers(0, 10**6), start=st.integers(1, N - 1))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_that_was_cut_ends_at_the_same_frame_from_any_start(
+    tmp_path: Path, name: str, seed: int, start: int
+) -> None:
+    path = tmp_path / name
+    if not path.exists():
+        write_video(path, _noise(), gop=GOP, options=B_FRAMES)
+    data = path.read_bytes()
+    cut = tmp_path / f"cut{path.suffix}"
+    cut.write_bytes(data[: len(data) // 4 + seed % (len(data) * 3 // 4)])
+    with open_frames(cut) as stream:
+        expected = [frame for frame in stream if frame.index >= start]
+        damage = stream.damage
+    try:
+        with open_frames(cut, start_frame=start) as stream:
+            found, met = list(stream), stream.damage
+    except NoFrameError as error:
+        found, met = [], error.damage
+    _assert_same(found, expected)
+    # What lies before the start is told only where the packets show it.
+    assert _from(start, met) == _from(start, damage)
+
+
+def _from(start: int, damage: tuple[Damage, ...]) -> list[Damage]:
+    return [each for each in damage if each.last_frame is None or each.last_frame >= start]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from carvid.annotate.intake import Intake, check_place, read_intake
-from carvid.annotate.label import StreamOptions
+from carvid.annotate.label import StreamOptions, check_can_be_cut
 from carvid.annotate.leases import WORK, Presence
 from carvid.annotate.supervise import Supervisor, WorkOptions, WorkProgress
 from carvid.annotate.workforce import LocalWorkforce, Workforce
-from carvid.errors import OutputError, UsageError
+from carvid.errors import InputError, OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.media.whole_file import output_errors
 from carvid.paths import exists, is_dir
@@ -22,6 +23,7 @@ from carvid.recipe import Recipe
 from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
 from carvid.store.moves import adopt_moved, reroot
+from carvid.store.pieces import Pieces
 from carvid.store.schema import DONE, database_path
 from carvid.store.status import Status, read_status
 from carvid.store.task import VideoRequest
@@ -100,6 +102,8 @@ def annotate(
     # One frame at a time: how many fit into a batch varies from run to run, and with it the last digits of sums.
     recipe = replace(recipe, batch=1)
     intake = read_intake(videos, queries, queries_file)
+    if stream.piece is not None:
+        _check_pieces(recipe, intake)
     _check_dataset(dataset, intake)
     with output_errors(dataset):
         dataset.mkdir(parents=True, exist_ok=True)
@@ -122,7 +126,10 @@ def annotate(
             if progress is not None and intake.overruled:
                 progress.note(_overruled(intake.overruled))
             with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
-                supervisor = Supervisor(ledger, presence, recipe, stream, work, workforce, replace=overwrite)
+                turns = ledger if stream.piece is None else Pieces(ledger, stream.piece, stream.every)
+                supervisor = Supervisor(
+                    ledger, turns, presence, recipe, stream, work, workforce, replace=overwrite
+                )
                 with supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
@@ -135,6 +142,18 @@ def _workforce(ray: str | None, workers: int) -> Workforce:
     from carvid.annotate.ray_workforce import RayWorkforce
 
     return RayWorkforce(ray, workers)
+
+
+def _check_pieces(recipe: Recipe, intake: Intake) -> None:
+    if recipe.instances:
+        raise UsageError(
+            "pieces cannot be labelled with instances: no thing is followed from one piece to the next; "
+            "leave out --piece or --instances"
+        )
+    for request in intake.requests:
+        # One that cannot be looked at costs itself alone.
+        with suppress(InputError):
+            check_can_be_cut(Path(request.source))
 
 
 def _check_dataset(dataset: Path, intake: Intake) -> None:

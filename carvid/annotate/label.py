@@ -1,27 +1,39 @@
-"""Labelling one video into a file of its own."""
+"""Labelling one video, or a piece of one, into a file of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from carvid.engines import EngineModel, run_session
+from carvid.errors import InputError, UsageError
 from carvid.motion.keyframes import open_session
+from carvid.paths import exists, is_dir, is_file
+from carvid.store.cut import Cut
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
-from carvid.stream import open_frames
-from carvid.stream.identity import identify_source
+from carvid.stream import Damage, NoFrameError, Selection, open_frames
+from carvid.stream.identity import identify_source, source_size
 
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How each video is opened; see `carvid.stream.open_frames`."""
+    """How each video is opened; see `carvid.stream.open_frames`.
+
+    piece: how many labelled frames of a video are one task; None: all.
+    """
 
     reader: str = "pyav"
     every: int = 1
     strict: bool = False
+    piece: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.piece is not None and self.piece < 1:
+            raise UsageError(f"piece is {self.piece}; expected at least 1 frame")
 
 
 def label_video(
@@ -33,36 +45,71 @@ def label_video(
 ) -> Outcome:
     """Segment every frame of a video and write the rows to `staged`; if anything is raised, there is no such file.
 
-    progress: called after each step with the number of frames written and the number expected.
-    Raises InputError if the source cannot be read, UsageError for queries or a range that cannot be used, and
-    OutputError if `staged` cannot be written.
+    Of a video in pieces, those of the task's piece, which may have none.
+
+    progress: called after each step with the number of frames written and the number expected of the video.
+    Raises InputError if the source cannot be read, UsageError for queries or a range that cannot be used, and for
+    pieces of what can be read only once, and OutputError if `staged` cannot be written.
     """
-    identity = identify_source(Path(task.source))
+    whole = Selection(task.start_frame, task.stop_frame, stream.every)
+    part = whole
+    if task.piece is not None and stream.piece is not None:
+        part = Cut(stream.piece).part(whole, task.piece)
+    size_bytes, sha256 = _identity(task)
     progress(0, None)
-    with (
-        closing(open_session(model, task.queries)) as session,
-        open_frames(
-            task.source,
-            reader=stream.reader,
-            start_frame=task.start_frame,
-            stop_frame=task.stop_frame,
-            every=stream.every,
-            strict=stream.strict,
-        ) as frames,
-    ):
-        expected = frames.info.frames_expected
-        progress(0, expected)
-        with StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta) as writer:
-            for result in run_session(session, frames):
-                writer.write(result)
-                progress(writer.frame_count, expected)
-        rate = frames.info.frame_rate
-        return Outcome(
-            sha256=identity["sha256"],
-            size_bytes=identity["size_bytes"],
-            width=frames.info.width,
-            height=frames.info.height,
-            frame_rate=None if rate is None else f"{rate.numerator}/{rate.denominator}",
-            frame_count=writer.frame_count,
-            damage=[asdict(stretch) for stretch in frames.damage],
+    with closing(open_session(model, task.queries)) as session:
+        try:
+            frames = open_frames(
+                task.source,
+                reader=stream.reader,
+                start_frame=part.start,
+                stop_frame=part.stop,
+                every=part.every,
+                strict=stream.strict,
+            )
+        except NoFrameError as error:
+            if task.piece is None:
+                raise
+            StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta).close()
+            return Outcome(sha256, size_bytes, None, None, None, 0, _plain(error.damage), str(error))
+        with frames:
+            claimed = frames.info.frames_claimed
+            expected = None if claimed is None else whole.count(claimed)
+            progress(0, expected)
+            with StagingWriter(staged, task.video_id, task.query_ids, model.recipe.eta) as writer:
+                for result in run_session(session, frames):
+                    writer.write(result)
+                    progress(writer.frame_count, expected)
+            rate = frames.info.frame_rate
+            return Outcome(
+                sha256=sha256,
+                size_bytes=size_bytes,
+                width=frames.info.width,
+                height=frames.info.height,
+                frame_rate=None if rate is None else f"{rate.numerator}/{rate.denominator}",
+                frame_count=writer.frame_count,
+                damage=_plain(frames.damage),
+            )
+
+
+def check_can_be_cut(source: Path) -> None:
+    """Raise UsageError for a source that is there and can be read only once, such as a pipe."""
+    if exists(source, InputError) and not (is_file(source, InputError) or is_dir(source, InputError)):
+        raise UsageError(
+            f"{source} can be read only once, as a pipe can, so it cannot be labelled in pieces; leave out --piece"
         )
+
+
+def _identity(task: Task) -> tuple[int | None, str | None]:
+    """Size and hash of the source. Of the pieces, the first alone makes the hash, which takes reading all of it."""
+    source = Path(task.source)
+    if task.piece is not None:
+        check_can_be_cut(source)
+        if task.piece:
+            return source_size(source), None
+    identity = identify_source(source)
+    return identity["size_bytes"], identity["sha256"]
+
+
+def _plain(damage: Sequence[Damage]) -> list[dict[str, Any]]:
+    return [asdict(stretch) for stretch in damage]

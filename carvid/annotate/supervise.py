@@ -25,6 +25,7 @@ from carvid.store.agreement import agree, settings_of
 from carvid.store.ledger import Ledger
 from carvid.store.schema import WAITING
 from carvid.store.task import Outcome, Task
+from carvid.store.turns import Turns
 
 _TICK_SECONDS = 0.2
 _START_TRIES = 3
@@ -37,7 +38,8 @@ class WorkOptions:
     workers: how many there are; each loads the model.
     stall_seconds: a worker that reports nothing for this long while it labels is ended; its video counts as failed.
     lease_seconds: how long a lease lasts unless it is renewed.
-    tries: how often a video is begun in one run, if its worker dies each time, before it counts as failed.
+    tries: how often a video (or a piece of one) is begun in one run, if its worker dies each time, before it counts as
+        failed.
     grace_seconds: how long videos that are nearly done may take to finish after Ctrl-C.
     """
 
@@ -84,6 +86,7 @@ class Supervisor:
     def __init__(
         self,
         ledger: Ledger,
+        turns: Turns,
         presence: Presence,
         recipe: Recipe,
         stream: StreamOptions,
@@ -92,13 +95,15 @@ class Supervisor:
         *,
         replace: bool = False,
     ) -> None:
-        """workforce: where the workers run. replace: whether labels made with other settings may be discarded."""
-        self._ledger, self._presence = ledger, presence
+        """turns: what the tasks are. workforce: where the workers run.
+        replace: whether labels made with other settings may be discarded.
+        """
+        self._ledger, self._turns, self._presence = ledger, turns, presence
         self._recipe, self._stream, self._options = recipe, stream, options
         self._replace, self._workforce = replace, workforce
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: dict[Worker, _Hired] = {}
-        self._deaths: dict[int, int] = {}
+        self._deaths: dict[Task, int] = {}
         self._failed_starts = 0
         self._agreed = False
         self._renewed = self._looked = time.monotonic()
@@ -139,7 +144,7 @@ class Supervisor:
             # On a full disk this fails too; once this process has ended, others see that its leases are void.
             with suppress(OutputError):
                 if hired.task is not None:
-                    self._ledger.release(hired.task.video_id)
+                    self._turns.release(hired.task)
         self._workers.clear()
 
     def _busy(self) -> list[_Hired]:
@@ -154,18 +159,20 @@ class Supervisor:
     def _hand_out(self) -> None:
         for hired in self._workers.values():
             if hired.ready and hired.task is None:
-                task = self._ledger.claim(self._options.lease_seconds)
+                task = self._turns.claim(self._options.lease_seconds)
                 if task is None:
                     return
                 hired.task, hired.frames, hired.expected = task, 0, None
                 hired.heard = time.monotonic()
-                hired.staged = self._presence.folder / f"{task.video_id}.sqlite"
+                name = f"{task.video_id}" if task.piece is None else f"{task.video_id}-{task.piece}"
+                hired.staged = self._presence.folder / f"{name}.sqlite"
                 hired.worker.label(task, hired.staged)
-        starting = sum(not hired.ready for hired in self._workers.values())
-        wanted = min(self._options.workers - len(self._workers), self._ledger.counts()[WAITING] - starting)
         free = sorted(set(range(self._options.workers)) - {hired.index for hired in self._workers.values()})
-        for index in free[: max(0, wanted)]:
-            self._start(index)
+        if free:
+            starting = sum(not hired.ready for hired in self._workers.values())
+            wanted = self._turns.waiting(len(free) + starting) - starting
+            for index in free[: max(0, wanted)]:
+                self._start(index)
 
     def _is_complete(self) -> bool:
         """Whether nothing is waiting or being labelled elsewhere; takes over what ended processes held."""
@@ -205,9 +212,9 @@ class Supervisor:
             raise OutputError(message["message"])
         else:
             if message["kind"] == "failed":
-                self._ledger.fail(hired.task.video_id, message["message"])
+                self._turns.fail(hired.task, message["message"])
             else:
-                self._ledger.commit(hired.task.video_id, hired.staged, Outcome(**message["outcome"]))
+                self._turns.commit(hired.task, hired.staged, Outcome(**message["outcome"]))
             hired.staged.unlink(missing_ok=True)
             hired.task = None
 
@@ -232,12 +239,12 @@ class Supervisor:
         hired.worker.end()
         how = f"the process labelling it {hired.worker.last_words()}"
         if hired.task is not None:
-            video_id = hired.task.video_id
-            self._deaths[video_id] = self._deaths.get(video_id, 0) + 1
-            if self._deaths[video_id] < self._options.tries:
-                self._ledger.release(video_id)
+            task = hired.task
+            self._deaths[task] = self._deaths.get(task, 0) + 1
+            if self._deaths[task] < self._options.tries:
+                self._turns.release(task)
             else:
-                self._ledger.fail(video_id, f"{how}, {self._deaths[video_id]} times")
+                self._turns.fail(task, f"{how}, {self._deaths[task]} times")
             hired.staged.unlink(missing_ok=True)
         elif not hired.ready:
             self._failed_starts += 1
@@ -254,19 +261,35 @@ class Supervisor:
         limit = self._options.stall_seconds
         for hired in self._busy():
             if hired.task is not None and time.monotonic() - hired.heard > limit:
-                del self._workers[hired.worker]
-                hired.worker.end()
-                self._ledger.fail(
-                    hired.task.video_id,
+                self._end(hired)
+                self._turns.fail(
+                    hired.task,
                     f"no progress for {limit:g} s after {hired.frames} frames; its process was ended",
                 )
-                hired.staged.unlink(missing_ok=True)
+
+    def _end(self, hired: _Hired) -> None:
+        """End a worker in the midst of its task."""
+        del self._workers[hired.worker]
+        hired.worker.end()
+        hired.staged.unlink(missing_ok=True)
 
     def _renew(self, progress: WorkProgress | None) -> None:
         if time.monotonic() - self._renewed >= min(5.0, self._options.lease_seconds / 3):
             self._renewed = time.monotonic()
-            frames = {w.task.video_id: w.frames for w in self._busy() if w.task is not None}
-            self._ledger.renew(self._options.lease_seconds, frames)
+            frames = {w.task: w.frames for w in self._busy() if w.task is not None}
+            lost = self._turns.renew(self._options.lease_seconds, frames)
+            for hired in self._busy():
+                if hired.task in lost:
+                    self._end(hired)
         if progress is not None:
-            working = {w.task.path: (w.frames, w.expected) for w in self._busy() if w.task is not None}
-            progress.update(self._ledger.counts(), working)
+            progress.update(self._ledger.counts(), self._working())
+
+    def _working(self) -> dict[str, tuple[int, int | None]]:
+        """Frames labelled and expected of each video in work, by its path."""
+        by_video: dict[int, tuple[str, int, int | None]] = {}
+        for w in self._busy():
+            if w.task is not None:
+                video_id = w.task.video_id
+                _, frames, expected = by_video.get(video_id, ("", self._turns.labelled(video_id), None))
+                by_video[video_id] = w.task.path, frames + w.frames, w.expected or expected
+        return {path: (frames, expected) for path, frames, expected in by_video.values()}

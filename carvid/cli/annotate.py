@@ -66,6 +66,14 @@ def annotate(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    piece: Annotated[
+        int | None,
+        typer.Option(
+            "--piece",
+            help="Cut long videos into pieces of so many labelled frames, which the workers share.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     stall_seconds: Annotated[
         float,
         typer.Option(
@@ -116,7 +124,7 @@ def annotate(
             recipe,
             queries=query or (),
             queries_file=queries_file,
-            stream=StreamOptions(reader=reader, every=every, strict=strict),
+            stream=StreamOptions(reader=reader, every=every, strict=strict, piece=piece),
             work=WorkOptions(workers=workers, stall_seconds=stall_seconds),
             retry_failed=retry_failed,
             overwrite=overwrite,

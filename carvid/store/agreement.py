@@ -14,8 +14,10 @@ from typing import Any
 from carvid.errors import UsageError
 from carvid.paths import look
 from carvid.store.database import source_value
-from carvid.store.ledger import Ledger
-from carvid.store.schema import DONE, HAND, RUNNING, WAITING
+from carvid.store.ledger import Ledger, discard_labels
+from carvid.store.opening import database_errors
+from carvid.store.rows import Video
+from carvid.store.schema import DONE, RUNNING, WAITING
 from carvid.store.task import VideoRequest
 
 
@@ -69,27 +71,41 @@ def register(
 
 
 def changed_sources(ledger: Ledger, *, replace: bool = False) -> list[str]:
-    """The labelled files whose size has changed, as paths with sizes.
+    """The files labelled, or labelled in part, whose size has changed, as paths with sizes.
 
     With `replace`, their labels are thrown away and they wait again. A file that is gone keeps its labels, and
     so does a folder of images.
     """
-    done = list(ledger.dataset.videos(DONE))
+    recorded = _recorded_sizes(ledger)
     changed = []
     # Outside a transaction: looking at thousands of files may take long, and other processes would have to wait.
-    for video in done:
+    for video, size in recorded:
         # One that cannot be looked at is not known to have changed.
         with suppress(OSError):
             found = look(Path(video.source))
-            if found is not None and stat.S_ISREG(found.st_mode) and found.st_size != video.size_bytes:
-                changed.append(
-                    (video.id, f"{video.path}: {video.size_bytes} bytes before, {found.st_size} now")
-                )
+            if found is not None and stat.S_ISREG(found.st_mode) and found.st_size != size:
+                changed.append((video.id, f"{video.path}: {size} bytes before, {found.st_size} now"))
     if replace and changed:
         with ledger.transaction() as connection:
             for video_id, _ in changed:
                 _reset(connection, "id = ?", (video_id,))
     return [told for _, told in changed]
+
+
+def _recorded_sizes(ledger: Ledger) -> list[tuple[Video, int | None]]:
+    """The videos of which the dataset holds labels, each with its size in bytes when these were made."""
+    with database_errors(ledger.path):
+        begun = ledger.connection.execute(
+            "SELECT video_id, max(size_bytes) FROM pieces WHERE status = ? GROUP BY 1", (DONE,)
+        ).fetchall()
+    found: list[tuple[Video, int | None]] = [
+        (video, video.size_bytes) for video in ledger.dataset.videos(DONE)
+    ]
+    for video_id, size in begun:
+        video = ledger.dataset.video(video_id)
+        if video is not None:
+            found.append((video, size))
+    return found
 
 
 def settings_of(ledger: Ledger) -> dict[str, Any] | None:
@@ -143,17 +159,16 @@ def _reset(connection: sqlite3.Connection, where: str, values: tuple[object, ...
     Corrections by hand stay. They are read again once the video is labelled: where it still has a frame with
     that index and size, and an object with that id for the same query.
     """
+    selected = f"SELECT id FROM videos WHERE {where}"
     if connection.execute(
-        f"SELECT 1 FROM videos WHERE ({where}) AND status = ? AND lease_expires >= ?",
-        (*values, RUNNING, time.time()),
+        f"SELECT 1 FROM videos WHERE id IN ({selected}) AND status = ? AND lease_expires >= ? UNION ALL"
+        f" SELECT 1 FROM pieces WHERE video_id IN ({selected}) AND status = ? AND lease_expires >= ?",
+        (*values, RUNNING, time.time(), *values, RUNNING, time.time()),
     ).fetchone():
         raise UsageError(
             "another process is labelling this dataset; end it before changing what the labels are made with"
         )
-    selected = f"video_id IN (SELECT id FROM videos WHERE {where})"
-    connection.execute(f"DELETE FROM frames WHERE {selected}", values)
-    connection.execute(f"DELETE FROM objects WHERE {selected}", values)
-    connection.execute(f"DELETE FROM annotations WHERE {selected} AND source != ?", (*values, HAND))
+    discard_labels(connection, where, values)
     connection.execute(
         "UPDATE videos SET status = ?, error = NULL, sha256 = NULL, size_bytes = NULL, width = NULL,"
         " height = NULL, frame_rate = NULL, frame_count = NULL, damage = '[]', lease_owner = NULL,"

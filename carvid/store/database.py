@@ -86,9 +86,11 @@ class Dataset:
 
     def videos(self, status: str | None = None) -> Iterator[Video]:
         """All videos, or those of that status, by id."""
-        where, values = ("", ()) if status is None else ("WHERE status = ? ", (status,))
-        for row in self._rows(VIDEO_COLUMNS, f"videos {where}ORDER BY id", values):
-            yield self._video(dict(zip((name.partition(".")[2] for name in VIDEO_COLUMNS), row, strict=True)))
+        return self._videos("") if status is None else self._videos("WHERE status = ?", (status,))
+
+    def video(self, video_id: int) -> Video | None:
+        """The video with that id; None where there is none."""
+        return next(self._videos("WHERE id = ?", (video_id,)), None)
 
     def queries(self, video_id: int | None = None) -> Iterator[Query]:
         """The queries of a video in the order given; without a video all queries, by id."""
@@ -105,11 +107,15 @@ class Dataset:
 
     def frames(self, video_id: int) -> Iterator[FrameRow]:
         """The labelled frames of a video, by index; none before it is done."""
+        if not self._is_done(video_id):
+            return
         for row in self._rows(FRAME_COLUMNS, "frames WHERE video_id = ? ORDER BY frame_index", (video_id,)):
             yield self._frame(row)
 
     def objects(self, video_id: int) -> Iterator[VideoObject]:
         """The objects of a video, by id; none before it is done."""
+        if not self._is_done(video_id):
+            return
         for object_id, is_track, *query in self._rows(
             {**table("objects", object_id=ID, is_track=COUNT), **QUERY_COLUMNS},
             # A query that is not one of the video's shows as NULL.
@@ -125,8 +131,10 @@ class Dataset:
     ) -> Iterator[tuple[FrameRow, tuple[Annotation, ...]]]:
         """The labelled frames of a video, by index, each with one annotation per object, by its id.
 
-        frame_index: that frame alone.
+        None before it is done. frame_index: that frame alone.
         """
+        if not self._is_done(video_id):
+            return
         objects = tuple(self.objects(video_id))
         tracks = any(each.is_track for each in objects)
         columns = dict(FRAME_COLUMNS)
@@ -166,6 +174,14 @@ class Dataset:
             )
             yield frame, _settled(tuple(found))
 
+    def damage(self, text: str, name: str) -> tuple[Damage, ...]:
+        """The damage that a column of that name holds as `text`."""
+        found = self._json(text, list, name)
+        for stretch in found:
+            facts = stretch if isinstance(stretch, dict) else {}
+            check(self._path, DAMAGE_COLUMNS, [facts.get(key.partition(".")[2]) for key in DAMAGE_COLUMNS])
+        return tuple(Damage(each["first_frame"], each.get("last_frame"), each["reason"]) for each in found)
+
     def corrected(self, video_id: int) -> int:
         """How many of the annotations of a video are corrections by hand."""
         (row,) = self._rows(
@@ -194,6 +210,15 @@ class Dataset:
                 check(self._path, columns, row)
                 yield row
 
+    def _is_done(self, video_id: int) -> bool:
+        # Of a video that is labelled in pieces, some frames are there before.
+        video = self.video(video_id)
+        return video is not None and video.is_done
+
+    def _videos(self, where: str, values: tuple[Any, ...] = ()) -> Iterator[Video]:
+        for row in self._rows(VIDEO_COLUMNS, f"videos {where} ORDER BY id", values):
+            yield self._video(dict(zip((name.partition(".")[2] for name in VIDEO_COLUMNS), row, strict=True)))
+
     def _json(self, text: str, kind: type, name: str) -> Any:
         try:
             found = load_json(text)
@@ -211,16 +236,10 @@ class Dataset:
             )
         if rate is not None and not re.fullmatch(_FRACTION, rate):
             raise damaged(self._path, f"its videos.frame_rate is {rate[:60]!r}, expected a positive fraction")
-        damage = self._json(values["damage"], list, "videos.damage")
-        for stretch in damage:
-            found = stretch if isinstance(stretch, dict) else {}
-            check(self._path, DAMAGE_COLUMNS, [found.get(name.partition(".")[2]) for name in DAMAGE_COLUMNS])
         values |= {
             "source": source_text(values["source"]),
             "frame_rate": None if rate is None else Fraction(rate),
-            "damage": tuple(
-                Damage(each["first_frame"], each.get("last_frame"), each["reason"]) for each in damage
-            ),
+            "damage": self.damage(values["damage"], "videos.damage"),
         }
         return Video(**values)
 

@@ -13,7 +13,8 @@ from types import TracebackType
 from carvid.store.checks import damaged
 from carvid.store.database import Dataset
 from carvid.store.opening import database_errors, open_writable, transaction, uri
-from carvid.store.schema import DONE, FAILED, LABELS, RUNNING, WAITING, database_path
+from carvid.store.rows import Video
+from carvid.store.schema import DONE, FAILED, HAND, LABELS, RUNNING, WAITING, database_path
 from carvid.store.task import Outcome, Task, as_text
 
 
@@ -50,14 +51,20 @@ class Ledger:
             ).rowcount
 
     def recover(self, dead_owners: Sequence[str] = ()) -> int:
-        """Let videos wait again whose lease has run out or whose owner is dead; returns how many."""
+        """Let what was being labelled wait again if its lease has run out or its owner is dead; returns how many."""
         marks = ", ".join("?" * len(dead_owners))
+        lost = f"status = ? AND (lease_expires < ? OR lease_owner IN ({marks}))"
+        values = RUNNING, time.time(), *dead_owners
         with self.transaction() as connection:
-            return connection.execute(
+            pieces = connection.execute(f"DELETE FROM pieces WHERE {lost}", values).rowcount
+            if pieces:
+                tally(connection)
+            videos = connection.execute(
                 "UPDATE videos SET status = ?, lease_owner = NULL, lease_expires = NULL, frame_count = NULL"
-                f" WHERE status = ? AND (lease_expires < ? OR lease_owner IN ({marks}))",
-                (WAITING, RUNNING, time.time(), *dead_owners),
+                f" WHERE {lost}",
+                (WAITING, *values),
             ).rowcount
+        return pieces + videos
 
     def claim(self, lease_seconds: float) -> Task | None:
         """Take the lease of the first video that waits; None if there is none."""
@@ -69,9 +76,13 @@ class Ledger:
                 "UPDATE videos SET status = ?, lease_owner = ?, lease_expires = ? WHERE id = ?",
                 (RUNNING, self.owner, time.time() + lease_seconds, video.id),
             )
-            queries = tuple(self.dataset.queries(video.id))
-            if not queries:
-                raise damaged(self.path, f"video {video.id} has no queries")
+            return self.task(video)
+
+    def task(self, video: Video, piece: int | None = None) -> Task:
+        """The task to label a video, or a piece of it."""
+        queries = tuple(self.dataset.queries(video.id))
+        if not queries:
+            raise damaged(self.path, f"video {video.id} has no queries")
         return Task(
             video.id,
             video.path,
@@ -80,60 +91,60 @@ class Ledger:
             video.stop_frame,
             tuple(query.id for query in queries),
             tuple(query.text for query in queries),
+            piece,
         )
 
-    def renew(self, lease_seconds: float, frames: Mapping[int, int]) -> None:
-        """Extend the leases this process holds. frames: labelled so far, by the video's id."""
-        with self.transaction() as connection:
-            connection.executemany(
-                "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
-                " AND lease_owner = ?",
-                [
-                    (time.time() + lease_seconds, count, video_id, RUNNING, self.owner)
-                    for video_id, count in frames.items()
-                ],
-            )
+    def waiting(self, most: int) -> int:
+        """How many videos wait; at most so many."""
+        return min(most, self.counts()[WAITING])
 
-    def commit(self, video_id: int, staged: Path, outcome: Outcome) -> bool:
+    def renew(self, lease_seconds: float, frames: Mapping[Task, int]) -> set[Task]:
+        """Extend the leases this process holds; returns the tasks whose lease is lost. frames: labelled so far."""
+        with self.transaction() as connection:
+            return {
+                task
+                for task, count in frames.items()
+                if not connection.execute(
+                    "UPDATE videos SET lease_expires = ?, frame_count = ? WHERE id = ? AND status = ?"
+                    " AND lease_owner = ?",
+                    (time.time() + lease_seconds, count, task.video_id, RUNNING, self.owner),
+                ).rowcount
+            }
+
+    def commit(self, task: Task, staged: Path, outcome: Outcome) -> bool:
         """Merge a worker's closed file: the video is done. False, with no change, if the lease is lost."""
+        with self.merging(staged) as connection:
+            held = "id = ? AND status = ? AND lease_owner = ?"
+            changed = record(connection, outcome, held, (task.video_id, RUNNING, self.owner))
+            if changed:
+                for table in LABELS:
+                    connection.execute(f"INSERT INTO main.{table} SELECT * FROM staged.{table}")
+        return changed
+
+    @contextmanager
+    def merging(self, staged: Path) -> Iterator[sqlite3.Connection]:
+        """A transaction, in which a worker's closed file is the database `staged`."""
         # A database cannot be attached within a transaction.
         with database_errors(self.path):
             self.connection.execute("ATTACH ? AS staged", (uri(staged, "mode=ro"),))
         try:
             with self.transaction() as connection:
-                changed = connection.execute(
-                    "UPDATE videos SET status = ?, error = NULL, lease_owner = NULL, lease_expires = NULL,"
-                    " sha256 = ?, size_bytes = ?, width = ?, height = ?, frame_rate = ?, frame_count = ?,"
-                    " damage = ? WHERE id = ? AND status = ? AND lease_owner = ?",
-                    (
-                        DONE,
-                        outcome.sha256,
-                        outcome.size_bytes,
-                        outcome.width,
-                        outcome.height,
-                        outcome.frame_rate,
-                        outcome.frame_count,
-                        json.dumps([dict(stretch) for stretch in outcome.damage]),
-                        video_id,
-                        RUNNING,
-                        self.owner,
-                    ),
-                ).rowcount
-                if changed:
-                    for table in LABELS:
-                        connection.execute(f"INSERT INTO main.{table} SELECT * FROM staged.{table}")
+                yield connection
         finally:
             with suppress(sqlite3.Error):
                 self.connection.execute("DETACH staged")
-        return bool(changed)
 
-    def fail(self, video_id: int, error: str) -> bool:
+    def fail(self, task: Task, error: str) -> bool:
         """Record why a video cannot be labelled; False if the lease is lost."""
-        return self._give_up(video_id, FAILED, as_text(error))
+        return self._give_up(task, FAILED, as_text(error))
 
-    def release(self, video_id: int) -> bool:
+    def release(self, task: Task) -> bool:
         """Let a video wait for another worker; False if the lease is lost."""
-        return self._give_up(video_id, WAITING, None)
+        return self._give_up(task, WAITING, None)
+
+    def labelled(self, video_id: int) -> int:
+        """No frame: the labels of a whole video enter the dataset when it is done."""
+        return 0
 
     def counts(self) -> dict[str, int]:
         """How many videos there are in each state; every state is there."""
@@ -150,8 +161,9 @@ class Ledger:
         """The owners of unexpired leases, without this process."""
         with database_errors(self.path):
             rows = self.connection.execute(
-                "SELECT DISTINCT lease_owner FROM videos WHERE status = ? AND lease_owner != ?"
-                " AND lease_expires >= ? ORDER BY 1",
+                "SELECT lease_owner FROM (SELECT status, lease_owner, lease_expires FROM videos"
+                " UNION ALL SELECT status, lease_owner, lease_expires FROM pieces)"
+                " WHERE status = ? AND lease_owner != ? AND lease_expires >= ? GROUP BY 1 ORDER BY 1",
                 (RUNNING, self.owner, time.time()),
             ).fetchall()
         return tuple(row[0] for row in rows)
@@ -167,12 +179,53 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _give_up(self, video_id: int, status: str, error: str | None) -> bool:
+    def _give_up(self, task: Task, status: str, error: str | None) -> bool:
         with self.transaction() as connection:
             return bool(
                 connection.execute(
                     "UPDATE videos SET status = ?, error = ?, lease_owner = NULL, lease_expires = NULL,"
                     " frame_count = NULL WHERE id = ? AND status = ? AND lease_owner = ?",
-                    (status, error, video_id, RUNNING, self.owner),
+                    (status, error, task.video_id, RUNNING, self.owner),
                 ).rowcount
             )
+
+
+def record(connection: sqlite3.Connection, outcome: Outcome, where: str, values: tuple[object, ...]) -> bool:
+    """The video that `where` selects is done; False if there is none."""
+    return bool(
+        connection.execute(
+            "UPDATE videos SET status = ?, error = NULL, lease_owner = NULL, lease_expires = NULL, sha256 = ?,"
+            " size_bytes = ?, width = ?, height = ?, frame_rate = ?, frame_count = ?, damage = ?"
+            f" WHERE {where}",
+            (
+                DONE,
+                outcome.sha256,
+                outcome.size_bytes,
+                outcome.width,
+                outcome.height,
+                outcome.frame_rate,
+                outcome.frame_count,
+                json.dumps([dict(stretch) for stretch in outcome.damage]),
+                *values,
+            ),
+        ).rowcount
+    )
+
+
+def tally(connection: sqlite3.Connection) -> None:
+    """State and frames so far of the videos that are labelled in pieces: running while one of these is."""
+    connection.execute(
+        "UPDATE videos SET frame_count = (SELECT sum(frame_count) FROM pieces WHERE video_id = id),"
+        " status = CASE WHEN EXISTS (SELECT 1 FROM pieces WHERE video_id = id AND pieces.status = ?)"
+        " THEN ? ELSE ? END"
+        " WHERE status = ? AND lease_owner IS NULL OR id IN (SELECT video_id FROM pieces)",
+        (RUNNING, RUNNING, WAITING, RUNNING),
+    )
+
+
+def discard_labels(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
+    """Throw away the model's labels of the videos that `where` selects, and their pieces. Corrections by hand stay."""
+    selected = f"video_id IN (SELECT id FROM videos WHERE {where})"
+    for table in ("frames", "objects", "pieces"):
+        connection.execute(f"DELETE FROM {table} WHERE {selected}", values)
+    connection.execute(f"DELETE FROM annotations WHERE {selected} AND source != ?", (*values, HAND))

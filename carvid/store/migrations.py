@@ -72,7 +72,27 @@ INSERT INTO objects SELECT video_id, object_id, query_id, 0 FROM objects_2;
 DROP TABLE objects_2;
 """
 
-STEPS = (_TO_2, _TO_3)
+_TO_4 = """
+CREATE TABLE pieces (                      -- of videos that are not done
+    video_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,               -- from 0
+    status TEXT NOT NULL,                  -- 'running', 'done' or 'failed'; one that waits has no row
+    error TEXT,                            -- why it failed or has no frame
+    is_last INTEGER,                       -- whether the video ends in it or before it; this and the next when done
+    sha256 TEXT,                           -- of the first piece
+    size_bytes INTEGER,
+    width INTEGER,
+    height INTEGER,
+    frame_rate TEXT,
+    frame_count INTEGER,                   -- frames labelled, so far if it is running
+    damage TEXT NOT NULL DEFAULT '[]',     -- as of a video, met on the way to its end
+    lease_owner TEXT,
+    lease_expires REAL,
+    PRIMARY KEY (video_id, number)
+) WITHOUT ROWID;
+"""
+
+STEPS = (_TO_2, _TO_3, _TO_4)
 """The first leads from version 1 to 2, and so on. A step stays as it is: it upgrades what was written long ago."""
 
 VERSION = 1 + len(STEPS)

@@ -96,6 +96,23 @@ CREATE TABLE video_queries (
     query_id INTEGER NOT NULL,
     PRIMARY KEY (video_id, position)
 ) WITHOUT ROWID;
+CREATE TABLE pieces (                      -- of videos that are not done
+    video_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,               -- from 0
+    status TEXT NOT NULL,                  -- 'running', 'done' or 'failed'; one that waits has no row
+    error TEXT,                            -- why it failed or has no frame
+    is_last INTEGER,                       -- whether the video ends in it or before it; this and the next when done
+    sha256 TEXT,                           -- of the first piece
+    size_bytes INTEGER,
+    width INTEGER,
+    height INTEGER,
+    frame_rate TEXT,
+    frame_count INTEGER,                   -- frames labelled, so far if it is running
+    damage TEXT NOT NULL DEFAULT '[]',     -- as of a video, met on the way to its end
+    lease_owner TEXT,
+    lease_expires REAL,
+    PRIMARY KEY (video_id, number)
+) WITHOUT ROWID;
 """
     + LABEL_TABLES
 )

@@ -14,7 +14,8 @@ from carvid.store.schema import DONE, FAILED, RUNNING, WAITING
 class Status:
     """counts: videos by state; one whose process was killed counts as running until labelling is resumed.
 
-    frames: frames labelled in videos that are done. running: path and frames so far of each running video.
+    frames: frames labelled in videos that are done. running: path and frames so far of each running video, and of each
+    that waits with some of its pieces labelled.
     failed: path and reason of each failed video. damaged: path and damage of each damaged video that is done.
     """
 
@@ -46,8 +47,8 @@ def read_status(dataset: Path) -> Status:
                 frames += video.frame_count or 0
                 if video.damage:
                     damaged.append((video.path, "; ".join(map(str, video.damage))))
-            elif video.status == RUNNING:
-                running.append((video.path, video.frame_count or 0))
             elif video.status == FAILED:
                 failed.append((video.path, video.error or ""))
+            elif video.status == RUNNING or video.frame_count:
+                running.append((video.path, video.frame_count or 0))
     return Status(counts, frames, tuple(running), tuple(failed), tuple(damaged))

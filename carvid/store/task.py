@@ -28,7 +28,10 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class Task:
-    """A video given to a worker. query_ids and queries correspond item by item."""
+    """A video, or a piece of one, given to a worker. query_ids and queries correspond item by item.
+
+    start_frame, stop_frame: those of the video. piece: which of the pieces of `carvid.store.cut.Cut`; None: all of it.
+    """
 
     video_id: int
     path: str
@@ -37,6 +40,7 @@ class Task:
     stop_frame: int | None
     query_ids: tuple[int, ...]
     queries: tuple[str, ...]
+    piece: int | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Task:
@@ -46,18 +50,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known about a video once it is labelled; see `carvid.store.rows.Video`.
+    """What is known about a video, or a piece of one, once it is labelled; see `carvid.store.rows.Video`.
 
-    frame_rate: 'num/den', or None. damage: JSON objects with first_frame, last_frame and reason.
+    sha256: None for all pieces but the first. frame_rate: 'num/den', or None. damage: JSON objects with first_frame,
+    last_frame and reason. no_frame: of a piece, why it has no frame, and so no width and height; else None.
     """
 
     sha256: str | None
     size_bytes: int | None
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     frame_rate: str | None
     frame_count: int
     damage: Sequence[Mapping[str, Any]] = ()
+    no_frame: str | None = None
 
 
 def as_text(name: str) -> str:

@@ -2,6 +2,6 @@
 
 from carvid.stream.frame_stream import FrameStream
 from carvid.stream.open import READERS, open_frames
-from carvid.stream.source import Damage, Selection, StreamInfo
+from carvid.stream.source import Damage, NoFrameError, Selection, StreamInfo
 
-__all__ = ["READERS", "Damage", "FrameStream", "Selection", "StreamInfo", "open_frames"]
+__all__ = ["READERS", "Damage", "FrameStream", "NoFrameError", "Selection", "StreamInfo", "open_frames"]

@@ -20,14 +20,14 @@ class DisplayOrder(Generic[T]):
     saved come first.
 
     Timestamps (pts) are in any unit, None where missing. Memory is bounded by the decoder's delay. `first` is the
-    ordinal of the first frame.
+    ordinal of the first frame, `largest_step` that between the timestamps of two frames in a row before it.
     """
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int = 0, largest_step: int = 0) -> None:
         self.next_index = first
         self._pending: deque[int | None] = deque()  # sent to the decoder, not yet out; decode order
         self._last_pts: int | None = None  # of the frame given last, when no gap followed it
-        self._largest_step = 0  # between the timestamps of two frames given in a row
+        self._largest_step = largest_step  # between the timestamps of two frames given in a row
         self._reason: str | None = None  # of the gap that is open
         self._held: list[tuple[int | None, T]] = []  # good frames that may be shown after a lost one
         self._lost: list[int | None] = []

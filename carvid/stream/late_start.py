@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ class LateStart:
     pts, dts: its packet's, in units of the stream's time base; dts None where unknown.
     ordinal: its number in display order.
     shown: the timestamps from it up to the wanted frame, or to the last one if the stream ends before.
+    largest_step: between the timestamps of two frames shown in a row, up to this one.
     """
 
     pts: int
     dts: int | None
     ordinal: int
     shown: tuple[int, ...]
+    largest_step: int
 
 
 def late_start(path: Path, wanted: int) -> LateStart | None:
@@ -115,6 +118,7 @@ class _Scan:
         self._last_pts: int | None = None  # the latest shown so far
         self._keys: list[_Key] = []  # the last two
         self._shown: list[int] = []  # timestamps from the first of the two on, ascending
+        self._largest_step = 0  # between those up to the first of the two
 
     def take(self, packet: Any) -> bool:
         """Whether more packets are needed."""
@@ -132,7 +136,9 @@ class _Scan:
             return False
         if starts_anew and is_latest and not (self._keys and packet.is_discard):
             self._keys = [*self._keys[-1:], _Key(packet.pts, packet.dts, self._count)]
-            self._shown = self._shown[bisect_left(self._shown, self._keys[0].pts) :]
+            place = bisect_left(self._shown, self._keys[0].pts)
+            self._largest_step = max(self._largest_step, _largest_step(self._shown[: place + 1]))
+            self._shown = self._shown[place:]
         elif not self._keys:
             raise _UncertainError
         # Without a key frame before it, whether it is given at all is up to the decoder.
@@ -157,10 +163,12 @@ class _Scan:
         key = next((key for key in reversed(self._keys) if key.ordinal <= self._wanted), None)
         if key is None or key.ordinal == 0:
             return None
-        shown = self._shown[bisect_left(self._shown, key.pts) :]
+        place = bisect_left(self._shown, key.pts)
+        shown = self._shown[place:]
         if shown[:1] != [key.pts]:
             return None
-        return LateStart(key.pts, key.dts, key.ordinal, tuple(shown[: self._wanted - key.ordinal + 1]))
+        step = max(self._largest_step, _largest_step(self._shown[: place + 1]))
+        return LateStart(key.pts, key.dts, key.ordinal, tuple(shown[: self._wanted - key.ordinal + 1]), step)
 
 
 class _UnitCheck:
@@ -202,6 +210,10 @@ class _UnitCheck:
             length = int.from_bytes(self._extradata[6:8], "big")
             sets.append(self._extradata[8 : 8 + length])
         return bool(sets) and all(map(has_whole_frames_only, sets))
+
+
+def _largest_step(shown: list[int]) -> int:
+    return max((after - before for before, after in pairwise(shown)), default=0)
 
 
 def _brings_new_parameters(packet: Any, last_pts: int | None) -> bool:

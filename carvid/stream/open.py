@@ -15,7 +15,7 @@ from carvid.stream.encryption import is_scrambled
 from carvid.stream.folder import is_image, open_folder, open_image
 from carvid.stream.frame_stream import FrameStream
 from carvid.stream.identity import source_name
-from carvid.stream.source import Damage, Items, Selection, Source, StreamInfo
+from carvid.stream.source import Damage, Items, NoFrameError, Selection, Source, StreamInfo
 from carvid.stream.video_decord import load_decord, open_decord
 from carvid.stream.video_pyav import open_pyav
 
@@ -47,8 +47,9 @@ def open_frames(
         in `FrameStream.damage`.
     read_ahead: how many frames a thread keeps ready, at least 1.
 
-    Raises UsageError for options that cannot be used, InputError for a source that gives no such frame:
-    missing, empty, not a video, without a video stream, without a decodable frame, shorter than start_frame.
+    Raises UsageError for options that cannot be used, InputError for a source that gives no such frame: missing,
+    empty, not a video, without a video stream; a NoFrameError if it is a video without a decodable frame in that range,
+    as one shorter than start_frame.
     """
     if reader not in _VIDEO_READERS:
         raise UsageError(f"there is no reader {reader!r}; choose one of {', '.join(READERS)}")
@@ -94,7 +95,7 @@ def _open(path: Path, reader: str, selection: Selection) -> Source:
 
 
 def _first_frame(path: Path, items: Items, selection: Selection) -> tuple[Frame, tuple[Damage, ...]]:
-    """The first frame selected and the damage before it. Raises InputError when there is none."""
+    """The first frame selected and the damage before it. Raises NoFrameError when there is none."""
     damage: list[Damage] = []
     while True:
         try:
@@ -107,11 +108,13 @@ def _first_frame(path: Path, items: Items, selection: Selection) -> tuple[Frame,
         damage.append(item)
     found = "".join(f"; {each}" for each in damage[:1])
     if 0 < count <= selection.start:
-        raise InputError(f"start_frame is {selection.start}, but {path} holds {count} frames{found}")
+        raise NoFrameError(
+            f"start_frame is {selection.start}, but {path} holds {count} frames{found}", tuple(damage)
+        )
     part = "" if selection.start == 0 and selection.stop is None else " selected"
     if not found and is_scrambled(path):
         found = "; it is encrypted"
-    raise InputError(f"no frame{part} of {path} could be decoded{found}")
+    raise NoFrameError(f"no frame{part} of {path} could be decoded{found}", tuple(damage))
 
 
 def _raise_damage(path: Path, items: Items) -> Items:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from carvid.errors import UsageError
+from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
 
 Kind: TypeAlias = Literal["video", "folder"]
@@ -73,6 +73,17 @@ class Damage:
         if self.last_frame == self.first_frame:
             return f"frame {self.first_frame}: {self.reason}"
         return f"frames {self.first_frame} to {self.last_frame}: {self.reason}"
+
+
+class NoFrameError(InputError):
+    """A source that could be read but gives no frame of what was selected (exit code 3).
+
+    damage: what was met in place of frames.
+    """
+
+    def __init__(self, message: str, damage: tuple[Damage, ...] = ()) -> None:
+        super().__init__(message)
+        self.damage = damage
 
 
 Items: TypeAlias = Generator[Frame | Damage, None, int]

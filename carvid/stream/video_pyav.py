@@ -85,7 +85,9 @@ def _numbered(
     with container:
         start = late_start(path, wanted) if wanted and path.is_file() else None
         foretold = () if start is None else start.shown
-        order: DisplayOrder[Any] = DisplayOrder(0 if start is None else start.ordinal)
+        order: DisplayOrder[Any] = (
+            DisplayOrder() if start is None else DisplayOrder(start.ordinal, start.largest_step)
+        )
         checked = 0
         for item in decode(container, stream, order, start):
             if checked < len(foretold):
