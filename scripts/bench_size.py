@@ -4,7 +4,8 @@ the embedded model on clips drawn at the frames' size.
     python scripts/bench_size.py --frame 1920x1080 --sizes 224,288,336,448,560,full
 
 Every size runs on the same frames, one after the other for each frame. J is that of the masks against the drawn ones;
-IoU compares them with the masks at `full`, over the queries that have a mask in either.
+IoU compares them with the masks at `full`, where the CRF sees whole frames too, over the queries that have a mask in
+either.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ def masks(scenes: Sequence[Scene], sizes: Sequence[Any], *, crf: bool) -> dict[A
     found: dict[Any, list[NDArray[np.bool_]]] = {size: [] for size in sizes}
     for i, scene in enumerate(scenes):
         for size in sizes:
-            session = model.with_settings(size=size).session([f"the {thing.name}" for thing in scene.things])
+            # What whole frames give is what `--speed exact` gives.
+            whole = {"crf_size": "full"} if size == "full" else {}
+            chosen = model.with_settings(size=size, **whole)
+            session = chosen.session([f"the {thing.name}" for thing in scene.things])
             found[size].append(session.step(Frame(i, None, scene.image, f"{i:05d}")).masks)
     return found
 
