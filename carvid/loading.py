@@ -35,10 +35,12 @@ def load_model(recipe: Recipe) -> Model:
     from carvid.clip.load import load_pair
     from carvid.model import Model
     from carvid.sam.load import load_sam
-    from carvid.weights.device import resolve_device, resolve_dtype
+    from carvid.weights.device import INT8, resolve_device, resolve_dtype
 
     device = resolve_device(recipe.device)
     dtype = resolve_dtype(recipe.dtype, device)
     sam = None if located.sam is None else load_sam(located.sam, device=device, dtype=dtype)
-    clips = load_pair(located.proposer, located.classifier, device=device, dtype=dtype)
+    clips = load_pair(
+        located.proposer, located.classifier, device=device, dtype=dtype, int8=recipe.dtype == INT8
+    )
     return Model(recipe, *clips, sam)

@@ -101,7 +101,7 @@ class Model:
         return {
             "models": {role: _named(clip) for role, clip in clips.items()},
             "device": str(self.proposer.device),
-            "dtype": str(self.proposer.dtype).removeprefix("torch."),
+            "dtype": self.proposer.number_type,
             **self.recipe.describe(),
             "sam": None if self.sam is None else {**_named(self.sam), "options": asdict(options)},
         }

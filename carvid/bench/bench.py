@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from carvid.bench import operations
 from carvid.bench.against import against_naive, against_pydensecrf
 from carvid.bench.against_speed import Compared, against_exact, against_full, against_small
@@ -111,8 +109,8 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
         say(f"loading {recipe.model}")
         model = load_model(recipe)
         straight = model
-        device, dtype = model.proposer.device, model.proposer.dtype
-        if "naive" in options.against and (device.type, dtype) != ("cpu", torch.float32):
+        device, dtype = model.proposer.device, model.proposer.number_type
+        if "naive" in options.against and (device.type, dtype) != ("cpu", "float32"):
             straight = load_model(replace(recipe, device="cpu", dtype="float32"))
         say("measuring the machine's matrix products")
         products = _products(model, clip)
@@ -127,7 +125,7 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
         preset=recipe.preset,
         mode=recipe.mode,
         device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=dtype,
         clip=clip.name,
         size=clip.size,
         frames=len(clip.frames) - 1,

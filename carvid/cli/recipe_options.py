@@ -36,7 +36,10 @@ def takes_recipe(
             chosen = {name: _given(given.pop(name)) for name in options}
             for name, value in defaults.items():
                 chosen[name] = value if chosen.get(name) is None else chosen[name]
-            return command(recipe=load_recipe(otherwise=preset, **chosen), **given)
+            recipe = load_recipe(otherwise=preset, **chosen)
+            if recipe.caution is not None:
+                typer.echo(f"carvid: {recipe.caution}", err=True)
+            return command(recipe=recipe, **given)
 
         kept = [one for name, one in own.parameters.items() if name != "recipe"]
         ordered = sorted(

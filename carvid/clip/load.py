@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from carvid.clip.config import CONFIG_FIELDS, ClipConfig
+from carvid.clip.int8 import int8_tower
 from carvid.clip.names import Role
 from carvid.clip.preprocess import PreprocessOptions
 from carvid.clip.random_clip import random_state_dict
@@ -20,6 +21,7 @@ from carvid.clip.vision import VisionTower, vision_tower
 from carvid.errors import WeightsError
 from carvid.weights.architecture import architecture_of
 from carvid.weights.damage import refused
+from carvid.weights.device import INT8
 from carvid.weights.locate import Located, locate
 from carvid.weights.names import WeightsSpec
 from carvid.weights.stored import Stored
@@ -52,6 +54,7 @@ class LoadedClip:
     source: the folder or file read, or how random weights were drawn.
     logit_scale: the factor on cosine similarities, the exponential of the stored parameter.
     device, dtype: where and as what the towers are held.
+    int8: whether the vision tower's linear layers take whole numbers of 8 bits (`carvid.clip.int8`).
     """
 
     located: Located
@@ -63,6 +66,12 @@ class LoadedClip:
     logit_scale: float
     device: torch.device
     dtype: torch.dtype
+    int8: bool = False
+
+    @property
+    def number_type(self) -> str:
+        """The number type it computes in, by its name in a recipe."""
+        return INT8 if self.int8 else str(self.dtype).removeprefix("torch.")
 
     @property
     def name(self) -> str:
@@ -96,11 +105,13 @@ def load_clip(
     role: Role,
     device: torch.device,
     dtype: torch.dtype,
+    int8: bool = False,
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LoadedClip:
     """Load a CLIP for `role` (which only messages mention), locating it first unless that is done.
 
+    int8: round the vision tower's linear layers to whole numbers of 8 bits; wants float32 on a CPU.
     offline: use only the hub's cache. allow_pickle: read `.bin` and `.pt`, tensors only; without it they are
     refused, except those of the built-in names. Code in a repository is never run.
     Raises WeightsError for weights that cannot be had or are not what they claim to be.
@@ -112,9 +123,10 @@ def load_clip(
     # tensor is held twice.
     state = {key: found.state.pop(key).detach().to(device, dtype) for key in list(found.state)}
     texts = text_tower(state, found.config.text_config)
+    tower = vision_tower(state, found.config.vision_config)
     return LoadedClip(
         located=located,
-        tower=vision_tower(state, found.config.vision_config),
+        tower=int8_tower(tower) if int8 else tower,
         texts=TextEncoder(located.spec.name, texts, found.tokenizer),
         preprocess=found.preprocess,
         sha256=found.sha256,
@@ -122,6 +134,7 @@ def load_clip(
         logit_scale=logit_scale,
         device=device,
         dtype=dtype,
+        int8=int8,
     )
 
 
@@ -131,16 +144,17 @@ def load_pair(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    int8: bool = False,
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> tuple[LoadedClip, LoadedClip]:
     """Load f and g; where both are the same weights, load them once. Raises as `load_clip`."""
     # Both are located first: loading f takes seconds, which would delay the news that g cannot be had.
     pair = [locate(each, offline=offline, allow_pickle=allow_pickle) for each in (proposer, classifier)]
-    first = load_clip(pair[0], role="proposer", device=device, dtype=dtype)
+    first = load_clip(pair[0], role="proposer", device=device, dtype=dtype, int8=int8)
     if pair[0].spec.location == pair[1].spec.location:
         return first, first
-    return first, load_clip(pair[1], role="classifier", device=device, dtype=dtype)
+    return first, load_clip(pair[1], role="classifier", device=device, dtype=dtype, int8=int8)
 
 
 def _check_tokens(config: ClipConfig, tokenizer: TextTokenizer, where: str) -> None:

@@ -62,10 +62,7 @@ class Block:
 
     def project(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, h, T, dh) of the normalised input a (B, T, D)."""
-        batch, tokens, width = a.shape
-        joint = F.linear(a, self.query_key_value, self.query_key_value_bias)
-        joint = joint.view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        return joint[0], joint[1], joint[2]
+        return split_heads(F.linear(a, self.query_key_value, self.query_key_value_bias), self.heads)
 
     def merge(self, heads: Tensor) -> Tensor:
         """The heads' outputs (B, h, T, dh) through the output projection: (B, T, D)."""
@@ -129,6 +126,13 @@ def attention_strips(q: Tensor, k: Tensor) -> Iterator[tuple[int, int, int, Tens
             torch.matmul(asking[:, start:end], keys, out=strip)
             torch.softmax(strip, -1, out=strip)
             yield head, start, end, strip
+
+
+def split_heads(joint: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values (B, h, T, dh) of the three projections side by side (B, T, 3D)."""
+    batch, tokens, width = joint.shape
+    q, k, v = joint.view(batch, tokens, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
+    return q, k, v
 
 
 def activate(x: Tensor, name: str) -> Tensor:

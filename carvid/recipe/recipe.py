@@ -146,7 +146,8 @@ class Recipe(Settings):
         "auto",
         decides=False,
         group=MACHINE,
-        help="Number type to compute in: auto, float32, bfloat16 or float16.",
+        help="Number type to compute in: auto, float32, bfloat16, float16, or int8, which rounds both CLIPs' linear "
+        "layers, on a CPU alone; its effect on real weights is yet to be checked.",
     )
     #: Frames that go through the models together; None for as many as fit in a GPU's memory, or 1 on another device.
     batch: int | None = option(
@@ -170,6 +171,16 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fields(self)
+
+    @property
+    def caution(self) -> str | None:
+        """What the user should check before trusting the masks; None where there is nothing."""
+        if self.dtype != "int8":
+            return None
+        return (
+            "--dtype int8 rounds weights and activations; measured with the small embedded model and with random "
+            "weights alone, so compare some masks with those of --dtype float32"
+        )
 
     def describe(self) -> dict[str, Any]:
         """For a record, as plain data: the method's `settings`, and every other field that decides the masks."""

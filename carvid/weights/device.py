@@ -8,7 +8,14 @@ import torch
 
 from carvid.errors import UsageError
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+INT8 = "int8"
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    # What is not rounded to whole numbers computes in float32.
+    INT8: torch.float32,
+}
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -29,7 +36,8 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The floating-point type called `name` on `device`: auto, float32, bfloat16 or float16.
+    """The floating-point type called `name` on `device`: auto, float32, bfloat16, float16, or int8, whose
+    floating-point type is float32.
 
     auto is float32 on cpu and mps. On cuda it is bfloat16, whose range is float32's, so that the small
     gradients of Grad-CAM do not underflow; on cards too old for it, float16. Raises UsageError for a type the
@@ -43,6 +51,8 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
         raise UsageError(f"unknown dtype {name!r}: expected auto, {', '.join(DTYPES)}")
     if name == "bfloat16" and not _has_bfloat16(device):
         raise UsageError(f"{device} has no bfloat16: choose float16 or float32")
+    if name == INT8:
+        _check_int8(device)
     return DTYPES[name]
 
 
@@ -53,6 +63,20 @@ def available_devices() -> tuple[torch.device, ...]:
     if torch.backends.mps.is_available():
         devices.append(torch.device("mps"))
     return (*devices, torch.device("cpu"))
+
+
+def _check_int8(device: torch.device) -> None:
+    if device.type != "cpu":
+        raise UsageError(
+            f"{INT8} runs on the CPU alone, not on {device}: leave --dtype to auto, or add --device cpu"
+        )
+    # Processors without instructions for it add pairs of products in 16 bits, where these overflow.
+    ones, inner = torch.ones(16, 64, dtype=torch.int8), 64
+    if not bool((torch._int_mm(127 * ones, -127 * ones.T) == -127 * 127 * inner).all()):
+        raise UsageError(
+            f"this processor has no exact {INT8} products (it lacks AVX512-VNNI or the like): "
+            "choose float32 or bfloat16"
+        )
 
 
 def _has_bfloat16(device: torch.device) -> bool:
