@@ -19,7 +19,7 @@ from carvid.motion.flow import Flow, flows, grey, warp
 
 Masks = NDArray[np.float32]
 
-ENDS = 0.3
+ENDS = 0.25
 """A mask that only one side has goes no further than where its mean confidence falls below this."""
 
 # A mask whose mean confidence is below this in a single frame was not found there.
