@@ -1,12 +1,13 @@
 """How well shot boundaries are found, on the sequences of a DAVIS tree joined in pairs.
 
-    python scripts/bench_shots.py DAVIS_ROOT [--frames N] [--pairs N] [--seed N]
+    python scripts/bench_shots.py DAVIS_ROOT [--frames N] [--pairs N] [--seed N] [--beside-scenedetect]
 
 DAVIS_ROOT holds JPEGImages/480p/SEQUENCE/*.jpg; each sequence is taken to be one shot. Prints a Markdown table. Ordered
 pairs of sequences are joined by a hard cut, by a dissolve of 12 frames and by a fade through black (8 frames down, 2
 black, 8 up); flashes of 1 to 3 frames are put into single sequences; `none` are the sequences as they are. A hard cut
 is found if it is reported at its frame, a dissolve or fade if one report lies within 6 frames of its middle. `hard,
-causal` is what is known with no frame of delay.
+causal` is what is known with no frame of delay. --beside-scenedetect adds PySceneDetect's detectors of content, of adaptive
+content and of fades (ThresholdDetector) as they are by default; it needs `pip install --no-deps scenedetect`.
 """
 
 from __future__ import annotations
@@ -55,14 +56,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60, help="of each sequence, at most")
     parser.add_argument("--pairs", type=int, default=200, help="ordered pairs, at most")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs and places")
+    parser.add_argument("--beside-scenedetect", action="store_true", help="PySceneDetect's on the same clips")
     options = parser.parse_args()
     folders = sorted(path for path in (options.root / "JPEGImages" / "480p").iterdir() if path.is_dir())
     clips = [read(folder, options.frames) for folder in folders]
     rows: dict[str, list[int]] = {}
     for case in cases(clips, options.pairs, np.random.default_rng(options.seed)):
-        count(rows.setdefault(case.kind, [0] * 4), case, causal=False)
+        count(rows.setdefault(case.kind, [0] * 4), case, reports(case.clip, causal=False))
         if case.kind == "hard":
-            count(rows.setdefault("hard, causal", [0] * 4), case, causal=True)
+            count(rows.setdefault("hard, causal", [0] * 4), case, reports(case.clip, causal=True))
+        if options.beside_scenedetect:
+            for name, reported in scenedetect_reports(case.clip).items():
+                count(rows.setdefault(f"{case.kind}, {name}", [0] * 4), case, reported)
     print("| kind | clips | boundaries | recall | precision |")
     print("|---|---|---|---|---|")
     for kind, (number, boundaries, found, reported) in rows.items():
@@ -122,11 +127,29 @@ def flashed(clip: Clip, start: int, frames: int, rng: np.random.Generator) -> Cl
     return clip[:start] + lit + clip[start + frames :]
 
 
-def count(row: list[int], case: Case, *, causal: bool) -> None:
-    """Adds to clips, boundaries, boundaries found, and reports."""
+def reports(clip: Clip, *, causal: bool) -> list[int]:
+    """The frames that are said to start a shot."""
     detector = ShotDetector(causal=causal)
-    verdicts = [verdict for image in case.clip for verdict in detector.push(image)] + detector.finish()
-    reported = [i for i, verdict in enumerate(verdicts) if verdict]
+    verdicts = [verdict for image in clip for verdict in detector.push(image)] + detector.finish()
+    return [i for i, verdict in enumerate(verdicts) if verdict]
+
+
+def scenedetect_reports(clip: Clip) -> dict[str, list[int]]:
+    """The same, of PySceneDetect's detectors, by name."""
+    from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode, ThresholdDetector
+
+    found = {}
+    for kind in (ContentDetector, AdaptiveDetector, ThresholdDetector):
+        detector, cuts = kind(), []
+        for i, image in enumerate(clip):
+            cuts += detector.process_frame(FrameTimecode(i, fps=25.0), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        cuts += detector.post_process(FrameTimecode(len(clip) - 1, fps=25.0))
+        found[kind.__name__] = [cut.frame_num for cut in cuts]
+    return found
+
+
+def count(row: list[int], case: Case, reported: list[int]) -> None:
+    """Adds to clips, boundaries, boundaries found, and reports."""
     found = [start for start in case.starts if any(abs(start - i) <= case.near for i in reported)]
     for place, number in enumerate((1, len(case.starts), len(found), len(reported))):
         row[place] += number
