@@ -54,11 +54,14 @@ class Evidence:
     steps: the recurrent steps, in order.
     read_proposals: returns the values of `proposals`, copied from the device.
     sam: what the SAM ensemble did with each query's mask; None where it did not run.
+    read_segments: takes a mask (H, W) bool, and returns the segments (M, H, W) bool that lie within it; None where
+        there are none, or instances are not asked for.
     """
 
     steps: tuple[RecurrentStep, ...]
     read_proposals: Callable[[], NDArray[np.float32]]
     sam: tuple[SamRecord, ...] | None = None
+    read_segments: Callable[[NDArray[np.bool_]], NDArray[np.bool_]] | None = None
 
     @cached_property
     def proposals(self) -> NDArray[np.float32]:
@@ -71,9 +74,9 @@ class Evidence:
         return values
 
     def __getstate__(self) -> dict[str, Any]:
-        """Read the proposals first: `read_proposals` works only in this process."""
+        """Read the proposals first, and leave the segments out: the readers work only in this process."""
         _ = self.proposals
-        return dict(self.__dict__)
+        return {**self.__dict__, "read_segments": None}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,12 @@ from carvid.engines import run_session
 from carvid.errors import UsageError
 from carvid.evidence import Evidence, SamRecord
 from carvid.frame import Frame
-from carvid.media.packed import to_host
+from carvid.media.packed import PackedMasks, to_host
 from carvid.recipe import Recipe
 from carvid.refine.crf import FrameCrf
 from carvid.result import FrameResult, ObjectResult
 from carvid.sam.ensemble import SamEnsemble
-from carvid.sam.matching import label_map
+from carvid.sam.matching import label_map, segments_within
 from carvid.stopwatch import Stopwatch
 from carvid.wording import checked_queries, distinct, folded
 
@@ -189,13 +190,13 @@ class Session:
         watch = self.stopwatch
         with watch.stage("threshold" if seen.crf is None else "crf"):
             masks, labels = self._masks(seen, found)
-        records = None
+        records, segments = None, None
         if self._ensemble is not None:
             refined = self._ensemble.refine(seen.image, masks)
-            masks, records = refined.masks, refined.records
+            masks, records, segments = refined.masks, refined.records, refined.found
             watch.seconds.update({f"sam/{stage}": spent for stage, spent in self._ensemble.seconds.items()})
         with watch.stage("result"):
-            return self._result(seen.frame, found, masks, label_map(masks, labels), records)
+            return self._result(seen.frame, found, masks, label_map(masks, labels), records, segments)
 
     def _masks(self, seen: SeenFrame, found: Recurrence) -> tuple[Tensor, Tensor]:
         """Masks (K, H, W) bool of the kept queries, and their responses (K, H, W) float32 in [0, 1]."""
@@ -218,6 +219,7 @@ class Session:
         masks: Tensor,
         labels: Tensor,
         records: tuple[SamRecord, ...] | None,
+        segments: PackedMasks | None,
     ) -> FrameResult:
         count, place = len(self._unique), self._place
         if records is not None:
@@ -244,6 +246,9 @@ class Session:
                 steps=tuple(step.spread(place) for step in found.steps),
                 read_proposals=read_proposals,
                 sam=records,
+                read_segments=partial(segments_within, segments)
+                if self.recipe.instances and segments is not None
+                else None,
             ),
         )
 

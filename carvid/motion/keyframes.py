@@ -233,7 +233,12 @@ class KeyframeSession:
             return result
         back = None if step is None else step.back
         with self._stopwatch.stage("motion/tracks"):
-            return self._tracker.step(frame.image, result, back)
+            evidence = result.evidence
+            if evidence is None or evidence.read_segments is None:
+                return self._tracker.step(frame.image, result, back)
+            # Segments are large, and nobody needs them after this.
+            told = replace(result, evidence=replace(evidence, read_segments=None))
+            return self._tracker.step(frame.image, told, back, evidence.read_segments)
 
     def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
         with self._stopwatch.stage("motion/refine"):

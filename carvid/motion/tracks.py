@@ -7,7 +7,7 @@ that thing's; one under several is divided among them; one under none is a lost 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from carvid.errors import UsageError
 from carvid.measures.assignment import assign
 from carvid.motion.flow import Flow
+from carvid.motion.split import pieces, step_of
 from carvid.motion.things import Parts, Thing, colour_histogram, cropped, gap_from, lay, likeness, put, take
 from carvid.result import FrameResult, ObjectResult
 
@@ -60,6 +61,7 @@ class _View:
 
     mask: (H, W) bool; unknown: (H, W) bool, where other queries may hide what it refers to; parts: of the mask.
     warped: (H, W) uint8, the labels of the frame before as they lie in this one; None without flow.
+    read_segments: as of `Tracker.step`.
     """
 
     image: NDArray[np.uint8]
@@ -68,6 +70,7 @@ class _View:
     parts: Parts
     back: Flow | None
     warped: Labels | None
+    read_segments: Callable[[Bools], Bools] | None
 
 
 class Tracker:
@@ -82,12 +85,20 @@ class Tracker:
         self._things: dict[str, list[Thing]] = {}
         self._labels: dict[str, Labels] = {}
 
-    def step(self, image: NDArray[np.uint8], result: FrameResult, back: Flow | None) -> FrameResult:
+    def step(
+        self,
+        image: NDArray[np.uint8],
+        result: FrameResult,
+        back: Flow | None,
+        read_segments: Callable[[Bools], Bools] | None = None,
+    ) -> FrameResult:
         """The result with the frame's tracks as `objects`, and what is said of each query as `verdicts`.
 
         image: (H, W, 3) uint8 RGB.
         result: one object per query, with its mask. A query given twice has its tracks once.
         back: the flow from this frame to the one before; None at the first frame of a shot, where every track ends.
+
+        read_segments: gives the frame's segments within a mask, as `Evidence.read_segments` does; None without any.
 
         The label map has the tracks of the query that has the pixel in the result's; specks are left out.
         Raises UsageError where a track would have an id above 255.
@@ -105,7 +116,7 @@ class Tracker:
             unknown = (result.label_map > 0) & ~own & ~one.mask
             before = self._labels.get(one.query)
             warped = None if back is None or before is None else _warped(before, back)
-            view = _View(image, one.mask, unknown, Parts(one.mask), back, warped)
+            view = _View(image, one.mask, unknown, Parts(one.mask), back, warped, read_segments)
             things, labels = self._follow(self._things.get(one.query, []), view)
             self._things[one.query], self._labels[one.query] = things, labels
             label_map[own] = labels[own]
@@ -127,6 +138,7 @@ class Tracker:
             _expect(thing, view)
         seen, hidden = _laid(things, view)
         owners, shared = _owners(seen, hidden, view)
+        self._cut(owners, shared, things, before, view)
         # What has become one part with the thing that it was always beside was a fragment of it.
         fragments = {one.id for part in owners for one in part if one.parent in {other.id for other in part}}
         things = [thing for thing in things if thing.id not in fragments]
@@ -163,6 +175,39 @@ class Tracker:
                     thing.parent = None
         return [thing for thing in things if thing.lost <= LOST], labels
 
+    def _cut(
+        self,
+        owners: list[list[Thing]],
+        shared: NDArray[np.bool_],
+        things: list[Thing],
+        before: dict[int, NDArray[np.float64]],
+        view: _View,
+    ) -> None:
+        """Where segments of a part that is one thing move apart, make them things; the largest keeps the id."""
+        if view.read_segments is None or view.back is None or not any(len(one) == 1 for one in owners):
+            return
+        segments = view.read_segments(view.mask)
+        for part, own in enumerate(owners):
+            # Where a lost thing is expected, the other piece may be that.
+            if len(own) != 1 or shared[part] or view.parts.areas[part] < _SPECK * view.mask.size:
+                continue
+            if sum(own[0] in other for other in owners) > 1:
+                # Something hides the thing in part, so that its pieces here are not all of it.
+                continue
+            largest, *others = pieces(view.parts.mask(part), segments, view.back)
+            if not others:
+                continue
+            thing = own[0]
+            thing.outline, thing.x, thing.y = cropped(largest)
+            thing.usual_px, thing.colours = thing.area_px, colour_histogram(view.image, largest)
+            thing.velocity, thing.measured = _velocity(largest, view.back), 1
+            before.pop(thing.id, None)
+            for mask in others:
+                new = self._new(mask, view.image)
+                new.velocity = _velocity(mask, view.back)
+                own.append(new)
+                things.append(new)
+
     def _new(self, mask: Bools, image: NDArray[np.uint8]) -> Thing:
         if self._given == MOST:
             raise UsageError(
@@ -172,6 +217,11 @@ class Tracker:
         self._given += 1
         area = int(np.count_nonzero(mask))
         return Thing(self._given, *cropped(mask), colour_histogram(image, mask), area, np.zeros(2))
+
+
+def _velocity(mask: Bools, back: Flow) -> NDArray[np.float64]:
+    step = step_of(mask, back)
+    return np.zeros(2) if step is None else step
 
 
 def _warped(labels: Labels, back: Flow) -> Labels:

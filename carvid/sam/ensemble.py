@@ -12,6 +12,7 @@ from torch import Tensor
 
 from carvid.evidence import SamRecord
 from carvid.measures.on_device import iou
+from carvid.media.packed import PackedMasks
 from carvid.recipe.refinement import SamOptions
 from carvid.sam.automatic import AutomaticMaskGenerator, AutomaticMasks
 from carvid.sam.grid import grow
@@ -27,6 +28,7 @@ class Refined:
 
     masks: (N, H, W) bool. records: one per mask; None on a frame that `every` leaves out.
     segments: masks SAM found. decoded_points of grid_points: what the decoder was asked.
+    found: all masks SAM found, (H, W) each; None where it did not run.
     agreement: guided only, on compared frames: mean IoU of the masks with what the full grid makes of them.
     """
 
@@ -36,6 +38,7 @@ class Refined:
     decoded_points: int = 0
     grid_points: int = 0
     agreement: float | None = None
+    found: PackedMasks | None = None
 
 
 class SegmentSource(Protocol):
@@ -109,7 +112,9 @@ class SamEnsemble:
         self._segments += len(found)
         self._decoded += found.decoded_points
         self._grid += found.grid_points
-        return Refined(refined, records, len(found), found.decoded_points, found.grid_points, agreement)
+        return Refined(
+            refined, records, len(found), found.decoded_points, found.grid_points, agreement, found.masks
+        )
 
     def _region(self, masks: Tensor) -> Tensor:
         return grow(masks.any(0), math.ceil(self.options.margin * max(masks.shape[1:])))

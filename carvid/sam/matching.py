@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.evidence import SamRecord
@@ -15,6 +17,14 @@ def iom(masks: PackedMasks, segments: PackedMasks) -> Tensor:
     overlap = intersections(masks, segments).cpu().double()
     smaller = torch.minimum(masks.areas()[:, None], segments.areas()[None]).cpu().double()
     return torch.where(smaller > 0, overlap / smaller.clamp_min(1), 0.0)
+
+
+def segments_within(segments: PackedMasks, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The segments (M, H, W) bool that lie within a mask (H, W) bool by 9 tenths of their area."""
+    region = PackedMasks.pack(torch.from_numpy(mask)[None].to(segments.bits.device))
+    inside = intersections(region, segments)[0] >= 0.9 * segments.areas().clamp_min(1)
+    found: NDArray[np.bool_] = segments.select(inside.nonzero()[:, 0]).unpack().cpu().numpy()
+    return found
 
 
 def match(ioms: Tensor, phi_iom: float) -> Tensor:
