@@ -6,8 +6,8 @@ DAVIS_ROOT holds JPEGImages/480p/SEQUENCE/*.jpg; each sequence is taken to be on
 pairs of sequences are joined by a hard cut, by a dissolve of 12 frames and by a fade through black (8 frames down, 2
 black, 8 up); flashes of 1 to 3 frames are put into single sequences; `none` are the sequences as they are. A hard cut
 is found if it is reported at its frame, a dissolve or fade if one report lies within 6 frames of its middle. `hard,
-causal` is what is known with no frame of delay. --beside-scenedetect adds PySceneDetect's detectors of content, adaptive
-content and fades (ThresholdDetector) as they are by default; it needs `pip install --no-deps scenedetect`.
+causal` is what is known with no frame of delay. --beside-scenedetect adds PySceneDetect's detectors of content, of
+adaptive content and of fades (ThresholdDetector) as they are by default; it needs `pip install --no-deps scenedetect`.
 """
 
 from __future__ import annotations
