@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from carvid.clip.preprocess import CLIP_MEAN, CLIP_STD, PreprocessOptions, preprocess
@@ -43,43 +41,18 @@ def grey_levels(output, options):
 SIZES = [(480, 854), (240, 426), (427, 240), (100, 100), (32, 32), (20, 61), (225, 224)]
 
 
-@pytest.mark.parametrize("as_float", [False, True])
 @pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("squash", [False, True])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_agrees_with_pil(height, width, squash, resample, as_float):
+def test_agrees_with_pil(height, width, squash, resample):
     edge = 64
     options = PreprocessOptions(size=(edge, edge), shortest_edge=None if squash else edge, resample=resample)
     image = scene(height, width)
-    batch = torch.from_numpy(np.stack([image, image[::-1]]))
-    output = preprocess(batch.permute(0, 3, 1, 2).float() if as_float else batch, options)
+    output = preprocess(torch.from_numpy(np.stack([image, image[::-1]])), options)
     assert output.shape == (2, 3, edge, edge)
     assert output.dtype == torch.float32
-    difference = (grey_levels(output[0], options) - with_pil(image, options)).abs()
-    # Newer PIL may work along columns first, which moves single levels, and a few more at hard edges.
-    assert difference.max() < 8.01
-    assert (difference > 1.01).float().mean() < 0.01
-    assert difference.mean() < 0.1
-
-
-@given(st.integers(8, 70), st.integers(8, 70), st.integers(4, 40), st.integers(0, 20), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
-def test_any_size_agrees_with_pil(height, width, crop, more, seed):
-    options = PreprocessOptions(size=(crop, crop), shortest_edge=crop + more)
-    image = scene(height, width, seed)
-    output = preprocess(torch.from_numpy(image)[None].permute(0, 3, 1, 2).float(), options)
-    assert output.shape == (1, 3, crop, crop)
-    assert (grey_levels(output[0], options) - with_pil(image, options)).abs().mean() < 0.5
-
-
-def test_floats_give_what_bytes_give():
-    images = torch.from_numpy(np.stack([scene(90, 161, seed) for seed in range(2)]))
-    for options in (PreprocessOptions((56, 56), 64), PreprocessOptions((56, 72), None)):
-        from_bytes = preprocess(images, options)
-        from_floats = preprocess(images.permute(0, 3, 1, 2).float(), options)
-        difference = (from_bytes - from_floats).abs() * torch.tensor(options.std).view(3, 1, 1) * 255
-        assert difference.max() < 1.01
-        assert (difference > 0.01).float().mean() < 0.01
+    assert torch.equal(grey_levels(output[0], options).round(), with_pil(image, options))
+    assert (grey_levels(output[0], options) - with_pil(image, options)).abs().max() < 1e-3
 
 
 def test_an_image_of_the_right_size_is_only_normalised():
@@ -98,12 +71,11 @@ def test_a_batch_is_its_images():
 
 
 def test_usable_in_and_out_of_inference_mode():
-    image = torch.rand(1, 3, 37, 41) * 255
+    image, weight = torch.from_numpy(scene(37, 41))[None], torch.ones(1, requires_grad=True)
     with torch.inference_mode():
         preprocess(image, PreprocessOptions.for_image_size(19))
-    image.requires_grad_()
-    preprocess(image, PreprocessOptions.for_image_size(19)).sum().backward()
-    assert image.grad is not None
+    (preprocess(image, PreprocessOptions.for_image_size(19)) * weight).sum().backward()
+    assert weight.grad is not None
 
 
 def read(config, image_size=224):

@@ -7,6 +7,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from carvid.clip.load import load_clip
 from carvid.clip.names import resolve_spec
 from carvid.clip.text import TextEncoder
+from carvid.clip.tokenizer import as_clip_reads
 from carvid.errors import UsageError
 from carvid.wording import fill
 from tests.tiny_clip import make_tiny_clip
@@ -62,14 +63,16 @@ def test_embeddings_are_the_models_text_features(loaded, theirs):
     torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(len(TEXTS)))
 
 
-@given(st.text(min_size=1, max_size=20))
+# Without code points that are not assigned: to a newer Unicode they may be letters.
+@given(st.text(st.characters(exclude_categories=["Cs", "Cn"]), min_size=1, max_size=20))
 @settings(max_examples=100, deadline=None)
 def test_tokens_are_those_of_transformers(loaded, theirs, text):
-    if not text.strip() or "<|" in text:
+    read = as_clip_reads(text)  # which transformers' tokenizer leaves out
+    if "<|" in read:
         return
-    ids = theirs[1](text, truncation=True, max_length=12).input_ids
-    if len(ids) == 2:  # nothing but characters that normalisation drops
-        with pytest.raises(UsageError):
+    ids = theirs[1](read, truncation=True, max_length=12).input_ids
+    if len(ids) == 2:  # nothing but whitespace, or characters that are dropped
+        with pytest.raises(UsageError, match="is empty"):
             loaded.texts.token_ids(text, truncate=True)
     else:
         assert loaded.texts.token_ids(text, truncate=True) == tuple(ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from carvid.car.classifier import FrameClassifier, class_probabilities, classify
 from carvid.car.clip_rnn import frame_planes, planes_size
 from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
-from carvid.car.proposals import look
+from carvid.car.proposals import BatchProposer, MaskProposer, ProposalOptions, ProposalTexts, look
 from carvid.car.recurrence import Asked
 from carvid.clip.vision import attend
 from carvid.frame import Frame
@@ -161,6 +161,57 @@ def test_per_text_products_equal_the_jacobian(
     z = torch.nn.functional.normalize(tower.post_norm(y)[:, 1:].mean(1) @ tower.projection.T, dim=-1)
     expected = [torch.autograd.grad(z[0] @ text, a, retain_graph=True)[0][0, 1:].mean(0) for text in texts]
     close(cam_weights(tower, state, texts[None])[0], torch.stack(expected))
+
+
+def in_float64(part):  # type: ignore[no-untyped-def]
+    """A tower, or a part of it, with all its tensors in float64."""
+    if isinstance(part, torch.Tensor):
+        return part.double()
+    if isinstance(part, tuple):
+        return tuple(in_float64(each) for each in part)
+    if is_dataclass(part) and not isinstance(part, type):
+        return type(part)(**{field.name: in_float64(getattr(part, field.name)) for field in fields(part)})
+    return part
+
+
+@pytest.mark.parametrize("refer", [False, True])
+@pytest.mark.parametrize("digits", range(1, 13))
+def test_a_saturated_query_keeps_its_cam(folders: dict[str, Path], digits: int, refer: bool) -> None:
+    """Shares s of 1 - 10^-1 .. 1 - 10^-12 at CLIP's logit scale, against autograd in float64."""
+    scale = 100.0
+    clip = segmenter(folders, QUERIES[1]).model.proposer
+    tower = clip.tower
+    x, _ = tower.trunk(frame_planes(torch.from_numpy(IMAGE)[None], clip, "full"), affinity=False)
+    state = run_last_block(tower, x, None, 1)
+    # Through the last block, whose input is what the fast path has.
+    exact = in_float64(tower)
+    last = exact.blocks[-1]
+    a = last.norm1(x.double()).detach().requires_grad_()
+    q, k, v = last.project(a)
+    y = x.double() + last.merge((q @ k.transpose(2, 3)).softmax(-1) @ v)
+    y = y + last.mlp(y)
+    z = torch.nn.functional.normalize(exact.post_norm(y)[:, 1:].mean(1) @ exact.projection.T, dim=-1)[0]
+    # Two queries and three background texts, at these cosines to z; query 0 is ahead by `digits` orders of magnitude.
+    cosines = torch.tensor([0.1 + (digits + 0.7) * np.log(10) / scale, 0.1, 0.09, 0.095, 0.1]).double()
+    sides = torch.randn(5, 24, generator=torch.Generator().manual_seed(digits)).double()
+    sides = torch.nn.functional.normalize(sides - (sides @ z.detach())[:, None] * z.detach(), dim=-1)
+    texts = (cosines[:, None] * z.detach() + (1 - cosines**2).sqrt()[:, None] * sides).float()
+
+    rivals = texts[2:] if refer else texts[1:]
+    shares = (scale * torch.cat([texts[:1], rivals]).double() @ z).softmax(0)
+    others = shares[1:].sum()
+    assert 10.0 ** -(digits + 1) < float(others.detach()) < 10.0**-digits
+    # s = 1 - the others' shares, which has no cancellation in its gradient
+    (gradient,) = torch.autograd.grad(-others, a)
+    expected = min_max((a[0, 1:] @ gradient[0, 1:].mean(0)).relu().detach())
+    assert expected.max() == 1
+
+    known = ProposalTexts(texts[:2], texts[2:], scale)
+    options = ProposalOptions(refer, affinity=False, lam=0.5)
+    directions = MaskProposer(tower, known, options)._directions(state.embedding)
+    weights = cam_weights(tower, state, directions)
+    fast = BatchProposer(state, weights, known, options, (6, 9), (6, 9)).whole[0, 0]
+    close(fast.flatten().double(), expected)
 
 
 @pytest.mark.parametrize("strip_rows", [1, 7, 256])

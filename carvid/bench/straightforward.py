@@ -115,7 +115,8 @@ class Twin:
         rivals = [query] if self.refer else live
         texts = torch.cat([self.f_queries[rivals], background])
         logits = self.f.logit_scale * texts @ z
-        target = logits.softmax(0)[rivals.index(query)] if len(texts) > 1 else logits[0]
+        # In float64: in float32 a share near 1 has a gradient of rounding alone.
+        target = logits.double().softmax(0)[rivals.index(query)] if len(texts) > 1 else logits[0]
         (gradient,) = torch.autograd.grad(target, a)
         cam = (a[0, 1:].detach() @ gradient[0, 1:].mean(0)).relu()
         return cam, torch.stack(attentions[-8:]).mean(0).detach(), grid

@@ -3,8 +3,11 @@
 The normalised image embedding z is the same for every text, and the gradient of a softmax score with respect
 to the activations A is linear in the texts: d s_k / dA = logit_scale * s_k * J^T (t_k - sum_j s_j t_j) with
 J = dz/dA. So one product J^T t per text, immediately reduced to its mean over patch tokens (a D-vector), gives
-the CAM weights of every subset of the queries. The factor logit_scale * s_k > 0 is left out, because the maps are
-min-max normalised.
+the CAM weights of every subset of the queries.
+
+Where s_k is nearly 1, that difference cancels, and rounding alone is left. With q the softmax over the *others*,
+s_j = (1 - s_k) q_j and the difference is (1 - s_k) (t_k - sum_{j != k} q_j t_j), whose second factor does not cancel.
+The factor logit_scale * s_k (1 - s_k) > 0 is left out, because the maps are min-max normalised.
 """
 
 from __future__ import annotations
@@ -187,17 +190,16 @@ def _sums(at_heads: Tensor, state: LastBlock) -> Tensor:
     return sums.permute(1, 3, 0, 2, 4).reshape(batch, count, -1)
 
 
-def live_weights(weights: Tensor, background: Tensor | None, scores: Tensor, competitors: Tensor) -> Tensor:
+def live_weights(weights: Tensor, background: Tensor | None, rivals: Tensor) -> Tensor:
     """Combine the per-text products into the CAM weights of each live query.
 
     weights: (B, K, D), J^T t_k of the K live queries. background: (B, D) J^T t_B, or None without background texts.
-    scores: (B, K, K + 1), in row k the softmax of live query k against its competitors: column j is the share of query
-    j (0 where it does not compete), the last column that of all background texts together.
-    competitors: (B, K) bool, whether anything competes with the query. If not, the softmax is constant and its
-    gradient zero, so the similarity itself is differentiated instead.
-    Returns (B, K, D): J^T (t_k - sum_j s_kj t_j).
+    rivals: (B, K, K + 1), in row k the softmax over what competes with live query k, itself left out: column j is the
+    share of query j (0 where it does not compete), the last column that of all background texts together. All 0 where
+    nothing competes: the softmax is then constant and its gradient zero, so the similarity itself is differentiated.
+    Returns (B, K, D): J^T (t_k - sum_{j != k} q_kj t_j).
     """
-    mean = scores[..., :-1] @ weights
+    mean = rivals[..., :-1] @ weights
     if background is not None:
-        mean = mean + scores[..., -1:] * background[:, None]
-    return torch.where(competitors[..., None], weights - mean, weights)
+        mean = mean + rivals[..., -1:] * background[:, None]
+    return weights - mean

@@ -97,17 +97,18 @@ class BatchProposer:
         if live is not None:
             logits, weights = logits[:, live], weights[:, live]
         batch, count = logits.shape
-        meet = torch.eye(count, dtype=torch.bool, device=logits.device)
+        meet = torch.zeros(count, count, dtype=torch.bool, device=logits.device)
         if not self.refer:
-            meet = torch.ones_like(meet)
+            meet = ~torch.eye(count, dtype=torch.bool, device=logits.device)
         contest = torch.full((batch, count, count + 1), -torch.inf, device=logits.device)
         contest[..., :-1] = torch.where(meet, logits[:, None], -torch.inf)
         background = None
         if self._background is not None and with_background:
             background = self._background[frames]
             contest[..., -1] = self._background_logit[frames, None]
-        competitors = (contest > -torch.inf).sum(-1) > 1
-        combined = live_weights(weights, background, contest.softmax(-1), competitors)
+        alone = (contest == -torch.inf).all(-1, keepdim=True)
+        rivals = torch.where(alone, 0.0, contest.softmax(-1))
+        combined = live_weights(weights, background, rivals)
         return (combined @ self._activations[frames].transpose(1, 2)).relu()
 
 

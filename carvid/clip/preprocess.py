@@ -1,21 +1,15 @@
-"""CLIP's image preprocessing: resize, centre crop, scale, normalise; torch only, on any device.
-
-Resizing is PIL's: antialiased, with the filter stretched by the scale, so that it agrees with how the weights
-were trained. On the CPU uint8 images go through torch's own fixed-point kernel (the fastest by far);
-everything else is two matrix products, which every device has and which only compute what the crop keeps.
-"""
+"""CLIP's image preprocessing: resize (`carvid.clip.resize`), centre crop, scale, normalise; on any device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from carvid.clip.resize import resize
 from carvid.errors import WeightsError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -93,33 +87,14 @@ class PreprocessOptions:
 def preprocess(images: Tensor, options: PreprocessOptions) -> Tensor:
     """CLIP's preprocessing of a batch of RGB images of one size.
 
-    images: (B, H, W, 3) uint8, or (B, 3, H, W) floating point in [0, 255]; any device.
+    images: (B, H, W, 3) uint8; any device.
     Returns (B, 3, S_h, S_w) float32 on the same device, normalised.
     """
-    if images.dtype == torch.uint8:
-        images = images.permute(0, 3, 1, 2)
-    height, width = images.shape[-2:]
-    (resized_h, resized_w), (top, left) = _geometry(height, width, options)
-    out_h, out_w = options.size
-    if images.dtype == torch.uint8 and images.device.type == "cpu":
-        resized = functional.interpolate(
-            images, (resized_h, resized_w), mode=options.resample, antialias=True
-        )
-        pixels = resized[..., top : top + out_h, left : left + out_w].float()
-    else:
-        rows = _resize_matrix(height, resized_h, top, out_h, options.resample, images.device)  # (S_h, H)
-        columns = _resize_matrix(width, resized_w, left, out_w, options.resample, images.device)  # (S_w, W)
-        # Along rows, then columns, with whole grey levels after each, as PIL does.
-        narrow = _grey_levels(images.float() @ columns.T)  # (B, 3, H, S_w)
-        pixels = _grey_levels(rows @ narrow)  # (B, 3, S_h, S_w)
+    size, corner = _geometry(images.shape[1], images.shape[2], options)
+    pixels = resize(images, size, options.resample, corner, options.size)
     mean = torch.tensor(options.mean, device=images.device).view(3, 1, 1) * 255
     std = torch.tensor(options.std, device=images.device).view(3, 1, 1) * 255
     return (pixels - mean) / std
-
-
-def _grey_levels(values: Tensor) -> Tensor:
-    """Round to 0..255, halves up; bicubic overshoots."""
-    return (values + 0.5).floor_().clamp_(0, 255)
 
 
 def _geometry(height: int, width: int, options: PreprocessOptions) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -133,36 +108,6 @@ def _geometry(height: int, width: int, options: PreprocessOptions) -> tuple[tupl
         round((resized_h - options.size[0]) / 2),
         round((resized_w - options.size[1]) / 2),
     )
-
-
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # kept for later calls, which may be outside inference mode
-def _resize_matrix(
-    source: int, target: int, start: int, count: int, resample: str, device: torch.device
-) -> Tensor:
-    """Rows start .. start+count-1 of the (target, source) matrix that resizes a line of pixels; float32.
-
-    PIL's coefficients: the kernel is centred on the target pixel and stretched by source/target when
-    shrinking.
-    """
-    scale = source / target
-    stretch = max(scale, 1.0)
-    support = (2.0 if resample == "bicubic" else 1.0) * stretch
-    centre = (torch.arange(start, start + count, dtype=torch.float64)[:, None] + 0.5) * scale  # (count, 1)
-    first, last = (centre - support + 0.5).floor(), (centre + support + 0.5).floor()
-    pixel = torch.arange(source, dtype=torch.float64)[None, :]  # (1, source)
-    distance = (pixel - centre + 0.5).abs() / stretch
-    weights = _cubic(distance) if resample == "bicubic" else (1 - distance).clamp_min(0)
-    weights = torch.where((pixel >= first) & (pixel < last), weights, 0.0)
-    return (weights / weights.sum(1, keepdim=True)).float().to(device)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -0.5, PIL's choice, at distances x >= 0."""
-    a = -0.5
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * a
-    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
 
 
 def _resize_target(size: Any, where: str) -> tuple[int | None, tuple[int, int]]:

@@ -55,10 +55,10 @@ class TextEncoder:
 
     def token_ids(self, text: str, *, truncate: bool = False) -> tuple[int, ...]:
         """The ids of `text` with start and end token, at most `context_length` of them. Raises as `embed`."""
-        if not text.strip():
-            raise UsageError(f"the text {text!r} is empty: expected words")
         tokenizer = self.tokenizer
         tokens = tokenizer.encode(text)
+        if not tokens.text.strip():
+            raise UsageError(f"the text {text!r} is empty: expected words")
         if not tokens.ids or tokenizer.eos_id in tokens.ids:
             # An unknown character becomes the end token in CLIP's vocabulary, which would end the text there.
             raise UsageError(
@@ -70,7 +70,7 @@ class TextEncoder:
             raise UsageError(
                 f"a text of {len(tokens.ids) + 2} tokens (start and end included) is longer than the "
                 f"{self.context_length} of {self._name}; it would be cut here: "
-                f"{_show_cut(text, cut)}. Shorten it, or pass --truncate to keep what stands before the bar"
+                f"{_show_cut(tokens.text, cut)}. Shorten it, or pass --truncate to keep what stands before the bar"
             )
         return (tokenizer.bos_id, *tokens.ids[:room], tokenizer.eos_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import zlib
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+import ftfy
+import regex
+from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 
 from carvid.errors import WeightsError
@@ -21,18 +24,24 @@ BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
 _WORD_END = "</w>"
 
-# How CLIP cuts a text into words (CLIP, simple_tokenizer.py), whitespace dropped.
-_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# How CLIP cuts a text into words (CLIP, simple_tokenizer.py), whitespace dropped, but without its special tokens.
+# By `regex` as there: that of tokenizers knows other letters, and "ignore case" takes a long s for the s of "'s".
+_WORDS = regex.compile(
+    r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+    regex.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
 class Tokens:
     """A text's tokens, without the start and end tokens.
 
+    text: as the tokenizer reads it, mended and in lower case, say.
     ids: token ids.
-    ends: for each token, how many characters of the text lie before its end.
+    ends: for each token, how many characters of `text` lie before its end.
     """
 
+    text: str
     ids: tuple[int, ...]
     ends: tuple[int, ...]
 
@@ -79,20 +88,29 @@ class BpeTokenizer:
         with refused(f"the vocabulary in {folder} makes no byte-pair encoding"):
             bpe = BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_WORD_END, unk_token=eos)
         self._tokenizer = Tokenizer(bpe)
-        self._tokenizer.normalizer = normalizers.Sequence(
-            [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-        )
-        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False),
-            ]
-        )
+        self._tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
     def encode(self, text: str) -> Tokens:
         """All tokens of `text`, however many; nothing in `text` is special."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return Tokens(tuple(encoding.ids), tuple(end for _, end in encoding.offsets))
+        read = as_clip_reads(text)
+        words = list(_WORDS.finditer(read))
+        ids: list[int] = []
+        ends: list[int] = []
+        for word, encoding in zip(
+            words,
+            self._tokenizer.encode_batch([word[0] for word in words], add_special_tokens=False),
+            strict=True,
+        ):
+            ids += encoding.ids
+            ends += [word.start() + end for _, end in encoding.offsets]
+        return Tokens(read, tuple(ids), tuple(ends))
+
+
+def as_clip_reads(text: str) -> str:
+    """`text` as OpenAI's tokenizer reads it: encoding errors mended (ftfy), HTML's entities replaced twice, as
+    web pages often escape them twice, each run of whitespace one space, lower case."""
+    mended = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+    return str(regex.sub(r"\s+", " ", mended)).strip().lower()
 
 
 class WordHashTokenizer:
@@ -110,7 +128,7 @@ class WordHashTokenizer:
         """A token for each word or punctuation mark of `text`."""
         words = list(re.finditer(r"\w+|[^\w\s]", text))
         ids = tuple(zlib.crc32(word[0].lower().encode()) % self.bos_id for word in words)
-        return Tokens(ids, tuple(word.end() for word in words))
+        return Tokens(text, ids, tuple(word.end() for word in words))
 
 
 def _read(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
