@@ -72,6 +72,7 @@ def clues(text):
         ("a lamp above the table", "a lamp", ["relation above -> the table"]),
         ("a lamp below the shelf", "a lamp", ["relation below -> the shelf"]),
         ("a lamp on the desk", "a lamp", ["relation on -> the desk"]),
+        ("a bird on top of a cage", "a bird", ["relation on -> a cage"]),
         ("a lamp under the shelf", "a lamp", ["relation under -> the shelf"]),
         ("a lamp behind the sofa", "a lamp", ["relation behind -> the sofa"]),
         ("a lamp in front of the sofa", "a lamp", ["relation in front of -> the sofa"]),
@@ -131,6 +132,7 @@ def test_in_a_passive_the_small_thing_is_the_head_and_the_place_is_the_bearers(v
         ("the mug in the midle", ["place middle"]),
         ("a boy on the rihgt", ["place right"]),
         ("a light lamp", []),
+        ("a jug between two skaters", ["relation between -> two skaters"]),
     ],
 )
 def test_slips(text, expected):

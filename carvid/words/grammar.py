@@ -153,7 +153,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         _heading,
     ),
     (
-        r"<go> {adv}(?:(?:to|toward|into) )?{det}{far}(?P<s>{aim}(?: {aim})?)(?:"
+        r"<go> (?:all the way )?{adv}(?:(?:to|toward|into) )?{det}{far}(?P<s>{aim}(?: {aim})?)(?:"
         r" wards?)?(?! of\b(?! the <scene>)){end}{scene}",
         _heading,
     ),
@@ -198,10 +198,13 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         _clue("relation", "right of"),
     ),
     (
-        r"(?:in|at) (?:the )?front of (?!(?:the )?camera){np}|(?:slightly )?ahead of {np}",
+        r"(?:in|at) (?:the )?front(?: of|(?= (?:a|the|another)\b)) (?!(?:the )?camera){np}|(?:slightly )?ahead of {np}",
         _clue("relation", "in front of"),
     ),
-    (r"(?:on (?:the )?top of|on top|a top) (?!(?:the |of )?(?:\w+ )?<scene>\b){np}", _clue("relation", "on")),
+    (
+        r"(?:on (?:the )?top of|on top|a top) (?!(?:the )?(?:frame|view|screen|image|picture|scene)\b){np}",
+        _clue("relation", "on"),
+    ),
     (r"(?:behind|in back of) {np}", _clue("relation", "behind")),
     (r"above {np}", _clue("relation", "above")),
     (r"(?:below|beneath) {np}", _clue("relation", "below")),
@@ -222,7 +225,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     # Places.
     (
         r"(?:all the way )?(?:on|at|in|to|from|toward|near|by) (?:the"
-        r" )?{far}(?P<s><side>(?: far)?(?: <side>)?)(?! {part}){end}{scene}"
+        r" )?{far}(?P<s><side>(?:(?: far| and)? <side>)?)(?! {part}){end}{scene}"
         r"(?! of (?:the|a|an|its|his|her) (?!<scene>))",
         _places,
     ),

@@ -58,7 +58,8 @@ def mended(word: str) -> str:
     classes = vocabulary()
     if word in classes["slips"]:
         return classes["slips"][word]
-    if len(word) < SHORTEST_SLIP or not word.isalpha() or word in _known():
+    # "skaters" are who skates, not a slip of it.
+    if len(word) < SHORTEST_SLIP or not word.isalpha() or word.endswith("ers") or word in _known():
         return word
     near = {known for known in _sources() if known[0] == word[0] and _one_edit(word, known)}
     return near.pop() if len(near) == 1 else word
