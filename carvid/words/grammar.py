@@ -76,7 +76,7 @@ MACROS = {
     "{det}": r"(?:(?:the|a|an|its|his|her|their|this|that) )?",
     "{far}": r"(?:(?:far|extreme|very|immediate) )?",
     "{end}": r"(?: hand(?= side| end| of (?:the )?<scene>))?(?:"
-    r" (?:side|end|corner|edge|part|half|portion|position|area))?",
+    r" (?:side|end|corner|edge|part|half|portion|position|area)(?: side)?)?",
     "{scene}": r"(?: (?:of|in|from) (?:the |a )?(?:\w+ )?<scene>\b)?",
     "{np}": r"(?P<o>(?:(?:the|a|an|its|his|her|their|some|this|that) )?{core}(?: of {det}{core})?"
     r"(?: in {det}<colour>(?: (?!<stop>\b)\w+){0,2})?)",
@@ -146,6 +146,10 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         lambda m: [("order", f"front:{vocabulary()['ordinal'][m['n'] or m['m']]}")],
     ),
     (r"(?:the )?last (?:in|of) (?:the )?(?:line|row|race|group)", _clue("order", "back:1")),
+    (
+        r"(?:furthest|farthest)(?: (?:to|on|at))?(?: the)? (?P<s><left>|<right>){end}",
+        lambda match: [("order", f"{_side(match['s'])}:1")],
+    ),
     # Motions with a direction.
     (
         r"(?:<go> )?(?:from )?(?:the )?<side>{end}{scene} to (?:the"
@@ -177,7 +181,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     # Time.
     (r"<enter>", _clue("time", "enters")),
     (
-        r"<exit>(?: (?:from )?{np})?|leaves (?=the|from|his|her|its)|<go> out(?: of {np})?",
+        r"<exit>(?: (?:from )?{np})?|leaves (?:the|a|his|her|its) \w+|<go> out(?: of {np})?",
         _clue("time", "leaves"),
     ),
     (r"then", _clue("time", "then")),
