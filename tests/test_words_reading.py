@@ -1,0 +1,195 @@
+"""What an expression says, by literal cases: each kind, each value, and what decides between readings."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carvid.words import read
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+LISTS = [
+    DATA / name / "meta_expressions" / "valid" / "meta_expressions.json"
+    for name in ("ref-davis-2017", "ref-youtube-vos")
+]
+KINDS = {"place", "order", "size", "number", "motion", "relation", "time", "not"}
+
+
+def clues(text):
+    """kind value, and the other thing where there is one."""
+    return [f"{c.kind} {c.value}" + (f" -> {c.other}" if c.other else "") for c in read(text).clues]
+
+
+@pytest.mark.parametrize(
+    ("text", "head", "expected"),
+    [
+        ("the car on the left", "the car", ["place left"]),
+        ("the left cup", "the cup", ["place left"]),
+        ("a boy on the right side of the picture", "a boy", ["place right"]),
+        ("a cup in the top right corner", "a cup", ["place top", "place right"]),
+        ("a mug at the bottom", "a mug", ["place bottom"]),
+        ("a goose in the middle of the group", "a goose", ["place middle"]),
+        ("a boy in front", "a boy", ["place front"]),
+        ("the boy in the background", "the boy", ["place back"]),
+        ("the boy near the camera", "the boy", ["place near"]),
+        ("the boy in the distance", "the boy", ["place far"]),
+        ("on the right is a grey van", "a grey van", ["place right"]),
+        ("the second boat from the right", "the boat", ["order right:2"]),
+        ("the first mug from the front", "the mug", ["order front:1"]),
+        ("the third kite from the top", "the kite", ["order top:3"]),
+        ("the 4th crate from the bottom", "the crate", ["order bottom:4"]),
+        ("the leftmost mug", "the mug", ["order left:1"]),
+        ("the largest boat", "the boat", ["size largest"]),
+        ("the biggest boat", "the boat", ["size largest"]),
+        ("the smallest mug on the right", "the mug", ["size smallest", "place right"]),
+        ("the tallest girl", "the girl", ["size tallest"]),
+        ("the shortest girl", "the girl", ["size shortest"]),
+        ("the longest train", "the train", ["size longest"]),
+        ("a boat bigger than the ferry", "a boat", ["size larger -> the ferry"]),
+        ("a boat smaller than the ferry", "a boat", ["size smaller -> the ferry"]),
+        ("a large boat", "a large boat", []),
+        ("two geese", "geese", ["number 2"]),
+        ("both boats", "boats", ["number both"]),
+        ("all the boats", "the boats", ["number all"]),
+        ("a group of geese", "geese", ["number group"]),
+        ("a dog walking to the left", "a dog", ["motion left"]),
+        ("a van coming from the left", "a van", ["motion right"]),
+        ("a kite going up", "a kite", ["motion up"]),
+        ("a kite going down", "a kite", ["motion down"]),
+        ("a girl running towards the camera", "a girl", ["motion toward -> the camera"]),
+        ("a girl running away from the camera", "a girl", ["motion away -> the camera"]),
+        ("a lorry turning left", "a lorry", ["motion turning", "motion left"]),
+        ("a dog walking", "a dog walking", ["motion moving"]),
+        ("a parked lorry", "a parked lorry", ["motion still"]),
+        ("the fastest runner", "the runner", ["motion fastest"]),
+        ("the slowest runner", "the runner", ["motion slowest"]),
+        ("a cup to the left of another", "a cup", ["relation left of -> another"]),
+        ("a mug to the right of the others", "a mug", ["relation right of -> the others"]),
+        ("a lamp above the table", "a lamp", ["relation above -> the table"]),
+        ("a lamp below the shelf", "a lamp", ["relation below -> the shelf"]),
+        ("a lamp on the desk", "a lamp", ["relation on -> the desk"]),
+        ("a bird on top of a cage", "a bird", ["relation on -> a cage"]),
+        ("a lamp under the shelf", "a lamp", ["relation under -> the shelf"]),
+        ("a lamp behind the sofa", "a lamp", ["relation behind -> the sofa"]),
+        ("a lamp in front of the sofa", "a lamp", ["relation in front of -> the sofa"]),
+        ("a lamp next to the sofa", "a lamp", ["relation next to -> the sofa"]),
+        ("a lamp near the sofa", "a lamp", ["relation near -> the sofa"]),
+        ("a lamp between the sofa and the desk", "a lamp", ["relation between -> the sofa and the desk"]),
+        ("a boy in the middle of two girls", "a boy", ["relation between -> two girls"]),
+        ("a calf following the cow", "a calf", ["relation following -> the cow"]),
+        ("a cow leading the calf", "a cow", ["relation leading -> the calf"]),
+        ("the boy who enters", "the boy", ["time enters"]),
+        ("the dog that leaves the yard", "the dog", ["time leaves"]),
+        ("a boat furthest to the left", "a boat", ["order left:1"]),
+        ("a boy on the right side side of the group", "a boy", ["place right"]),
+        ("the boy leaving the room", "the boy", ["time leaves -> the room"]),
+        ("a boat seen at first", "a boat seen", ["time first"]),
+        ("the boy who is finally seen", "the boy seen", ["time last"]),
+        ("a van stops then turns left", "a van stops", ["time then", "motion turning", "motion left"]),
+        ("a boy without a cap", "a boy", ["not a cap"]),
+        ("a boy not in red", "a boy", ["not in red"]),
+    ],
+)
+def test_each_kind_and_value(text, head, expected):
+    assert (read(text).head, clues(text)) == (head, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # A gaze, parts and compounds say nothing.
+        ("a cat looking to the left", []),
+        ("a doll facing the right", []),
+        ("the left hand of a boy", []),
+        ("a crate at the back of a lorry", []),
+        ("a swimming pool", []),
+        # An order, not a motion from the right; a motion, not a place.
+        ("the second diver from the right", ["order right:2"]),
+        ("a diver swimming towards the top", ["motion up"]),
+        # What a body does in place is CLIP's.
+        ("a boy eating an apple", []),
+        ("a girl waving", []),
+    ],
+)
+def test_what_decides_between_readings(text, expected):
+    assert clues(text) == expected
+
+
+@pytest.mark.parametrize("verb", ["worn", "weared"])
+def test_in_a_passive_the_small_thing_is_the_head_and_the_place_is_the_bearers(verb):
+    reading = read(f"a scarf is {verb} by the woman on the left")
+    assert reading.head == "a scarf"
+    assert clues(f"a scarf {verb} by the woman on the left") == ["relation on -> the woman on the left"]
+    assert [(c.kind, c.value) for c in read(reading.clues[0].other).clues] == [("place", "left")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the forth mug from the left", ["order left:4"]),
+        ("a mug infront of the plate", ["relation in front of -> the plate"]),
+        ("the mug in the midle", ["place middle"]),
+        ("a boy on the rihgt", ["place right"]),
+        ("a light lamp", []),
+        ("a jug between two skaters", ["relation between -> two skaters"]),
+    ],
+)
+def test_slips(text, expected):
+    assert clues(text) == expected
+
+
+def test_another_is_of_the_heads_own_kind_and_a_named_thing_is_not():
+    assert read("a cup behind another").clues[0].own_kind
+    assert not read("a cup behind the jug").clues[0].own_kind
+
+
+def test_words_are_used_or_left():
+    reading = read("a red cup on the left with a handle")
+    assert reading.used == ("on the left",)
+    assert reading.left == ("a red cup", "with a handle")
+    assert reading.head == "a red cup with a handle"
+
+
+def holds(text):
+    reading = read(text)
+    assert bool(reading.head) == bool(text.strip())
+    for clue in reading.clues:
+        assert clue.kind in KINDS
+        assert clue.value
+        assert clue.words
+        assert clue.words in text
+        assert clue.other in text
+    for stretch in (*reading.used, *reading.left):
+        assert stretch in text
+
+
+@given(st.text())
+def test_any_text_is_read(text):
+    holds(text)
+
+
+WORDS = "the a another second left right top hand of from on to middle walking looking worn by not then 2 , is".split()
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join))
+def test_any_order_of_known_words_is_read(text):
+    holds(text)
+
+
+@pytest.mark.skipif(
+    not all(path.is_file() for path in LISTS), reason="no real expressions beside the checkout"
+)
+def test_every_real_expression_is_read():
+    for path in LISTS:
+        for video in json.loads(path.read_text("utf-8"))["videos"].values():
+            for entry in video["expressions"].values():
+                holds(entry["exp"])
+
+
+def test_reading_needs_no_torch():
+    code = "import sys, carvid.words as w; w.read('a cup'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
