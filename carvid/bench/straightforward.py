@@ -115,8 +115,10 @@ class Twin:
         rivals = [query] if self.refer else live
         texts = torch.cat([self.f_queries[rivals], background])
         logits = self.f.logit_scale * texts @ z
-        # In float64: in float32 a share near 1 has a gradient of rounding alone.
-        target = logits.double().softmax(0)[rivals.index(query)] if len(texts) > 1 else logits[0]
+        own = rivals.index(query)
+        others = torch.cat([logits[:own], logits[own + 1 :]])
+        # The log odds of the query's share s have its gradient over s (1 - s), which does not vanish as s nears 1.
+        target = logits[own] - others.logsumexp(0) if len(others) else logits[own]
         (gradient,) = torch.autograd.grad(target, a)
         cam = (a[0, 1:].detach() @ gradient[0, 1:].mean(0)).relu()
         return cam, torch.stack(attentions[-8:]).mean(0).detach(), grid
