@@ -97,11 +97,10 @@ class BatchProposer:
         if live is not None:
             logits, weights = logits[:, live], weights[:, live]
         batch, count = logits.shape
-        meet = torch.zeros(count, count, dtype=torch.bool, device=logits.device)
-        if not self.refer:
-            meet = ~torch.eye(count, dtype=torch.bool, device=logits.device)
         contest = torch.full((batch, count, count + 1), -torch.inf, device=logits.device)
-        contest[..., :-1] = torch.where(meet, logits[:, None], -torch.inf)
+        if not self.refer:
+            others = ~torch.eye(count, dtype=torch.bool, device=logits.device)
+            contest[..., :-1] = torch.where(others, logits[:, None], -torch.inf)
         background = None
         if self._background is not None and with_background:
             background = self._background[frames]

@@ -123,9 +123,13 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         _clue("not", ""),
     ),
     # Passives: the rest is the bearer's.
-    (r"(?:(?:which|that|who) )?(?:(?:is|are) )?(?:being )?<worn> by (?P<o>.+)", _clue("relation", "on")),
-    (r"(?:(?:which|that|who) )?(?:(?:is|are) )?(?:being )?<held> by (?P<o>.+)", _clue("relation", "near")),
-    (r"(?:(?:which|that|who) )?(?:(?:is|are) )?(?:being )?<ridden> by (?P<o>.+)", _clue("relation", "under")),
+    *(
+        (
+            rf"(?:(?:which|that|who) )?(?:(?:is|are) )?(?:being )?<{verb}> by (?P<o>.+)",
+            _clue("relation", value),
+        )
+        for verb, value in (("worn", "on"), ("held", "near"), ("ridden", "under"))
+    ),
     # Orders.
     (
         r"(?:(?:on|in|at) (?:the )?)?(?P<n><ordinal>)(?: place| position)?(?P<k>(?:"
@@ -193,13 +197,12 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         r"(?:in )?between {np}(?: and (?P<o2>{det}(?!{last}\b)\w+(?: (?!{last}\b)\w+){0,3}))?",
         _clue("relation", "between"),
     ),
-    (
-        r"(?:on |to |at |in )?{det}{far}<left>{end} of (?!(?:the |a )?(?:\w+ )?<scene>\b){np}",
-        _clue("relation", "left of"),
-    ),
-    (
-        r"(?:on |to |at |in )?{det}{far}<right>{end} of (?!(?:the |a )?(?:\w+ )?<scene>\b){np}",
-        _clue("relation", "right of"),
+    *(
+        (
+            r"(?:on |to |at |in )?{det}{far}<" + side + r">{end} of (?!(?:the |a )?(?:\w+ )?<scene>\b){np}",
+            _clue("relation", f"{side} of"),
+        )
+        for side in ("left", "right")
     ),
     (
         r"(?:in|at) (?:the )?front(?: of|(?= (?:a|the|another)\b)) (?!(?:the )?camera){np}|(?:slightly )?ahead of {np}",
@@ -209,12 +212,17 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         r"(?:on (?:the )?top of|on top|a top) (?!(?:the )?(?:frame|view|screen|image|picture|scene)\b){np}",
         _clue("relation", "on"),
     ),
-    (r"(?:behind|in back of) {np}", _clue("relation", "behind")),
-    (r"above {np}", _clue("relation", "above")),
-    (r"(?:below|beneath) {np}", _clue("relation", "below")),
-    (r"under {np}", _clue("relation", "under")),
-    (r"(?:following|chasing|trailing)(?: behind)? {np}", _clue("relation", "following")),
-    (r"leading {np}", _clue("relation", "leading")),
+    *(
+        (words + " {np}", _clue("relation", value))
+        for value, words in (
+            ("behind", "(?:behind|in back of)"),
+            ("above", "above"),
+            ("below", "(?:below|beneath)"),
+            ("under", "under"),
+            ("following", "(?:following|chasing|trailing)(?: behind)?"),
+            ("leading", "leading"),
+        )
+    ),
     (
         r"(?:near|close|closer|closest|nearest)(?: to)? (?:the )?(?:camera|viewer|front)",
         _clue("place", "near"),
