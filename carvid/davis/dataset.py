@@ -18,8 +18,8 @@ import numpy as np
 
 from carvid.davis.expressions import EXPRESSION_SETS, Expressions, find_expressions
 from carvid.davis.labels import VOID, decode_label_map
-from carvid.davis.problems import refuse_if_any
 from carvid.errors import InputError, UsageError
+from carvid.evaluate.problems import refuse_if_any
 from carvid.paths import is_dir, is_file
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")

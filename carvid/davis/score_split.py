@@ -15,11 +15,11 @@ import cv2
 from carvid.davis.averages import average_objects, average_sets, bootstrap
 from carvid.davis.dataset import GroundTruth
 from carvid.davis.predictions import MissingFrames, PredictionSet, find_prediction_sets, frame_problems
-from carvid.davis.problems import listing, refuse_if_any
 from carvid.davis.protocols import PROTOCOLS, Protocol
 from carvid.davis.score_video import VideoOutcome, VideoTask, score_video
 from carvid.davis.scores import ProtocolScore, Scores, SetScore, VideoScore
 from carvid.errors import CarvidError, InputError, UsageError
+from carvid.evaluate.problems import listing, refuse_if_any
 
 PREDICTION_REMEDY = (
     "Expected one palette PNG per annotated frame, of the annotation's size, label = object id. "

@@ -15,7 +15,6 @@ from carvid.davis.flow_back import FlowBack
 from carvid.davis.label_measures import LabelMeasures, LabelTally
 from carvid.davis.labels import decode_label_map
 from carvid.davis.predictions import PredictionSet
-from carvid.davis.problems import listing
 from carvid.davis.protocols import (
     IDENTITY_MIN_FRAMES,
     MAX_PROPOSALS,
@@ -25,6 +24,7 @@ from carvid.davis.protocols import (
     VideoTally,
 )
 from carvid.errors import InputError
+from carvid.evaluate.problems import listing
 from carvid.motion.flow import Flow
 
 

@@ -1,0 +1,20 @@
+"""The benchmarks by name. To add one, write a file with a `carvid.evaluate.contract.Benchmark`, and a line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from carvid.errors import UsageError
+from carvid.evaluate.contract import Benchmark
+
+#: For each benchmark, its object as module:name; imported only when it is used.
+BENCHMARKS: dict[str, str] = {}
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of that name. Raises UsageError for an unknown one."""
+    if name not in BENCHMARKS:
+        raise UsageError(f"no benchmark {name!r}; expected one of {', '.join(BENCHMARKS)}")
+    module, attribute = BENCHMARKS[name].split(":")
+    found: Benchmark = getattr(import_module(module), attribute)
+    return found
