@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from carvid.annotate.annotate import annotate  # noqa: E402
 from carvid.annotate.label import StreamOptions  # noqa: E402
-from carvid.annotate.supervise import WorkOptions  # noqa: E402
 from carvid.recipe import load_recipe  # noqa: E402
+from carvid.workers.supervise import WorkOptions  # noqa: E402
 from tests.media import moving_square, write_video  # noqa: E402
 
 

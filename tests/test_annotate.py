@@ -264,7 +264,7 @@ def test_a_decoder_that_hangs_or_crashes_takes_down_only_its_video(tmp_path, mod
     said, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
     assert len(crashed) == 2
-    assert "failed: 1 crashes.mp4: the process labelling it was killed by SIGSEGV" in said
+    assert "failed: 1 crashes.mp4: the process working on it was killed by SIGSEGV" in said
     assert "failed: 2 hangs.mp4: no progress for 15 s after 0 frames" in said
     assert states(out) == {
         "1 crashes.mp4": "failed",

@@ -15,9 +15,7 @@ import numpy as np
 import pytest
 
 from carvid.annotate.annotate import annotate
-from carvid.annotate.label import StreamOptions, label_video
-from carvid.annotate.ray_workforce import CarvidWorker
-from carvid.annotate.worker import Setup, describe
+from carvid.annotate.label import Labelling, StreamOptions, label_video
 from carvid.engines import EngineModel, load_engine
 from carvid.errors import InputError, UsageError
 from carvid.frame import Frame
@@ -30,6 +28,8 @@ from carvid.store.pieces import Pieces
 from carvid.store.schema import DATABASE, LABELS
 from carvid.store.status import read_status
 from carvid.store.task import Outcome, Task, VideoRequest
+from carvid.workers.ray_workforce import CarvidWorker
+from carvid.workers.worker import Setup
 from tests.annotate_cases import run_annotate, start_annotate, wait_until
 from tests.media import moving_square, packet_spans, truncate, write_folder, write_video, zero
 from tests.motion_cases import KnownMasks
@@ -193,10 +193,10 @@ def test_an_actor_labels_a_piece_as_a_process_does(
     tmp_path: Path, recipe: Recipe, model: EngineModel, clip: Path
 ) -> None:
     stream = StreamOptions(piece=6)
-    actor = CarvidWorker(Setup(recipe, stream, 0, 1).to_json())
+    actor = CarvidWorker(Setup(recipe, "carvid.annotate.label:Labelling", asdict(stream), 0, 1).to_json())
     actor._model = model
     task = Task(1, "a.mp4", str(clip), 1, None, (1, 2), QUERIES, 2)
-    messages = list(actor.label(asdict(task)))
+    messages = list(actor.work(task.to_json()))
     (tmp_path / "sent").write_bytes(b"".join(each["bytes"] for each in messages if each["kind"] == "part"))
     local = labelled(clip, model, stream, [2], tmp_path)
     assert Labelled([Outcome(**messages[-1]["outcome"])], [tmp_path / "sent"]).__dict__ == local.__dict__
@@ -204,11 +204,11 @@ def test_an_actor_labels_a_piece_as_a_process_does(
 
 
 def test_the_size_of_pieces_is_part_of_what_the_labels_are_made_with(model: EngineModel) -> None:
-    whole, five, six = (describe(model, StreamOptions(piece=piece)) for piece in (None, 5, 6))
+    whole, five, six = (Labelling(piece=piece).describe(model) for piece in (None, 5, 6))
     assert differences(five, six) == ["stream.piece: 5 before, 6 now"]
     # A dataset older than pieces was labelled without.
     del whole["stream"]["piece"]
-    assert differences(whole, describe(model, StreamOptions())) == []
+    assert differences(whole, Labelling().describe(model)) == []
     assert differences(whole, six) == ["stream.piece: null before, 6 now"]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from carvid.annotate.ray_workforce import cores_each
 from carvid.store.schema import DATABASE
+from carvid.workers.ray_workforce import cores_each
 from tests.annotate_cases import run_annotate, start_annotate, wait_until
 from tests.media import moving_square, write_video
 from tests.tiny_clip import make_tiny_clip
@@ -67,7 +67,7 @@ def labelling_actors(driver: int) -> list[int]:
     return [
         int(pid)
         for pid, _, *args in processes
-        if args and args[0].startswith("ray::CarvidWorker.label") and below(int(pid))
+        if args and args[0].startswith("ray::CarvidWorker.work") and below(int(pid))
     ]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from carvid.annotate.child import Inbox
 from carvid.annotate.label import StreamOptions
 from carvid.annotate.leases import Presence
-from carvid.annotate.supervise import Supervisor, WorkOptions
-from carvid.annotate.worker import Setup
+from carvid.annotate.shared_turns import DatasetTurns
 from carvid.interrupt import Interrupt
 from carvid.recipe import Recipe
 from carvid.store.agreement import register
@@ -18,6 +17,9 @@ from carvid.store.ledger import Ledger
 from carvid.store.pieces import Pieces
 from carvid.store.status import read_status
 from carvid.store.task import Task, VideoRequest
+from carvid.workers.child import Inbox
+from carvid.workers.supervise import Supervisor, WorkOptions
+from carvid.workers.worker import Setup
 
 
 class Told:
@@ -29,7 +31,7 @@ class Told:
         self.is_ended = False
         inbox.put((self, {"kind": "ready", "description": {}}))
 
-    def label(self, task: Task, staged: Path) -> None:
+    def work(self, task: Task, staged: Path) -> None:
         self.task = task
         self.inbox.put((self, {"kind": "progress", "frames": 3, "expected": 100}))
 
@@ -89,8 +91,9 @@ def test_workers_share_a_video_and_give_it_up_when_it_has_failed(tmp_path: Path)
     with Presence(tmp_path) as presence, Ledger(tmp_path, presence.owner) as ledger, Tellers() as workforce:
         register(ledger, [VideoRequest("a.mp4", "/in/a.mp4", ("a dog",))])
         progress = FailsWhenBothWork(workforce)
-        turns = Pieces(ledger, 10, 1)
-        with Supervisor(ledger, turns, presence, Recipe(), stream, options, workforce) as supervisor:
+        turns = DatasetTurns(ledger, Pieces(ledger, 10, 1), presence)
+        job = "carvid.annotate.label:Labelling", asdict(stream)
+        with Supervisor(turns, Recipe(), job, options, workforce, presence.folder) as supervisor:
             # It would wait for the worker of the second piece for ever.
             assert supervisor.run(Interrupt(), progress)
     tasks = [worker.task for worker in workforce.workers if worker.task is not None]

@@ -6,15 +6,14 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from carvid.annotate.intake import Intake, check_place, read_intake
 from carvid.annotate.label import StreamOptions, check_can_be_cut
 from carvid.annotate.leases import WORK, Presence
-from carvid.annotate.supervise import Supervisor, WorkOptions, WorkProgress
-from carvid.annotate.workforce import LocalWorkforce, Workforce
+from carvid.annotate.shared_turns import DatasetTurns
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.interrupt import first_interrupt
 from carvid.media.whole_file import output_errors
@@ -24,9 +23,12 @@ from carvid.store.agreement import changed_sources, register
 from carvid.store.ledger import Ledger
 from carvid.store.moves import adopt_moved, reroot
 from carvid.store.pieces import Pieces
-from carvid.store.schema import DONE, database_path
+from carvid.store.schema import database_path
 from carvid.store.status import Status, read_status
 from carvid.store.task import VideoRequest
+from carvid.workers.states import DONE
+from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress
+from carvid.workers.workforce import workforce_at
 
 _SHOWN = 5
 
@@ -125,23 +127,14 @@ def annotate(
                 ledger.retry_failed()
             if progress is not None and intake.overruled:
                 progress.note(_overruled(intake.overruled))
-            with first_interrupt() as interrupt, _workforce(ray, work.workers) as workforce:
+            with first_interrupt() as interrupt, workforce_at(ray, work.workers) as workforce:
                 turns = ledger if stream.piece is None else Pieces(ledger, stream.piece, stream.every)
-                supervisor = Supervisor(
-                    ledger, turns, presence, recipe, stream, work, workforce, replace=overwrite
-                )
-                with supervisor:
+                tasks = DatasetTurns(ledger, turns, presence, replace=overwrite)
+                job = "carvid.annotate.label:Labelling", asdict(stream)
+                with Supervisor(tasks, recipe, job, work, workforce, presence.folder) as supervisor:
                     finished = supervisor.run(interrupt, progress)
             status = read_status(dataset)
     return DatasetSummary(status, time.monotonic() - started, not finished, moves, intake.closed)
-
-
-def _workforce(ray: str | None, workers: int) -> Workforce:
-    if ray is None:
-        return LocalWorkforce()
-    from carvid.annotate.ray_workforce import RayWorkforce
-
-    return RayWorkforce(ray, workers)
 
 
 def _check_pieces(recipe: Recipe, intake: Intake) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import Damage, NoFrameError, Selection, open_frames
 from carvid.stream.identity import identify_source, source_size
+from carvid.workers.job import Tell
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,29 @@ class StreamOptions:
             raise UsageError(f"piece is {self.piece}; expected at least 1 frame")
 
 
+class Labelling:
+    """The job of `carvid annotate`; see `carvid.workers.job.Job`."""
+
+    def __init__(self, **stream: Any) -> None:
+        self._stream = StreamOptions(**stream)
+
+    def describe(self, model: EngineModel) -> dict[str, Any]:
+        """Everything that is needed to make the same labels again, as plain data."""
+        return {**model.describe(), "stream": asdict(self._stream)}
+
+    def work(
+        self, task: Mapping[str, Any], staged: Path, model: EngineModel, tell: Tell
+    ) -> Mapping[str, Any]:
+        """`label_video`, with the task and its outcome as plain data."""
+        return asdict(label_video(Task.from_json(task), model, self._stream, staged, tell))
+
+
 def label_video(
     task: Task,
     model: EngineModel,
     stream: StreamOptions,
     staged: Path,
-    progress: Callable[[int, int | None], None],
+    progress: Tell,
 ) -> Outcome:
     """Segment every frame of a video and write the rows to `staged`; if anything is raised, there is no such file.
 

@@ -113,8 +113,8 @@ def annotate(
     """
     from carvid.annotate.annotate import annotate as annotate_dataset
     from carvid.annotate.label import StreamOptions
-    from carvid.annotate.supervise import WorkOptions
     from carvid.cli.dataset_progress import DatasetProgress
+    from carvid.workers.supervise import WorkOptions
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with DatasetProgress() as progress:

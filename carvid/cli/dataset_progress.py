@@ -15,7 +15,7 @@ from carvid.cli.progress import PLAIN_EVERY_SECONDS
 
 
 class DatasetProgress:
-    """Counts videos, and the frames of those in progress; see `carvid.annotate.supervise.WorkProgress`."""
+    """Counts videos, and the frames of those in progress; see `carvid.workers.supervise.WorkProgress`."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -28,7 +28,7 @@ class DatasetProgress:
             self._task = self._bar.add_task("loading the model", total=None)
 
     def update(self, counts: Mapping[str, int], working: Mapping[str, tuple[int, int | None]]) -> None:
-        """Show these counts; see `carvid.annotate.supervise.WorkProgress.update`."""
+        """Show these counts; see `carvid.workers.supervise.WorkProgress.update`."""
         now = time.monotonic()
         parts = sum(min(1.0, frames / expected) for frames, expected in working.values() if expected)
         ended = counts["done"] + counts["failed"] + parts
@@ -44,7 +44,7 @@ class DatasetProgress:
             typer.echo(line, err=True)
 
     def note(self, line: str) -> None:
-        """Show it; see `carvid.annotate.supervise.WorkProgress.note`."""
+        """Show it; see `carvid.workers.supervise.WorkProgress.note`."""
         typer.echo(f"carvid: {line}", err=True)
 
     def _line(

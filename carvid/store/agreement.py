@@ -17,8 +17,8 @@ from carvid.store.database import source_value
 from carvid.store.ledger import Ledger, discard_labels
 from carvid.store.opening import database_errors
 from carvid.store.rows import Video
-from carvid.store.schema import DONE, RUNNING, WAITING
 from carvid.store.task import VideoRequest
+from carvid.workers.states import DONE, RUNNING, WAITING
 
 
 def requests_of(ledger: Ledger) -> dict[tuple[str, int, int | None], VideoRequest]:

@@ -14,8 +14,9 @@ from carvid.store.checks import damaged
 from carvid.store.database import Dataset
 from carvid.store.opening import database_errors, open_writable, transaction, uri
 from carvid.store.rows import Video
-from carvid.store.schema import DONE, FAILED, HAND, LABELS, RUNNING, WAITING, database_path
+from carvid.store.schema import HAND, LABELS, database_path
 from carvid.store.task import Outcome, Task, as_text
+from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 
 
 class Ledger:

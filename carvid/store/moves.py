@@ -14,9 +14,9 @@ from carvid.store.agreement import requests_of
 from carvid.store.database import source_text, source_value
 from carvid.store.ledger import Ledger
 from carvid.store.opening import database_errors
-from carvid.store.schema import DONE, RUNNING
 from carvid.store.task import VideoRequest
 from carvid.stream.identity import identify_source, source_size
+from carvid.workers.states import DONE, RUNNING
 
 Range = tuple[int, int | None]
 

@@ -16,7 +16,8 @@ import carvid
 from carvid.errors import InputError, OutputError
 from carvid.store.checks import damaged
 from carvid.store.migrations import migrate
-from carvid.store.schema import RUNNING, SCHEMA_VERSION, TABLES
+from carvid.store.schema import SCHEMA_VERSION, TABLES
+from carvid.workers.states import RUNNING
 
 BUSY_SECONDS = 30.0
 """How long to wait for another process that is writing."""

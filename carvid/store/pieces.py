@@ -15,9 +15,10 @@ from carvid.store.cut import Cut
 from carvid.store.ledger import Ledger, discard_labels, record, tally
 from carvid.store.opening import database_errors
 from carvid.store.rows import Video
-from carvid.store.schema import DONE, FAILED, HAND, RUNNING, WAITING
+from carvid.store.schema import HAND
 from carvid.store.task import Outcome, Task, as_text
 from carvid.stream.source import Damage, Selection
+from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 
 # In the order of the fields of `_Piece`.
 _COLUMNS = table(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from carvid.evidence import FrameOrigin
 from carvid.media.rle import Rle, decode_rle
 from carvid.store.checks import COUNT, ID, NUMBER, PATH, SIDE_PX, TEXT, one_of, or_null, table
-from carvid.store.schema import DONE, FAILED, HAND, MODEL, RUNNING, WAITING
+from carvid.store.schema import HAND, MODEL
 from carvid.stream.source import Damage
+from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,6 @@ DATABASE = "annotations.sqlite"
 
 SCHEMA_VERSION = migrations.VERSION
 
-WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
-"""The states of a video."""
-
 MODEL, HAND = "model", "hand"
 """Where an annotation comes from."""
 

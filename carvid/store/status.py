@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from carvid.store.database import open_dataset
-from carvid.store.schema import DONE, FAILED, RUNNING, WAITING
+from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 
 
 @dataclass(frozen=True)

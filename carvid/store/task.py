@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -41,6 +41,19 @@ class Task:
     query_ids: tuple[int, ...]
     queries: tuple[str, ...]
     piece: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Tells it from every other task of its dataset."""
+        return f"{self.video_id}" if self.piece is None else f"{self.video_id}-{self.piece}"
+
+    @property
+    def whole(self) -> int:
+        """The video it is a part of."""
+        return self.video_id
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Task:

@@ -6,19 +6,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from carvid.annotate.child import Child, Inbox, usable_cores
-from carvid.annotate.worker import Setup
-from carvid.store.task import Task
+from carvid.workers.child import Child, Inbox, usable_cores
+from carvid.workers.job import WorkTask
+from carvid.workers.worker import Setup
 
 
 class Worker(Protocol):
-    """A worker that was started; its messages (`carvid.annotate.worker`) come through the queue it was started with.
+    """A worker that was started; its messages (`carvid.workers.worker`) come through the queue it was started with.
 
     The last is None: it has ended.
     """
 
-    def label(self, task: Task, staged: Path) -> None:
-        """Have it label a video; the rows come into `staged`, on this machine."""
+    def work(self, task: WorkTask, staged: Path) -> None:
+        """Have it do a task; what comes of it goes into the file `staged`, on this machine."""
         ...
 
     def kill(self) -> None:
@@ -30,7 +30,7 @@ class Worker(Protocol):
         ...
 
     def last_words(self) -> str:
-        """How it ended, as words that follow "the process labelling it"."""
+        """How it ended, as words that follow "the process working on it"."""
         ...
 
 
@@ -66,3 +66,12 @@ class LocalWorkforce:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def workforce_at(ray: str | None, workers: int) -> Workforce:
+    """The workforce of a Ray cluster at an address; None: of this machine. Raises UsageError as `RayWorkforce` does."""
+    if ray is None:
+        return LocalWorkforce()
+    from carvid.workers.ray_workforce import RayWorkforce
+
+    return RayWorkforce(ray, workers)

@@ -1,9 +1,9 @@
-"""A worker process: loads the model once, then labels the videos it is given, one at a time.
+"""A worker process: loads the model once, then does the tasks it is given, one at a time.
 
 It speaks JSON lines. It reads the set-up (`Setup`) first, then one task at a time with the path of its file. It writes
-messages, each with a "kind": ready (with the model's description) or refused; then for each task progress (frames,
-expected) and finally done (with the outcome), failed (the video cannot be labelled) or unwritable (the file cannot be
-written).
+messages, each with a "kind": ready (with the description of model and job) or refused; then for each task progress
+(frames, expected) and finally done (with the outcome), failed (the task cannot be done) or unwritable (the file cannot
+be written).
 """
 
 from __future__ import annotations
@@ -13,25 +13,30 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from carvid.annotate.label import StreamOptions, label_video
 from carvid.engines import EngineModel, load_engine
 from carvid.errors import CarvidError, OutputError
 from carvid.recipe import Recipe, recipe_from_json
-from carvid.store.task import Task
+from carvid.workers.job import Job
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker starts with. index: its number, from 0. threads: how many it may compute with at most."""
+    """What a worker starts with.
+
+    job: what makes the worker's `carvid.workers.job.Job`, as module:name. options: its keywords, as plain data.
+    index: the worker's number, from 0. threads: how many it may compute with at most.
+    """
 
     recipe: Recipe
-    stream: StreamOptions
+    job: str
+    options: Mapping[str, Any]
     index: int
     threads: int
 
@@ -40,12 +45,12 @@ class Setup:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Setup:
-        return cls(
-            recipe_from_json(values["recipe"]),
-            StreamOptions(**values["stream"]),
-            values["index"],
-            values["threads"],
-        )
+        return cls(**{**values, "recipe": recipe_from_json(values["recipe"])})
+
+    def make_job(self) -> Job:
+        module, name = self.job.split(":")
+        job: Job = getattr(import_module(module), name)(**self.options)
+        return job
 
 
 def main() -> None:
@@ -53,17 +58,16 @@ def main() -> None:
     out = _protocol_output()
     lines = _input_lines()
     setup = Setup.from_json(json.loads(lines.get()))
+    job = setup.make_job()
     try:
         model = load_model(setup)
     except CarvidError as error:
         _say(out, kind="refused", error=type(error).__name__, message=str(error))
         return
-    _say(out, kind="ready", description=describe(model, setup.stream))
+    _say(out, kind="ready", description=job.describe(model))
     while True:
         message = json.loads(lines.get())
-        work(
-            Task.from_json(message["task"]), Path(message["staged"]), model, setup.stream, partial(_say, out)
-        )
+        work(job, message["task"], Path(message["staged"]), model, partial(_say, out))
 
 
 def load_model(setup: Setup) -> EngineModel:
@@ -78,27 +82,22 @@ def load_model(setup: Setup) -> EngineModel:
     return load_engine(recipe)
 
 
-def describe(model: EngineModel, stream: StreamOptions) -> dict[str, Any]:
-    """Everything that is needed to make the same labels again, as plain data."""
-    return {**model.describe(), "stream": asdict(stream)}
-
-
 def work(
-    task: Task, staged: Path, model: EngineModel, stream: StreamOptions, say: Callable[..., None]
+    job: Job, task: Mapping[str, Any], staged: Path, model: EngineModel, say: Callable[..., None]
 ) -> None:
-    """Label a video into `staged`; `say` is called with the fields of each message as keywords."""
+    """Do a task into `staged`; `say` is called with the fields of each message as keywords."""
 
-    def progress(frames: int, expected: int | None) -> None:
+    def tell(frames: int, expected: int | None) -> None:
         say(kind="progress", frames=frames, expected=expected)
 
     try:
-        outcome = label_video(task, model, stream, staged, progress)
+        outcome = job.work(task, staged, model, tell)
     except OutputError as error:
         say(kind="unwritable", message=str(error))
     except CarvidError as error:
         say(kind="failed", message=str(error))
     else:
-        say(kind="done", outcome=asdict(outcome))
+        say(kind="done", outcome=dict(outcome))
 
 
 def _protocol_output() -> TextIO:

@@ -11,12 +11,11 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from carvid.annotate.worker import Setup
-from carvid.store.task import Task
+from carvid.workers.job import WorkTask
+from carvid.workers.worker import Setup
 
 Message = dict[str, Any]
 # Who sent it, and the message; None once the sender has ended.
@@ -25,12 +24,12 @@ Inbox = queue.SimpleQueue[tuple[Any, Message | None]]
 _END_SECONDS = 1.0
 
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from carvid.annotate.worker import main; main()"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from carvid.workers.worker import main; main()"
 )
 
 
 class Child:
-    """A process that runs `carvid.annotate.worker`; its messages come through the queue it is given.
+    """A process that runs `carvid.workers.worker`; its messages come through the queue it is given.
 
     The last is None: the process has ended.
     """
@@ -39,7 +38,7 @@ class Child:
         self._inbox = inbox
         self._errors: deque[str] = deque(maxlen=20)
         # In a session of its own, so that Ctrl-C at the terminal reaches only the parent, which decides what becomes
-        # of the videos that are being labelled.
+        # of the tasks at work.
         self._process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -63,9 +62,9 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def label(self, task: Task, staged: Path) -> None:
-        """Have it label a video into `staged`."""
-        self._send({"task": asdict(task), "staged": str(staged)})
+    def work(self, task: WorkTask, staged: Path) -> None:
+        """Have it do a task into `staged`."""
+        self._send({"task": task.to_json(), "staged": str(staged)})
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""

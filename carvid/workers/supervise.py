@@ -1,4 +1,4 @@
-"""Starts the workers of one process, gives them videos, watches them and replaces those that die."""
+"""Starts the workers of one process, gives them tasks, watches them and replaces those that die."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from carvid import errors
-from carvid.annotate.child import Inbox, Message
-from carvid.annotate.label import StreamOptions
-from carvid.annotate.leases import Presence
-from carvid.annotate.worker import Setup
-from carvid.annotate.workforce import Worker, Workforce
 from carvid.errors import OutputError, UsageError, WeightsError
 from carvid.interrupt import Interrupt
 from carvid.recipe import Recipe
-from carvid.recipe.record import differences, fingerprint
-from carvid.store.agreement import agree, settings_of
-from carvid.store.ledger import Ledger
-from carvid.store.schema import WAITING
-from carvid.store.task import Outcome, Task
-from carvid.store.turns import Turns
+from carvid.workers.child import Inbox, Message
+from carvid.workers.job import T, Turns
+from carvid.workers.worker import Setup
+from carvid.workers.workforce import Worker, Workforce
 
 _TICK_SECONDS = 0.2
 _START_TRIES = 3
@@ -33,14 +26,13 @@ _START_TRIES = 3
 
 @dataclass(frozen=True)
 class WorkOptions:
-    """How the work is done; nothing here changes the labels.
+    """How the work is done; nothing here changes what comes of it.
 
     workers: how many there are; each loads the model.
-    stall_seconds: a worker that reports nothing for this long while it labels is ended; its video counts as failed.
+    stall_seconds: a worker that reports nothing for this long while it works is ended; its task counts as failed.
     lease_seconds: how long a lease lasts unless it is renewed.
-    tries: how often a video (or a piece of one) is begun in one run, if its worker dies each time, before it counts as
-        failed.
-    grace_seconds: how long videos that are nearly done may take to finish after Ctrl-C.
+    tries: how often a task is begun in one run, if its worker dies each time, before it counts as failed.
+    grace_seconds: how long tasks that are nearly done may take to finish after Ctrl-C.
     """
 
     workers: int = 1
@@ -60,7 +52,8 @@ class WorkProgress(Protocol):
     """Is told how far the work has got."""
 
     def update(self, counts: Mapping[str, int], working: Mapping[str, tuple[int, int | None]]) -> None:
-        """Called now and then. counts: videos by state. working: frames labelled and expected, by a video's path."""
+        """Called now and then. counts: how many wholes are in each state. working: frames done and expected of those
+        at work, by `WorkTask.path`."""
         ...
 
     def note(self, line: str) -> None:
@@ -69,51 +62,47 @@ class WorkProgress(Protocol):
 
 
 @dataclass
-class _Hired:
+class _Hired(Generic[T]):
     worker: Worker
     index: int
     ready: bool = False
-    task: Task | None = None
+    task: T | None = None
     staged: Path = Path()
     frames: int = 0
     expected: int | None = None
     heard: float = field(default_factory=time.monotonic)
 
 
-class Supervisor:
-    """Labels the waiting videos of a dataset; a context manager that ends the workers and releases their videos."""
+class Supervisor(Generic[T]):
+    """Has waiting tasks done; a context manager that ends the workers and releases their tasks."""
 
     def __init__(
         self,
-        ledger: Ledger,
-        turns: Turns,
-        presence: Presence,
+        turns: Turns[T],
         recipe: Recipe,
-        stream: StreamOptions,
+        job: tuple[str, Mapping[str, Any]],
         options: WorkOptions,
         workforce: Workforce,
-        *,
-        replace: bool = False,
+        folder: Path,
     ) -> None:
-        """turns: what the tasks are. workforce: where the workers run.
-        replace: whether labels made with other settings may be discarded.
+        """turns: what the tasks are. job: `Setup.job` and `Setup.options`. workforce: where the workers run.
+        folder: for the workers' files; it exists.
         """
-        self._ledger, self._turns, self._presence = ledger, turns, presence
-        self._recipe, self._stream, self._options = recipe, stream, options
-        self._replace, self._workforce = replace, workforce
+        self._turns, self._recipe, self._job = turns, recipe, job
+        self._options, self._workforce, self._folder = options, workforce, folder
         self._inbox: Inbox = queue.SimpleQueue()
-        self._workers: dict[Worker, _Hired] = {}
-        self._deaths: dict[Task, int] = {}
+        self._workers: dict[Worker, _Hired[T]] = {}
+        self._deaths: dict[T, int] = {}
         self._failed_starts = 0
         self._agreed = False
-        self._renewed = self._looked = time.monotonic()
+        self._renewed = time.monotonic()
 
     def run(self, interrupt: Interrupt, progress: WorkProgress | None = None) -> bool:
-        """Label until no video is waiting or being labelled by anybody; False if an interrupt came first.
+        """Work until no task is waiting or being worked on by anybody; False if an interrupt came first.
 
         The first worker starts alone, so that what is wrong with the model or the settings is reported once, and
         weights are fetched once.
-        Raises UsageError if the dataset has other settings, WeightsError, OutputError.
+        Raises what `Turns` raises, and WeightsError.
         """
         self._start(0)
         stop_at: float | None = None
@@ -124,13 +113,13 @@ class Supervisor:
                     return False
             elif self._agreed:
                 self._hand_out()
-                if not self._busy() and self._is_complete():
+                if not self._busy() and self._turns.is_complete():
                     return True
             self._take_messages()
             self._end_stalled()
             self._renew(progress)
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> Supervisor[T]:
         return self
 
     def __exit__(
@@ -147,12 +136,12 @@ class Supervisor:
                     self._turns.release(hired.task)
         self._workers.clear()
 
-    def _busy(self) -> list[_Hired]:
+    def _busy(self) -> list[_Hired[T]]:
         return [hired for hired in self._workers.values() if hired.task is not None]
 
     def _start(self, index: int) -> None:
         threads = max(1, self._workforce.cores // self._options.workers)
-        setup = Setup(self._recipe, self._stream, index, threads)
+        setup = Setup(self._recipe, *self._job, index, threads)
         worker = self._workforce.start(setup, self._inbox)
         self._workers[worker] = _Hired(worker, index)
 
@@ -164,25 +153,14 @@ class Supervisor:
                     return
                 hired.task, hired.frames, hired.expected = task, 0, None
                 hired.heard = time.monotonic()
-                name = f"{task.video_id}" if task.piece is None else f"{task.video_id}-{task.piece}"
-                hired.staged = self._presence.folder / f"{name}.sqlite"
-                hired.worker.label(task, hired.staged)
+                hired.staged = self._folder / f"{task.key}.staged"
+                hired.worker.work(task, hired.staged)
         free = sorted(set(range(self._options.workers)) - {hired.index for hired in self._workers.values()})
         if free:
             starting = sum(not hired.ready for hired in self._workers.values())
             wanted = self._turns.waiting(len(free) + starting) - starting
             for index in free[: max(0, wanted)]:
                 self._start(index)
-
-    def _is_complete(self) -> bool:
-        """Whether nothing is waiting or being labelled elsewhere; takes over what ended processes held."""
-        if self._ledger.counts()[WAITING]:
-            return False
-        if time.monotonic() - self._looked >= 1.0:
-            self._looked = time.monotonic()
-            if self._ledger.recover(self._presence.dead(self._ledger.lease_owners())):
-                return False
-        return self._ledger.is_settled()
 
     def _take_messages(self) -> None:
         try:
@@ -195,12 +173,13 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _take(self, hired: _Hired, message: Message | None) -> None:
+    def _take(self, hired: _Hired[T], message: Message | None) -> None:
         hired.heard = time.monotonic()
         if message is None:
             self._bury(hired)
         elif message["kind"] == "ready":
-            self._agree(message["description"])
+            self._turns.agree(message["description"])
+            self._agreed = True
             hired.ready, self._failed_starts = True, 0
         elif message["kind"] == "refused":
             raise getattr(errors, message["error"])(message["message"])
@@ -214,30 +193,15 @@ class Supervisor:
             if message["kind"] == "failed":
                 self._turns.fail(hired.task, message["message"])
             else:
-                self._turns.commit(hired.task, hired.staged, Outcome(**message["outcome"]))
+                self._turns.commit(hired.task, hired.staged, message["outcome"])
             hired.staged.unlink(missing_ok=True)
             hired.task = None
 
-    def _agree(self, description: Mapping[str, Any]) -> None:
-        replace = self._replace and not self._agreed
-        before = settings_of(self._ledger)
-        if before is not None and not differences(before, description):
-            self._agreed = True
-            return
-        before = agree(self._ledger, description, fingerprint(description), replace=replace)
-        if before is not None and not replace:
-            raise UsageError(
-                "this dataset was labelled with other settings:\n  "
-                + "\n  ".join(differences(before, description))
-                + "\nchoose another folder, or give --overwrite to discard all its labels"
-            )
-        self._agreed = True
-
-    def _bury(self, hired: _Hired) -> None:
-        """Deal with a worker that has ended by itself: its video is tried again, or has failed."""
+    def _bury(self, hired: _Hired[T]) -> None:
+        """Deal with a worker that has ended by itself: its task is tried again, or has failed."""
         del self._workers[hired.worker]
         hired.worker.end()
-        how = f"the process labelling it {hired.worker.last_words()}"
+        how = f"the process working on it {hired.worker.last_words()}"
         if hired.task is not None:
             task = hired.task
             self._deaths[task] = self._deaths.get(task, 0) + 1
@@ -267,7 +231,7 @@ class Supervisor:
                     f"no progress for {limit:g} s after {hired.frames} frames; its process was ended",
                 )
 
-    def _end(self, hired: _Hired) -> None:
+    def _end(self, hired: _Hired[T]) -> None:
         """End a worker in the midst of its task."""
         del self._workers[hired.worker]
         hired.worker.end()
@@ -282,14 +246,14 @@ class Supervisor:
                 if hired.task in lost:
                     self._end(hired)
         if progress is not None:
-            progress.update(self._ledger.counts(), self._working())
+            progress.update(self._turns.counts(), self._working())
 
     def _working(self) -> dict[str, tuple[int, int | None]]:
-        """Frames labelled and expected of each video in work, by its path."""
-        by_video: dict[int, tuple[str, int, int | None]] = {}
+        """Frames done and expected of each whole at work, by its path."""
+        by_whole: dict[int, tuple[str, int, int | None]] = {}
         for w in self._busy():
             if w.task is not None:
-                video_id = w.task.video_id
-                _, frames, expected = by_video.get(video_id, ("", self._turns.labelled(video_id), None))
-                by_video[video_id] = w.task.path, frames + w.frames, w.expected or expected
-        return {path: (frames, expected) for path, frames, expected in by_video.values()}
+                whole = w.task.whole
+                _, frames, expected = by_whole.get(whole, ("", self._turns.done(whole), None))
+                by_whole[whole] = w.task.path, frames + w.frames, w.expected or expected
+        return {path: (frames, expected) for path, frames, expected in by_whole.values()}

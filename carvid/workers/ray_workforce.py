@@ -1,7 +1,7 @@
-"""Workers as actors of a Ray cluster: each loads the model once, labels videos and sends the rows back.
+"""Workers as actors of a Ray cluster: each loads the model once, does tasks and sends back what came of them.
 
-Only this process writes the dataset. It takes what an actor sends once that is complete, so an actor that is lost, or a
-video that is labelled twice, changes nothing. The videos must have the same paths on every node.
+Only this process writes results. It takes what an actor sends once that is complete, so an actor that is lost, or a
+task that is done twice, changes nothing. Videos and images must have the same paths on every node.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from carvid.annotate.child import Inbox, Message
-from carvid.annotate.worker import Setup, describe, load_model, work
-from carvid.annotate.workforce import Worker
 from carvid.errors import CarvidError, UsageError
-from carvid.store.task import Task
+from carvid.workers.child import Inbox, Message
+from carvid.workers.job import WorkTask
+from carvid.workers.worker import Setup, load_model, work
+from carvid.workers.workforce import Worker
 
-# How much of a video's rows is sent at a time.
+# How much of a task's file is sent at a time.
 _PART_BYTES = 4 << 20
 _END_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
@@ -98,10 +97,11 @@ def _check_reachable(address: str) -> None:
 
 
 class CarvidWorker:
-    """The actor. It is a process of its own, so a crash or a hang in it costs one video."""
+    """The actor. It is a process of its own, so a crash or a hang in it costs one task."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         self._setup = Setup.from_json(setup)
+        self._job = self._setup.make_job()
         self._model: Any = None
 
     def load(self) -> Message:
@@ -110,19 +110,17 @@ class CarvidWorker:
             self._model = load_model(self._setup)
         except CarvidError as error:
             return {"kind": "refused", "error": type(error).__name__, "message": str(error)}
-        description = describe(self._model, self._setup.stream)
-        return {"kind": "ready", "description": description}
+        return {"kind": "ready", "description": self._job.describe(self._model)}
 
-    def label(self, values: dict[str, Any]) -> Iterator[Message]:
-        """The messages of a worker about one video; before done come the rows, in parts: the bytes of a closed file."""
+    def work(self, task: dict[str, Any]) -> Iterator[Message]:
+        """The messages of a worker about one task; before done comes its file, in parts: the bytes of a closed file."""
         said: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
-        task = Task.from_json(values)
         with tempfile.TemporaryDirectory(prefix="carvid-ray-") as folder:
-            staged = Path(folder, "video.sqlite")
+            staged = Path(folder, "staged")
 
             def run() -> None:
                 try:
-                    work(task, staged, self._model, self._setup.stream, lambda **message: said.put(message))
+                    work(self._job, task, staged, self._model, lambda **message: said.put(message))
                 except BaseException as error:  # noqa: BLE001 - it is raised again below
                     said.put(error)
 
@@ -149,9 +147,9 @@ class _ActorWorker:
         self._thread = threading.Thread(target=self._follow, args=(self._load,), daemon=True)
         self._thread.start()
 
-    def label(self, task: Task, staged: Path) -> None:
+    def work(self, task: WorkTask, staged: Path) -> None:
         self._thread = threading.Thread(
-            target=self._follow, args=(lambda: self._label(task, staged),), daemon=True
+            target=self._follow, args=(lambda: self._work(task, staged),), daemon=True
         )
         self._thread.start()
 
@@ -169,8 +167,8 @@ class _ActorWorker:
     def _load(self) -> None:
         self._say(self._ray.get(self._actor.load.remote()))
 
-    def _label(self, task: Task, staged: Path) -> None:
-        messages = self._actor.label.options(num_returns="streaming").remote(asdict(task))
+    def _work(self, task: WorkTask, staged: Path) -> None:
+        messages = self._actor.work.options(num_returns="streaming").remote(dict(task.to_json()))
         for message in map(self._ray.get, messages):
             if message["kind"] == "part":
                 try:
