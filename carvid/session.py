@@ -167,8 +167,14 @@ class Session:
     @torch.inference_mode()
     def segment(self, seen: SeenFrames) -> FrameResult:
         """Run the recurrence and the refinement on the one frame that `see` returned."""
-        (found,) = self._recur(seen)
-        return self._refined(*found)
+        (result,) = self.segment_each(seen)
+        return result
+
+    @torch.inference_mode()
+    def segment_each(self, seen: SeenFrames) -> Iterator[FrameResult]:
+        """Run the recurrence on frames that `Model.see` returned, together, and the refinement on one by one."""
+        for found in self._recur(seen):
+            yield self._refined(*found)
 
     def describe(self) -> dict[str, Any]:
         """`Model.describe`, with the background texts and negatives used with these queries."""

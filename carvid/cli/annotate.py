@@ -52,20 +52,8 @@ def annotate(
             "--queries-file", help="A file with one referring expression per line.", rich_help_panel=SOURCE
         ),
     ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", help="Worker processes, each of which loads the model.", rich_help_panel=MACHINE
-        ),
-    ] = 1,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            help="Run the workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
     piece: Annotated[
         int | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""The progress of labelling a dataset, on stderr: a bar on a terminal, plain lines elsewhere."""
+"""The progress of workers, on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from carvid.cli.progress import PLAIN_EVERY_SECONDS
 
 
 class DatasetProgress:
-    """Counts videos, and the frames of those in progress; see `carvid.workers.supervise.WorkProgress`."""
+    """Counts videos or samples, and the frames of those at work; see `carvid.workers.supervise.WorkProgress`.
 
-    def __init__(self) -> None:
+    what: the word for what is counted.
+    """
+
+    def __init__(self, what: str = "videos") -> None:
+        self._what = what
         self._bar: Progress | None = None
         self._started: float | None = None
         self._done_before = self._spoken = 0.0
@@ -64,7 +68,7 @@ class DatasetProgress:
             left = f", {_duration(rest)} left"
         return (
             f"{counts['done']} done, {counts['failed']} failed, {counts['waiting']} waiting of "
-            f"{sum(counts.values())} videos{left}" + (f" | frames: {frames}" if frames else "")
+            f"{sum(counts.values())} {self._what}{left}" + (f" | frames: {frames}" if frames else "")
         )
 
     def __enter__(self) -> DatasetProgress:

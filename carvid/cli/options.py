@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from carvid.cli.help import OUTPUT, SOURCE
+from carvid.recipe.recipe import MACHINE
 
 Reader = Annotated[
     str, typer.Option("--reader", help="Video reader: pyav or decord.", rich_help_panel=SOURCE)
@@ -29,3 +30,17 @@ Overwrite = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=OUTPUT)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.", rich_help_panel=OUTPUT)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", help="Worker processes, each of which loads the model.", rich_help_panel=MACHINE
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Run the workers on the Ray cluster at this address; local starts one here. Needs carvid[ray].",
+        rich_help_panel=MACHINE,
+    ),
+]

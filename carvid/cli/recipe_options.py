@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -19,24 +19,30 @@ NONE = "none"
 
 
 def takes_recipe(
-    *, preset: str = "default", without: tuple[str, ...] = (), **defaults: Any
+    *,
+    preset: str | Callable[[Mapping[str, Any]], str] = "default",
+    without: tuple[str, ...] = (),
+    **defaults: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replace a command's parameter `recipe` with an option for each field of `Recipe` that has a help text.
 
-    preset: used if neither the user nor the model names one. without: fields that are not options of this command;
+    preset: used if neither the user nor the model names one, or what finds it from the command's other parameters, by
+    name. without: fields that are not options of this command;
     they keep their defaults. defaults: values of fields for which the user gives none.
     """
 
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         own = inspect.signature(command, eval_str=True)
-        options = {name: one for name, one in _options(preset).items() if name not in without}
+        told = preset if isinstance(preset, str) else "that of the published figure"
+        options = {name: one for name, one in _options(told).items() if name not in without}
 
         @functools.wraps(command)
         def wrapped(**given: Any) -> Any:
             chosen = {name: _given(given.pop(name)) for name in options}
             for name, value in defaults.items():
                 chosen[name] = value if chosen.get(name) is None else chosen[name]
-            recipe = load_recipe(otherwise=preset, **chosen)
+            otherwise = preset if isinstance(preset, str) else preset(given)
+            recipe = load_recipe(otherwise=otherwise, **chosen)
             if recipe.caution is not None:
                 typer.echo(f"carvid: {recipe.caution}", err=True)
             return command(recipe=recipe, **given)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from carvid.errors import UsageError
-from carvid.evaluate.contract import Benchmark
+
+if TYPE_CHECKING:
+    from carvid.evaluate.contract import Benchmark
 
 #: For each benchmark, its object as module:name; imported only when it is used.
 BENCHMARKS: dict[str, str] = {}

@@ -42,12 +42,14 @@ class Sample:
 
     name: tells it from the data set's other samples; a file name without suffix, or several with / between.
     frames: the paths of its images in order; one for an image. size: (H, W) of all of them, in px.
+    upright: whether images are turned as their EXIF says; a benchmark's truth lies on the pixels as they are stored.
     """
 
     name: str
     frames: tuple[str, ...]
     size: tuple[int, int]
     asked: tuple[Asked, ...]
+    upright: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a worker."""
@@ -60,7 +62,7 @@ class Sample:
             for one in values["asked"]
         )
         height, width = values["size"]
-        return cls(values["name"], tuple(values["frames"]), (height, width), tuple(asked))
+        return cls(values["name"], tuple(values["frames"]), (height, width), tuple(asked), values["upright"])
 
 
 @dataclass(frozen=True)

@@ -49,23 +49,23 @@ UNREADABLE = (
 """What Pillow raises for files that are damaged or no images."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, EXIF rotation applied, contiguous and writable. Raises one of UNREADABLE.
+def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, contiguous and writable. Raises one of UNREADABLE.
 
-    Of an animation the first picture is taken; for the rest see `to_rgb`.
+    upright: whether to turn it as its EXIF says. Of an animation the first picture is taken; for the rest see `to_rgb`.
     """
     with Image.open(path) as stored:
-        return to_rgb(stored)
+        return to_rgb(stored, upright=upright)
 
 
-def to_rgb(stored: Image.Image) -> NDArray[np.uint8]:
+def to_rgb(stored: Image.Image, *, upright: bool = True) -> NDArray[np.uint8]:
     """The picture an opened image stands at, as `read_image` gives it.
 
     Grey is repeated, palettes are looked up, alpha is left out (as in video). 16-bit samples are scaled to 8: 65535
     becomes 255, or the greatest value a TIFF states, as for 12 bits stored in 16. Floating-point samples have no
     agreed range: ValueError.
     """
-    image = ImageOps.exif_transpose(stored)
+    image = ImageOps.exif_transpose(stored) if upright else stored
     if image.mode == "F":
         raise ValueError("its samples are 32-bit floating point; expected 8 or 16 bits")
     if image.mode.startswith("I"):

@@ -1,0 +1,151 @@
+"""`carvid benchmark` and `carvid score`: run a benchmark and score it, or score anybody's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from carvid.cli import options
+from carvid.cli.exits import INTERRUPTED, PART_FAILED
+from carvid.cli.help import OUTPUT, SOURCE
+from carvid.cli.recipe_options import takes_recipe
+from carvid.errors import UsageError
+from carvid.evaluate.benchmarks import BENCHMARKS, benchmark
+from carvid.recipe import Recipe
+from carvid.recipe.speed import in_options
+
+if TYPE_CHECKING:
+    from carvid.evaluate.contract import Choice, DataSet
+    from carvid.evaluate.runner import Ran
+
+Name = Annotated[str, typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.")]
+Root = Annotated[Path, typer.Argument(help="The data set, in the layout it is published in.")]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split", help="The split; by default the one that is published on.", rich_help_panel=SOURCE
+    ),
+]
+Names = Annotated[
+    str,
+    typer.Option(
+        "--names",
+        help="Class names as queries: paper, or released, as the paper's code has them.",
+        rich_help_panel=SOURCE,
+    ),
+]
+First = Annotated[
+    int | None,
+    typer.Option("--first", min=1, help="Only so many samples, from the first.", rich_help_panel=SOURCE),
+]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", help="Only these samples, separated by commas.", rich_help_panel=SOURCE),
+]
+Missing = Annotated[
+    str, typer.Option("--missing", help="Predictions that are not there: refuse, or empty to score as empty.")
+]
+
+
+def _preset(given: Mapping[str, Any]) -> str:
+    return benchmark(given["name"]).preset
+
+
+@takes_recipe(preset=_preset, without=("causal", "instances"), speed="exact")
+def run_and_score(
+    name: Name,
+    root: Root,
+    out: options.Out,
+    recipe: Recipe,
+    split: Split = None,
+    names: Names = "paper",
+    first: First = None,
+    only: Only = None,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Remove what a run with another split, weights or settings wrote there.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+) -> int:
+    """Segment a benchmark's samples, then score them. Run it again to continue where it stopped."""
+    chosen = benchmark(name)
+    # The data set and the output folder are checked before any weights are loaded.
+    data = chosen.read(root, _choice(split, names, first, only))
+    from carvid.cli.dataset_progress import DatasetProgress
+    from carvid.evaluate.runner import run_benchmark
+    from carvid.media.locks import FolderLock
+    from carvid.workers.supervise import WorkOptions
+
+    typer.echo(f"carvid: {in_options(recipe)}", err=True)
+    with FolderLock(out):
+        with DatasetProgress("samples") as progress:
+            ran = run_benchmark(
+                chosen,
+                data.split,
+                data.samples,
+                recipe,
+                out,
+                work=WorkOptions(workers=workers),
+                ray=ray,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        _tell(ran)
+        if ran.interrupted:
+            return INTERRUPTED
+        if ran.failed:
+            return PART_FAILED
+        return _score(data, out, "refuse")
+
+
+def score(
+    name: Name,
+    root: Root,
+    predictions: Annotated[
+        Path, typer.Argument(help="The predictions, laid out as `carvid benchmark` writes them.")
+    ],
+    split: Split = None,
+    names: Names = "paper",
+    first: First = None,
+    only: Only = None,
+    missing: Missing = "refuse",
+) -> int:
+    """Score predictions for a benchmark, whoever made them."""
+    if missing not in ("refuse", "empty"):
+        raise UsageError(f"--missing is {missing!r}; expected refuse or empty")
+    data = benchmark(name).read(root, _choice(split, names, first, only))
+    return _score(data, predictions, missing)
+
+
+def _choice(split: str | None, names: str, first: int | None, only: str | None) -> Choice:
+    from carvid.evaluate.contract import Choice
+
+    if names not in ("paper", "released"):
+        raise UsageError(f"--names is {names!r}; expected paper or released")
+    listed = None if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
+    return Choice(split, names, first, listed)
+
+
+def _tell(ran: Ran) -> None:
+    ended = "interrupted; run the same command again to continue: " if ran.interrupted else ""
+    typer.echo(
+        f"carvid: {ended}{ran.samples} samples segmented, {ran.done_before} done before, {len(ran.failed)} failed",
+        err=True,
+    )
+    for sample, why in ran.failed.items():
+        typer.echo(f"carvid: {sample}: {why}", err=True)
+
+
+def _score(data: DataSet, predictions: Path, missing: Any) -> int:
+    figures = data.score(predictions, missing)
+    figures.write(predictions)
+    typer.echo(figures.to_markdown())
+    return 0

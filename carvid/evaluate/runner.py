@@ -1,0 +1,243 @@
+"""Running a benchmark: its samples go to workers as tasks, and what comes back goes below the output folder.
+
+A sample is done when its record is there, which is written after its masks. What is done stays done, however the
+process ends; running again goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from carvid.errors import OutputError, UsageError
+from carvid.evaluate.contract import Benchmark, Sample
+from carvid.evaluate.records import RECORDS, read_record
+from carvid.evaluate.tasks import SampleTask, tasks
+from carvid.interrupt import first_interrupt
+from carvid.media.json_text import load_json
+from carvid.media.whole_file import output_errors, write_whole
+from carvid.paths import exists
+from carvid.recipe import Recipe
+from carvid.recipe.record import differences
+from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
+from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress
+from carvid.workers.workforce import workforce_at
+
+JOB = "carvid.evaluate.segmenting:Segmenting"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to: how many samples were run now, how many earlier runs had done, which failed and why, and
+    whether Ctrl-C ended it."""
+
+    samples: int
+    done_before: int
+    failed: Mapping[str, str]
+    interrupted: bool
+
+
+def run_benchmark(
+    benchmark: Benchmark,
+    split: str,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    out: Path,
+    *,
+    work: WorkOptions | None = None,
+    ray: str | None = None,
+    overwrite: bool = False,
+    progress: WorkProgress | None = None,
+) -> Ran:
+    """Run the samples that are not done yet, and write what `Benchmark.paint` gives for them, and a record of each.
+
+    split: told in the run's file. ray: the address of a Ray cluster; None: workers are processes on this machine.
+    The caller holds a `carvid.media.locks.FolderLock` on `out`, for as long as it needs the masks.
+
+    Raises OutputError where `out` holds a run of another benchmark, split, weights or settings, unless `overwrite`,
+    which removes that run first; UsageError, WeightsError.
+    """
+    work = work or WorkOptions()
+    # As many images together as are asked for, always: sums differ in their last digits from batch to batch.
+    recipe = replace(recipe, batch=recipe.batch or 1)
+    if len({sample.name for sample in samples}) < len(samples):
+        raise UsageError("two samples have the same name")
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    turns = SampleTurns(benchmark.name, split, tasks(samples, recipe.batch or 1), out, overwrite=overwrite)
+    with (
+        output_errors(out),
+        tempfile.TemporaryDirectory(prefix=".carvid-work-", dir=out) as folder,
+        first_interrupt() as interrupt,
+        workforce_at(ray, work.workers) as workforce,
+        Supervisor(
+            turns, recipe, (JOB, {"benchmark": benchmark.name}), work, workforce, Path(folder)
+        ) as supervisor,
+    ):
+        finished = supervisor.run(interrupt, progress)
+    return Ran(turns.ran, turns.done_before, turns.failed, not finished)
+
+
+class SampleTurns:
+    """The tasks of one run, which no other process shares; see `carvid.workers.job.Turns`."""
+
+    def __init__(
+        self, benchmark: str, split: str, every: Sequence[SampleTask], out: Path, *, overwrite: bool = False
+    ) -> None:
+        """every: the tasks of all samples. out: exists."""
+        self._benchmark, self._split, self._out, self._overwrite = benchmark, split, out, overwrite
+        self._every = every
+        self._file = RunFile(out, benchmark)
+        self._waiting: deque[SampleTask] = deque()
+        self._running: set[SampleTask] = set()
+        self.ran = self.done_before = 0
+        self.failed: dict[str, str] = {}
+
+    def agree(self, description: Mapping[str, Any]) -> None:
+        """Raises OutputError where the folder holds another run, unless it may be overwritten, once."""
+        self._file.claim(self._split, description, overwrite=self._overwrite)
+        self._overwrite = False
+        if self._every:
+            todo = [task for task in self._every if not all(map(self._is_done, task.samples))]
+            self._waiting.extend(todo)
+            self.done_before = sum(len(task.samples) for task in self._every) - _samples(todo)
+            self._every = ()
+
+    def claim(self, lease_seconds: float) -> SampleTask | None:
+        if not self._waiting:
+            return None
+        task = self._waiting.popleft()
+        self._running.add(task)
+        return task
+
+    def waiting(self, most: int) -> int:
+        return min(most, len(self._waiting))
+
+    def renew(self, lease_seconds: float, frames: Mapping[SampleTask, int]) -> set[SampleTask]:
+        return set()
+
+    def commit(self, task: SampleTask, staged: Path, outcome: Mapping[str, Any]) -> bool:
+        failed = outcome["failed"]
+        with ZipFile(staged) as packed:
+            for entry in packed.infolist():
+                place, _, name = entry.filename.partition("/")
+                if task.samples[int(place)].name in failed:
+                    continue
+                path = self._out / name
+                self._file.add(name.split("/")[0])
+                with output_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, packed.read(entry))
+        self._running.discard(task)
+        self.ran += len(task.samples) - len(failed)
+        self.failed.update(failed)
+        return True
+
+    def fail(self, task: SampleTask, error: str) -> bool:
+        self._running.discard(task)
+        self.failed.update({sample.name: error for sample in task.samples})
+        return True
+
+    def release(self, task: SampleTask) -> bool:
+        self._running.discard(task)
+        self._waiting.appendleft(task)
+        return True
+
+    def done(self, whole: int) -> int:
+        return 0
+
+    def counts(self) -> dict[str, int]:
+        return {
+            WAITING: _samples(self._waiting),
+            RUNNING: _samples(self._running),
+            DONE: self.done_before + self.ran,
+            FAILED: len(self.failed),
+        }
+
+    def is_complete(self) -> bool:
+        return not self._waiting and not self._running
+
+    def _is_done(self, sample: Sample) -> bool:
+        """Whether there is a record of it that has all its query sets, with the same queries."""
+        record = read_record(self._out, sample.name)
+        return record is not None and all(
+            one.name in record.asked and record.asked[one.name].queries == one.queries for one in sample.asked
+        )
+
+
+def _samples(some: Sequence[SampleTask] | deque[SampleTask] | set[SampleTask]) -> int:
+    return sum(len(task.samples) for task in some)
+
+
+@dataclass
+class RunFile:
+    """<benchmark>.json in the output folder: what the run there is made with, and which names below it are the run's.
+
+    A folder holds one run.
+    """
+
+    out: Path
+    benchmark: str
+    _content: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        return self.out / f"{self.benchmark}.json"
+
+    def claim(self, split: str, description: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Make the folder a run of this split and description, or go on with one.
+
+        Raises OutputError where it holds another, unless `overwrite`, which removes that one.
+        """
+        if exists(self.path, OutputError):
+            before = self._read()
+            changed = differences(before["model"], description)
+            if before["split"] != split:
+                changed = [f"split: {before['split']} before, {split} now", *changed]
+            if not changed:
+                self._content = before
+                return
+            if not overwrite:
+                raise OutputError(
+                    f"{self.out} holds a run with another split, weights or settings ({'; '.join(changed)}); "
+                    "choose another output folder, or give --overwrite to remove that run"
+                )
+            with output_errors(self.out):
+                for name in {*before["wrote"], RECORDS}:
+                    shutil.rmtree(self.out / name, ignore_errors=True)
+        elif exists(self.out / RECORDS, OutputError):
+            raise OutputError(
+                f"{self.out} holds a run of another benchmark, as {RECORDS} is there without {self.path.name}; "
+                "choose another output folder"
+            )
+        self._content = {"split": split, "wrote": [], "model": dict(description)}
+        self._write()
+
+    def add(self, name: str) -> None:
+        """From now on, this name in the folder is the run's."""
+        if name not in self._content["wrote"]:
+            self._content["wrote"].append(name)
+            self._write()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = load_json(self.path.read_bytes())
+            return {
+                "split": str(content["split"]),
+                "wrote": list(map(str, content["wrote"])),
+                "model": dict(content["model"]),
+            }
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{self.path} cannot be read ({error}); choose another output folder"
+            ) from error
+
+    def _write(self) -> None:
+        write_whole(self.path, json.dumps(self._content, indent=1).encode() + b"\n")

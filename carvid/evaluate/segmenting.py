@@ -1,0 +1,106 @@
+"""The job of a benchmark's workers: run samples, and pack what is written for them into one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+from carvid.engines import EngineModel
+from carvid.errors import CarvidError, InputError
+from carvid.evaluate.benchmarks import benchmark
+from carvid.evaluate.contract import Sample
+from carvid.evaluate.records import AskedRecord, Record, record_path
+from carvid.evaluate.run_samples import Found, SampleRunner
+from carvid.media.palette import encode_label_png
+from carvid.media.whole_file import output_errors
+from carvid.workers.job import Tell
+
+
+class Segmenting:
+    """See `carvid.workers.job.Job`. A task is {"samples": [...]}, samples as `Sample.to_json` gives them.
+
+    The staged file is a zip. <i>/<path> in it is what goes to <path> below the output folder for the task's i-th
+    sample, its record last. The outcome is {"failed": {sample: why}}; what is in the zip for these does not count.
+    """
+
+    def __init__(self, benchmark: str) -> None:
+        self._benchmark = benchmark
+        self._runner: SampleRunner | None = None
+
+    def describe(self, model: EngineModel) -> dict[str, Any]:
+        return dict(model.describe())
+
+    def work(
+        self, task: Mapping[str, Any], staged: Path, model: EngineModel, tell: Tell
+    ) -> Mapping[str, Any]:
+        samples = [Sample.from_json(values) for values in task["samples"]]
+        expected = sum(len(sample.frames) for sample in samples)
+        failed: dict[str, str] = {}
+
+        def fail(sample: Sample, error: CarvidError) -> None:
+            failed[sample.name] = str(error)
+
+        runner = self._runner = self._runner or SampleRunner(model)
+        source = benchmark(self._benchmark)
+        places = {sample.name: place for place, sample in enumerate(samples)}
+        done = [_Done() for _ in samples]
+        tell(0, expected)
+        with _zip(staged) as packed:
+            for number, (sample, frame, found) in enumerate(runner.run(samples, fail), start=1):
+                place = places[sample.name]
+                done[place].add(found)
+                for path, labels in source.paint(sample, frame.name, found):
+                    packed.writestr(f"{place}/{_below(path)}", encode_label_png(labels))
+                if done[place].frames == len(sample.frames):
+                    packed.writestr(
+                        f"{place}/{record_path(sample.name)}", done[place].record(sample).to_bytes()
+                    )
+                tell(number, expected)
+        return {"failed": failed}
+
+
+@dataclass
+class _Done:
+    """What the frames of a sample came to so far."""
+
+    frames: int = 0
+    present: dict[str, list[int]] = field(default_factory=dict)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, found: Found) -> None:
+        self.frames += 1
+        for name, result in found.items():
+            verdicts = result.queries
+            before = self.present.get(name, [0] * len(verdicts)), self.scores.get(name, [0.0] * len(verdicts))
+            self.present[name] = [n + one.present for n, one in zip(before[0], verdicts, strict=True)]
+            self.scores[name] = [max(s, one.score) for s, one in zip(before[1], verdicts, strict=True)]
+
+    def record(self, sample: Sample) -> Record:
+        asked = {
+            one.name: AskedRecord(one.queries, tuple(self.present[one.name]), tuple(self.scores[one.name]))
+            for one in sample.asked
+        }
+        return Record(sample.name, self.frames, asked)
+
+
+@contextmanager
+def _zip(staged: Path) -> Iterator[ZipFile]:
+    """A zip to write. Raises OutputError where it cannot be written; then there is none."""
+    try:
+        with output_errors(staged), ZipFile(staged, "w", ZIP_STORED) as packed:
+            yield packed
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def _below(path: str) -> str:
+    """The path, if it leads below the folder it is joined to. Raises InputError for one that a data set's names lead
+    elsewhere."""
+    if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
+        raise InputError(f"a file would be written to {path!r}; expected names without .. and empty parts")
+    return path

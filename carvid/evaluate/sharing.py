@@ -1,0 +1,69 @@
+"""Several query sets of the same frames: f looks at each frame once for all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from carvid.engines import EngineModel, EngineSession
+from carvid.errors import UsageError
+from carvid.frame import Frame
+from carvid.model import Model
+from carvid.result import FrameResult
+from carvid.session import SeenFrames, Session
+
+
+class SharedFeatures:
+    """f's features of the last frames looked at, for the sessions of one model; the CRF's lattice is among them."""
+
+    # With key frames, a cut makes two frames due at once: the last of a shot and the first of the next.
+    _KEPT = 2
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._seen: deque[tuple[tuple[Frame, ...], SeenFrames]] = deque(maxlen=self._KEPT)
+
+    def of(self, frames: tuple[Frame, ...]) -> SeenFrames:
+        """The features of frames of one size, which go through f together."""
+        for known, seen in self._seen:
+            if len(known) == len(frames) and all(a is b for a, b in zip(known, frames, strict=True)):
+                return seen
+        # Freed before the next are computed.
+        if len(frames) > 1:
+            self._seen.clear()
+        seen = self.model.see(frames)
+        self._seen.append((frames, seen))
+        return seen
+
+
+class SharingSession(Session):
+    """A session that takes f's features from what all query sets share."""
+
+    def __init__(self, features: SharedFeatures, queries: Sequence[str], settings: Mapping[str, Any]) -> None:
+        """settings: those that are other than the model's, none of which changes what f computes without a query."""
+        model = features.model
+        super().__init__(model.with_settings(**settings) if settings else model, queries)
+        self._features = features
+
+    def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
+        at_once = self.recipe.batch or 1
+        for start in range(0, len(frames), at_once):
+            yield from self.segment_each(self._features.of(tuple(frames[start : start + at_once])))
+
+
+class Sessions:
+    """Opens sessions on one model that share what they can: with CLIP as RNN all that no query changes."""
+
+    def __init__(self, model: EngineModel) -> None:
+        self._model = model
+        self._features = SharedFeatures(model) if isinstance(model, Model) else None
+
+    def open(self, queries: Sequence[str], settings: Mapping[str, Any]) -> EngineSession:
+        """Raises UsageError for queries that cannot be used, and for settings that another engine does not have."""
+        if self._features is not None:
+            return SharingSession(self._features, queries, settings)
+        if settings:
+            names = ", ".join(settings)
+            raise UsageError(f"this needs the engine car, whose settings {names} differ from query to query")
+        return self._model.session(queries)
