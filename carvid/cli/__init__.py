@@ -35,6 +35,7 @@ app.command("refdavis", cls=GroupedCommand)(exits(refdavis.refdavis))
 app.command("eval", cls=GroupedCommand)(exits(refdavis.evaluate))
 app.command("benchmark", cls=GroupedCommand)(exits(tables.run_and_score))
 app.command("score", cls=GroupedCommand)(exits(tables.score))
+app.command("images", cls=GroupedCommand)(exits(tables.images))
 app.command("bench", cls=GroupedCommand)(exits(bench.bench))
 app.add_typer(models.app, name="models")
 

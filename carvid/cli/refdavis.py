@@ -146,7 +146,7 @@ def refdavis(
     )
     check_free(out)
     from carvid.davis.evaluate import evaluate as score
-    from carvid.davis.runner import run_refdavis
+    from carvid.davis.run_sets import run_refdavis
     from carvid.loading import load_model
 
     model = load_model(recipe)

@@ -1,8 +1,9 @@
-"""`carvid benchmark` and `carvid score`: run a benchmark and score it, or score anybody's predictions."""
+"""`carvid benchmark`, `carvid score`, `carvid images`: run a benchmark, score anybody's predictions, run pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,7 @@ from carvid.recipe import Recipe
 from carvid.recipe.speed import in_options
 
 if TYPE_CHECKING:
-    from carvid.evaluate.contract import Choice, DataSet
-    from carvid.evaluate.runner import Ran
+    from carvid.evaluate.contract import Choice, DataSet, Painter, Sample
 
 Name = Annotated[str, typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.")]
 Root = Annotated[Path, typer.Argument(help="The data set, in the layout it is published in.")]
@@ -49,6 +49,15 @@ Missing = Annotated[
     str, typer.Option("--missing", help="Predictions that are not there: refuse, or empty to score as empty.")
 ]
 
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Remove what a run with another split, queries, weights or settings wrote there.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
 
 def _preset(given: Mapping[str, Any]) -> str:
     return benchmark(given["name"]).preset
@@ -66,44 +75,42 @@ def run_and_score(
     only: Only = None,
     workers: options.Workers = 1,
     ray: options.Ray = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite",
-            help="Remove what a run with another split, weights or settings wrote there.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> int:
     """Segment a benchmark's samples, then score them. Run it again to continue where it stopped."""
     chosen = benchmark(name)
     # The data set and the output folder are checked before any weights are loaded.
     data = chosen.read(root, _choice(split, names, first, only))
-    from carvid.cli.dataset_progress import DatasetProgress
-    from carvid.evaluate.runner import run_benchmark
     from carvid.media.locks import FolderLock
-    from carvid.workers.supervise import WorkOptions
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with FolderLock(out):
-        with DatasetProgress("samples") as progress:
-            ran = run_benchmark(
-                chosen,
-                data.split,
-                data.samples,
-                recipe,
-                out,
-                work=WorkOptions(workers=workers),
-                ray=ray,
-                overwrite=overwrite,
-                progress=progress,
-            )
-        _tell(ran)
-        if ran.interrupted:
-            return INTERRUPTED
-        if ran.failed:
-            return PART_FAILED
-        return _score(data, out, "refuse")
+        code = _run(chosen, data.split, data.samples, "samples", recipe, out, workers, ray, overwrite)
+        return code or _score(data, out, "refuse")
+
+
+@takes_recipe(without=("keyframes", "causal", "instances", "flow_size"))
+def images(
+    folder: Annotated[Path, typer.Argument(help="A folder of images, searched with everything below it.")],
+    queries: Annotated[list[str], typer.Argument(help="Referring expressions, one argument each.")],
+    out: options.Out,
+    recipe: Recipe,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Segment pictures of any sizes, each by itself. Run it again to continue where it stopped.
+
+    Writes masks (one palette PNG per image) and results.jsonl into the output folder.
+    """
+    from carvid.evaluate.image_folder import PICTURES, read_pictures, write_results
+    from carvid.media.locks import FolderLock
+
+    samples = read_pictures(folder, queries)
+    with FolderLock(out):
+        code = _run(PICTURES, json.dumps(queries), samples, "images", recipe, out, workers, ray, overwrite)
+        write_results(out, samples)
+        return code
 
 
 def score(
@@ -134,14 +141,45 @@ def _choice(split: str | None, names: str, first: int | None, only: str | None) 
     return Choice(split, names, first, listed)
 
 
-def _tell(ran: Ran) -> None:
-    ended = "interrupted; run the same command again to continue: " if ran.interrupted else ""
+def _run(
+    painter: Painter,
+    split: str,
+    samples: Sequence[Sample],
+    what: str,
+    recipe: Recipe,
+    out: Path,
+    workers: int,
+    ray: str | None,
+    overwrite: bool,
+) -> int:
+    """Run samples, called `what`, and say what came of it; returns the exit code, 0 if all are done."""
+    from carvid.cli.dataset_progress import DatasetProgress
+    from carvid.evaluate.runner import run_benchmark
+    from carvid.workers.supervise import WorkOptions
+
+    with DatasetProgress(what) as progress:
+        ran = run_benchmark(
+            painter,
+            split,
+            samples,
+            recipe,
+            out,
+            work=WorkOptions(workers=workers),
+            ray=ray,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if ran.interrupted:
+        typer.echo("carvid: interrupted; run the same command again to continue", err=True)
     typer.echo(
-        f"carvid: {ended}{ran.samples} samples segmented, {ran.done_before} done before, {len(ran.failed)} failed",
+        f"carvid: {ran.samples} {what} segmented, {ran.done_before} done before, {len(ran.failed)} failed",
         err=True,
     )
     for sample, why in ran.failed.items():
         typer.echo(f"carvid: {sample}: {why}", err=True)
+    if ran.interrupted:
+        return INTERRUPTED
+    return PART_FAILED if ran.failed else 0
 
 
 def _score(data: DataSet, predictions: Path, missing: Any) -> int:

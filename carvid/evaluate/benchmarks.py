@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carvid.errors import UsageError
 
@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 #: For each benchmark, its object as module:name; imported only when it is used.
 BENCHMARKS: dict[str, str] = {}
 
+#: What runs as a benchmark does, but has no truth to score against.
+UNSCORED = {"images": "carvid.evaluate.image_folder:PICTURES"}
+
 
 def benchmark(name: str) -> Benchmark:
     """The benchmark of that name. Raises UsageError for an unknown one."""
     if name not in BENCHMARKS:
         raise UsageError(f"no benchmark {name!r}; expected one of {', '.join(BENCHMARKS)}")
-    module, attribute = BENCHMARKS[name].split(":")
-    found: Benchmark = getattr(import_module(module), attribute)
+    found: Benchmark = runnable(name)
     return found
+
+
+def runnable(name: str) -> Any:
+    """The object of that name, which is a benchmark's or one of `UNSCORED`."""
+    module, attribute = {**BENCHMARKS, **UNSCORED}[name].split(":")
+    return getattr(import_module(module), attribute)

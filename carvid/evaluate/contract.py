@@ -94,11 +94,24 @@ class DataSet(Protocol):
         ...
 
 
-class Benchmark(Protocol):
-    """name: as on the command line. preset: the settings of the published figure. splits: the first is the default."""
+class Painter(Protocol):
+    """What is written for a frame. name: by which a worker finds it; see `carvid.evaluate.benchmarks.runnable`."""
 
     @property
     def name(self) -> str: ...
+    def paint(
+        self, sample: Sample, frame: str, found: Mapping[str, FrameResult]
+    ) -> Iterable[tuple[str, NDArray[np.uint8]]]:
+        """The files of one frame: their paths below the output folder, and (H, W) uint8 labels for a palette PNG.
+
+        frame: the name of its file without suffix. found: the frame's result for each query set, by `Asked.name`.
+        """
+        ...
+
+
+class Benchmark(Painter, Protocol):
+    """name: as on the command line. preset: the settings of the published figure. splits: the first is the default."""
+
     @property
     def preset(self) -> str: ...
     @property
@@ -107,14 +120,5 @@ class Benchmark(Protocol):
         """Read a split in its published layout, truth included.
 
         Raises UsageError for a choice that there is not, and one InputError that lists all that is missing or wrong.
-        """
-        ...
-
-    def paint(
-        self, sample: Sample, frame: str, found: Mapping[str, FrameResult]
-    ) -> Iterable[tuple[str, NDArray[np.uint8]]]:
-        """The files of one frame: their paths below the output folder, and (H, W) uint8 labels for a palette PNG.
-
-        frame: the name of its file without suffix. found: the frame's result for each query set, by `Asked.name`.
         """
         ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any
 from zipfile import ZipFile
 
 from carvid.errors import OutputError, UsageError
-from carvid.evaluate.contract import Benchmark, Sample
+from carvid.evaluate.contract import Painter, Sample
 from carvid.evaluate.records import RECORDS, read_record
 from carvid.evaluate.tasks import SampleTask, tasks
 from carvid.interrupt import first_interrupt
@@ -29,6 +28,9 @@ from carvid.recipe.record import differences
 from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress
 from carvid.workers.workforce import workforce_at
+
+# In the output folder, for the workers' files.
+_WORK = ".carvid-work"
 
 JOB = "carvid.evaluate.segmenting:Segmenting"
 
@@ -45,8 +47,8 @@ class Ran:
 
 
 def run_benchmark(
-    benchmark: Benchmark,
-    split: str,
+    painter: Painter,
+    part: str,
     samples: Sequence[Sample],
     recipe: Recipe,
     out: Path,
@@ -56,12 +58,13 @@ def run_benchmark(
     overwrite: bool = False,
     progress: WorkProgress | None = None,
 ) -> Ran:
-    """Run the samples that are not done yet, and write what `Benchmark.paint` gives for them, and a record of each.
+    """Run the samples that are not done yet, and write what `Painter.paint` gives for them, and a record of each.
 
-    split: told in the run's file. ray: the address of a Ray cluster; None: workers are processes on this machine.
+    part: what of the data set this is, such as its split; a folder holds one.
+    ray: the address of a Ray cluster; None: workers are processes on this machine.
     The caller holds a `carvid.media.locks.FolderLock` on `out`, for as long as it needs the masks.
 
-    Raises OutputError where `out` holds a run of another benchmark, split, weights or settings, unless `overwrite`,
+    Raises OutputError where `out` holds a run of another benchmark, part, weights or settings, unless `overwrite`,
     which removes that run first; UsageError, WeightsError.
     """
     work = work or WorkOptions()
@@ -69,19 +72,21 @@ def run_benchmark(
     recipe = replace(recipe, batch=recipe.batch or 1)
     if len({sample.name for sample in samples}) < len(samples):
         raise UsageError("two samples have the same name")
+    folder = out / _WORK
     with output_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    turns = SampleTurns(benchmark.name, split, tasks(samples, recipe.batch or 1), out, overwrite=overwrite)
-    with (
-        output_errors(out),
-        tempfile.TemporaryDirectory(prefix=".carvid-work-", dir=out) as folder,
-        first_interrupt() as interrupt,
-        workforce_at(ray, work.workers) as workforce,
-        Supervisor(
-            turns, recipe, (JOB, {"benchmark": benchmark.name}), work, workforce, Path(folder)
-        ) as supervisor,
-    ):
-        finished = supervisor.run(interrupt, progress)
+        # One that was killed leaves it behind.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    turns = SampleTurns(painter.name, part, tasks(samples, recipe.batch or 1), out, overwrite=overwrite)
+    try:
+        with (
+            first_interrupt() as interrupt,
+            workforce_at(ray, work.workers) as workforce,
+            Supervisor(turns, recipe, (JOB, {"name": painter.name}), work, workforce, folder) as supervisor,
+        ):
+            finished = supervisor.run(interrupt, progress)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return Ran(turns.ran, turns.done_before, turns.failed, not finished)
 
 
@@ -89,12 +94,12 @@ class SampleTurns:
     """The tasks of one run, which no other process shares; see `carvid.workers.job.Turns`."""
 
     def __init__(
-        self, benchmark: str, split: str, every: Sequence[SampleTask], out: Path, *, overwrite: bool = False
+        self, name: str, part: str, every: Sequence[SampleTask], out: Path, *, overwrite: bool = False
     ) -> None:
         """every: the tasks of all samples. out: exists."""
-        self._benchmark, self._split, self._out, self._overwrite = benchmark, split, out, overwrite
+        self._part, self._out, self._overwrite = part, out, overwrite
         self._every = every
-        self._file = RunFile(out, benchmark)
+        self._file = RunFile(out, name)
         self._waiting: deque[SampleTask] = deque()
         self._running: set[SampleTask] = set()
         self.ran = self.done_before = 0
@@ -102,7 +107,7 @@ class SampleTurns:
 
     def agree(self, description: Mapping[str, Any]) -> None:
         """Raises OutputError where the folder holds another run, unless it may be overwritten, once."""
-        self._file.claim(self._split, description, overwrite=self._overwrite)
+        self._file.claim(self._part, description, overwrite=self._overwrite)
         self._overwrite = False
         if self._every:
             todo = [task for task in self._every if not all(map(self._is_done, task.samples))]
@@ -178,35 +183,35 @@ def _samples(some: Sequence[SampleTask] | deque[SampleTask] | set[SampleTask]) -
 
 @dataclass
 class RunFile:
-    """<benchmark>.json in the output folder: what the run there is made with, and which names below it are the run's.
+    """<name>.json in the output folder: what the run there is made with, and which names below it are the run's.
 
     A folder holds one run.
     """
 
     out: Path
-    benchmark: str
+    name: str
     _content: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        return self.out / f"{self.benchmark}.json"
+        return self.out / f"{self.name}.json"
 
-    def claim(self, split: str, description: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Make the folder a run of this split and description, or go on with one.
+    def claim(self, part: str, description: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Make the folder a run of this part and description, or go on with one.
 
         Raises OutputError where it holds another, unless `overwrite`, which removes that one.
         """
         if exists(self.path, OutputError):
             before = self._read()
             changed = differences(before["model"], description)
-            if before["split"] != split:
-                changed = [f"split: {before['split']} before, {split} now", *changed]
+            if before["part"] != part:
+                changed = [f"{before['part']} before, {part} now", *changed]
             if not changed:
                 self._content = before
                 return
             if not overwrite:
                 raise OutputError(
-                    f"{self.out} holds a run with another split, weights or settings ({'; '.join(changed)}); "
+                    f"{self.out} holds another run ({'; '.join(changed)}); "
                     "choose another output folder, or give --overwrite to remove that run"
                 )
             with output_errors(self.out):
@@ -217,7 +222,7 @@ class RunFile:
                 f"{self.out} holds a run of another benchmark, as {RECORDS} is there without {self.path.name}; "
                 "choose another output folder"
             )
-        self._content = {"split": split, "wrote": [], "model": dict(description)}
+        self._content = {"part": part, "wrote": [], "model": dict(description)}
         self._write()
 
     def add(self, name: str) -> None:
@@ -230,7 +235,7 @@ class RunFile:
         try:
             content = load_json(self.path.read_bytes())
             return {
-                "split": str(content["split"]),
+                "part": str(content["part"]),
                 "wrote": list(map(str, content["wrote"])),
                 "model": dict(content["model"]),
             }

@@ -11,8 +11,8 @@ from zipfile import ZIP_STORED, ZipFile
 
 from carvid.engines import EngineModel
 from carvid.errors import CarvidError, InputError
-from carvid.evaluate.benchmarks import benchmark
-from carvid.evaluate.contract import Sample
+from carvid.evaluate.benchmarks import runnable
+from carvid.evaluate.contract import Painter, Sample
 from carvid.evaluate.records import AskedRecord, Record, record_path
 from carvid.evaluate.run_samples import Found, SampleRunner
 from carvid.media.palette import encode_label_png
@@ -27,8 +27,9 @@ class Segmenting:
     sample, its record last. The outcome is {"failed": {sample: why}}; what is in the zip for these does not count.
     """
 
-    def __init__(self, benchmark: str) -> None:
-        self._benchmark = benchmark
+    def __init__(self, name: str) -> None:
+        """name: of what says what is written for a frame; see `carvid.evaluate.benchmarks.runnable`."""
+        self._name = name
         self._runner: SampleRunner | None = None
 
     def describe(self, model: EngineModel) -> dict[str, Any]:
@@ -45,7 +46,7 @@ class Segmenting:
             failed[sample.name] = str(error)
 
         runner = self._runner = self._runner or SampleRunner(model)
-        source = benchmark(self._benchmark)
+        source: Painter = runnable(self._name)
         places = {sample.name: place for place, sample in enumerate(samples)}
         done = [_Done() for _ in samples]
         tell(0, expected)

@@ -20,11 +20,11 @@ def open_folder(folder: Path, selection: Selection) -> Source:
     Raises InputError when there is no image, or when two images have the same stem.
     """
     try:
-        entries = [entry for entry in folder.iterdir() if _is_image_name(entry.name) and entry.is_file()]
+        entries = [entry for entry in folder.iterdir() if is_image_name(entry.name) and entry.is_file()]
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be listed: {error.strerror}") from error
     if not entries:
-        raise InputError(f"the folder {folder} holds no image; expected files ending in {_suffix_list()}")
+        raise InputError(f"the folder {folder} holds no image; expected files ending in {suffix_list()}")
     files = sorted(entries, key=lambda entry: natural_key(entry.name))
     by_stem: dict[str, Path] = {}
     for file in files:
@@ -44,7 +44,7 @@ def open_image(file: Path, selection: Selection) -> Source:
 
 def is_image(path: Path) -> bool:
     """Whether a file given by itself is one image and no animation; a GIF counts as one."""
-    return _is_image_name(path.name) and path.suffix.lower() != ".gif" and player_of(path) is None
+    return is_image_name(path.name) and path.suffix.lower() != ".gif" and player_of(path) is None
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -69,9 +69,11 @@ def _items(files: Sequence[Path], selection: Selection) -> Items:
     return len(files)
 
 
-def _is_image_name(name: str) -> bool:
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image: by its suffix, and unless it is hidden."""
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _suffix_list() -> str:
+def suffix_list() -> str:
+    """The suffixes of images, for messages."""
     return ", ".join(sorted(IMAGE_SUFFIXES))

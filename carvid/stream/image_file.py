@@ -28,6 +28,10 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 
+# EXIF's tag, and its values for pictures that have to be turned by a quarter.
+_ORIENTATION = 0x0112
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
 # MaxSampleValue (TIFF 6.0, section 8).
 _TIFF_MAX_SAMPLE = 281
 _WHITE = 65535
@@ -56,6 +60,14 @@ def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
     """
     with Image.open(path) as stored:
         return to_rgb(stored, upright=upright)
+
+
+def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
+    """(H, W) in px of what `read_image` would give, from the file's header alone. Raises one of UNREADABLE."""
+    with Image.open(path) as stored:
+        width, height = stored.size
+        lies = upright and stored.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    return (width, height) if lies else (height, width)
 
 
 def to_rgb(stored: Image.Image, *, upright: bool = True) -> NDArray[np.uint8]:
