@@ -86,7 +86,13 @@ def test_the_masks_are_those_of_a_session(tmp_path: Path):
     recipe = load_recipe(model="shapes", speed="exact")
     samples = read_pictures(images, QUERIES)
     ran = run_benchmark(PICTURES, "all", samples, recipe, tmp_path / "out")
-    assert (ran.samples, ran.done_before, dict(ran.failed), ran.interrupted) == (5, 0, {}, False)
+    assert (ran.samples, ran.frames, ran.done_before, dict(ran.failed), ran.interrupted) == (
+        5,
+        5,
+        0,
+        {},
+        False,
+    )
     segmenter = VideoSegmenter(load_model(recipe), QUERIES)
     seen = 0
     for one in samples:
@@ -135,7 +141,7 @@ def test_a_damaged_image_costs_itself_alone(tmp_path: Path):
         app, ["images", str(images), *QUERIES, "-o", str(tmp_path / "out"), "--model", "shapes"]
     )
     assert result.exit_code == 1
-    assert "5 images segmented, 0 done before, 2 failed" in result.output
+    assert "5 images (5 frames) segmented, 0 done before, 2 failed" in result.output
     assert "half.png cannot be read as an image" in result.output
     lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert [Path(line["image"]).name for line in lines] == [f"{i}.png" for i in range(5)]

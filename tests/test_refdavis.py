@@ -107,17 +107,13 @@ def test_key_frames_are_scored_beside_every_frame(
             assert read_label_png(beside / "00001.png").shape == (240, 426)
     again = refdavis(tree[0], out, model, "--keyframes", "2", "--theta", "0")
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("0 videos (0 frames) segmented, 2 finished before") == 2
+    assert again.stderr.count("0 videos (0 frames) segmented, 2 done before, 0 failed") == 2
 
 
 def test_each_set_uses_its_own_words(finished: Path, tree: tuple[Path, tuple[Clip, ...]]) -> None:
     name = tree[1][0].expressions[0]
-    said = [
-        json.loads((finished / "records" / f"anno_{i}" / f"{tree[1][0].name}.json").read_text())[
-            "expressions"
-        ][0]
-        for i in range(4)
-    ]
+    record = json.loads((finished / "records" / f"{tree[1][0].name}.json").read_text())
+    said = [record["asked"][f"anno_{i}"]["queries"][0] for i in range(4)]
     assert said == [f"the {name}", f"a {name}", name, f"the {name} in the scene"]
 
 
@@ -127,17 +123,16 @@ def test_going_on_redoes_only_what_has_no_record(
     root, clips = tree
     out = tmp_path / "out"
     shutil.copytree(finished, out)
-    # Cut short in the second video: its masks lie there in part, its records do not.
+    # Cut short in the second video: its masks lie there in part, its record does not.
+    (out / "records" / f"{clips[1].name}.json").unlink()
     for i in range(4):
-        (out / "records" / f"anno_{i}" / f"{clips[1].name}.json").unlink()
         (out / "valid" / f"anno_{i}" / clips[1].name / "00001.png").unlink()
         (out / "valid" / f"anno_{i}" / clips[1].name / "00000.png").write_bytes(b"half")
     first = out / "valid" / "anno_0" / clips[0].name / "00000.png"
     untouched = first.stat().st_mtime_ns
     done = refdavis(root, out, model)
     assert done.returncode == 0, done.stderr
-    assert "1 videos (3 frames) segmented, 1 finished before" in done.stderr
-    assert f"video 1 of 1, {clips[1].name}: 3 of 3 frames" in done.stderr
+    assert "1 videos (3 frames) segmented, 1 done before, 0 failed" in done.stderr
     assert first.stat().st_mtime_ns == untouched
     for i in range(4):
         for path in (finished / "valid" / f"anno_{i}").glob("*/*.png"):

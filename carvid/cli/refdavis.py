@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +10,13 @@ import typer
 
 from carvid.cli import options
 from carvid.cli.help import OUTPUT, SOURCE
-from carvid.cli.progress import FrameProgress
 from carvid.cli.recipe_options import takes_recipe
+from carvid.cli.samples import run_samples
 from carvid.errors import InputError, UsageError
 from carvid.recipe import Recipe
 
 if TYPE_CHECKING:
     from carvid.davis.scores import Scores
-    from carvid.model import Model
 
 Root = Annotated[
     Path,
@@ -146,19 +146,10 @@ def refdavis(
     )
     check_free(out)
     from carvid.davis.evaluate import evaluate as score
-    from carvid.davis.run_sets import run_refdavis
-    from carvid.loading import load_model
+    from carvid.evaluate.ref_davis import REFDAVIS, samples_of
 
-    model = load_model(recipe)
-
-    def run_and_score(model: Model, folder: Path, **more: Any) -> Scores:
-        ran = run_refdavis(
-            dataset, model, folder, overwrite=overwrite, progress=FrameProgress(f"{split} split")
-        )
-        typer.echo(
-            f"carvid: {ran.segmented} videos ({ran.frames} frames) segmented, {ran.finished_before} finished before",
-            err=True,
-        )
+    def run_and_score(recipe: Recipe, folder: Path, **more: Any) -> Scores:
+        run_samples(REFDAVIS, split, samples_of(dataset), "videos", recipe, folder, overwrite=overwrite)
         return score(
             davis_root,
             folder,
@@ -174,12 +165,12 @@ def refdavis(
 
     with FolderLock(out):
         if recipe.keyframes == 1:
-            return _tell(run_and_score(model, out, report=report))
+            return _tell(run_and_score(recipe, out, report=report))
         # What the key frames lose is told beside what they save, so every frame is run too.
-        every_frame = run_and_score(model.with_settings(keyframes=1), out)
+        every_frame = run_and_score(replace(recipe, keyframes=1), out)
         title = "auto" if recipe.keyframes is None else str(recipe.keyframes)
         scores = run_and_score(
-            model, out / f"keyframes-{title}", report=report, beside=("Every frame run", every_frame)
+            recipe, out / f"keyframes-{title}", report=report, beside=("Every frame run", every_frame)
         )
     typer.echo("Every frame run:\n")
     failed = _tell(every_frame)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from carvid.cli import options
-from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT, SOURCE
 from carvid.cli.recipe_options import takes_recipe
+from carvid.cli.samples import run_samples
 from carvid.errors import UsageError
 from carvid.evaluate.benchmarks import BENCHMARKS, benchmark
 from carvid.recipe import Recipe
 from carvid.recipe.speed import in_options
 
 if TYPE_CHECKING:
-    from carvid.evaluate.contract import Choice, DataSet, Painter, Sample
+    from carvid.evaluate.contract import Choice, DataSet
 
 Name = Annotated[str, typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.")]
 Root = Annotated[Path, typer.Argument(help="The data set, in the layout it is published in.")]
@@ -85,8 +85,18 @@ def run_and_score(
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with FolderLock(out):
-        code = _run(chosen, data.split, data.samples, "samples", recipe, out, workers, ray, overwrite)
-        return code or _score(data, out, "refuse")
+        run_samples(
+            chosen,
+            data.split,
+            data.samples,
+            "samples",
+            recipe,
+            out,
+            workers=workers,
+            ray=ray,
+            overwrite=overwrite,
+        )
+        return _score(data, out, "refuse")
 
 
 @takes_recipe(without=("keyframes", "causal", "instances", "flow_size"))
@@ -108,9 +118,21 @@ def images(
 
     samples = read_pictures(folder, queries)
     with FolderLock(out):
-        code = _run(PICTURES, json.dumps(queries), samples, "images", recipe, out, workers, ray, overwrite)
-        write_results(out, samples)
-        return code
+        try:
+            run_samples(
+                PICTURES,
+                json.dumps(queries),
+                samples,
+                "images",
+                recipe,
+                out,
+                workers=workers,
+                ray=ray,
+                overwrite=overwrite,
+            )
+        finally:
+            write_results(out, samples)
+        return 0
 
 
 def score(
@@ -139,47 +161,6 @@ def _choice(split: str | None, names: str, first: int | None, only: str | None) 
         raise UsageError(f"--names is {names!r}; expected paper or released")
     listed = None if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
     return Choice(split, names, first, listed)
-
-
-def _run(
-    painter: Painter,
-    split: str,
-    samples: Sequence[Sample],
-    what: str,
-    recipe: Recipe,
-    out: Path,
-    workers: int,
-    ray: str | None,
-    overwrite: bool,
-) -> int:
-    """Run samples, called `what`, and say what came of it; returns the exit code, 0 if all are done."""
-    from carvid.cli.dataset_progress import DatasetProgress
-    from carvid.evaluate.runner import run_benchmark
-    from carvid.workers.supervise import WorkOptions
-
-    with DatasetProgress(what) as progress:
-        ran = run_benchmark(
-            painter,
-            split,
-            samples,
-            recipe,
-            out,
-            work=WorkOptions(workers=workers),
-            ray=ray,
-            overwrite=overwrite,
-            progress=progress,
-        )
-    if ran.interrupted:
-        typer.echo("carvid: interrupted; run the same command again to continue", err=True)
-    typer.echo(
-        f"carvid: {ran.samples} {what} segmented, {ran.done_before} done before, {len(ran.failed)} failed",
-        err=True,
-    )
-    for sample, why in ran.failed.items():
-        typer.echo(f"carvid: {sample}: {why}", err=True)
-    if ran.interrupted:
-        return INTERRUPTED
-    return PART_FAILED if ran.failed else 0
 
 
 def _score(data: DataSet, predictions: Path, missing: Any) -> int:

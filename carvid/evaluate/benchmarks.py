@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from carvid.evaluate.contract import Benchmark
 
 #: For each benchmark, its object as module:name; imported only when it is used.
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS = {
+    "refdavis": "carvid.evaluate.ref_davis:REFDAVIS",
+}
 
 #: What runs as a benchmark does, but has no truth to score against.
 UNSCORED = {"images": "carvid.evaluate.image_folder:PICTURES"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class Record:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n"
 
 
+def joined(new: Record, before: Record | None) -> Record:
+    """The new record, with the query sets of an earlier one that it does not have."""
+    return new if before is None else replace(new, asked={**before.asked, **new.asked})
+
+
 def record_path(sample: str) -> str:
     """Where a sample's record lies, below the output folder."""
     return f"{RECORDS}/{sample}.json"
@@ -45,18 +50,23 @@ def read_record(out: Path, sample: str) -> Record | None:
     """The record of a sample; None where there is none. Raises OutputError for a file that is no record."""
     path = out / record_path(sample)
     try:
-        values = load_json(path.read_bytes())
-        asked = {
-            name: AskedRecord(*(_listed(one[key]) for key in ("queries", "present_frames", "scores")))
-            for name, one in values["asked"].items()
-        }
-        return Record(values["sample"], values["frames"], asked)
+        return record_of(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(
             f"{path} is no record of a sample ({error}); remove it to run {sample} again"
         ) from error
+
+
+def record_of(data: bytes) -> Record:
+    """What `Record.to_bytes` gave. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
+    values = load_json(data)
+    asked = {
+        name: AskedRecord(*(_listed(one[key]) for key in ("queries", "present_frames", "scores")))
+        for name, one in values["asked"].items()
+    }
+    return Record(values["sample"], values["frames"], asked)
 
 
 def _listed(values: Any) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 from carvid.errors import OutputError, UsageError
 from carvid.evaluate.contract import Painter, Sample
-from carvid.evaluate.records import RECORDS, read_record
+from carvid.evaluate.records import RECORDS, joined, read_record, record_of, record_path
 from carvid.evaluate.tasks import SampleTask, tasks
 from carvid.interrupt import first_interrupt
 from carvid.media.json_text import load_json
@@ -37,10 +37,11 @@ JOB = "carvid.evaluate.segmenting:Segmenting"
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run came to: how many samples were run now, how many earlier runs had done, which failed and why, and
-    whether Ctrl-C ended it."""
+    """What a run came to: how many samples, with how many frames, were run now, how many earlier runs had done, which
+    failed and why, and whether Ctrl-C ended it."""
 
     samples: int
+    frames: int
     done_before: int
     failed: Mapping[str, str]
     interrupted: bool
@@ -87,7 +88,7 @@ def run_benchmark(
             finished = supervisor.run(interrupt, progress)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Ran(turns.ran, turns.done_before, turns.failed, not finished)
+    return Ran(turns.ran, turns.frames, turns.done_before, turns.failed, not finished)
 
 
 class SampleTurns:
@@ -102,7 +103,7 @@ class SampleTurns:
         self._file = RunFile(out, name)
         self._waiting: deque[SampleTask] = deque()
         self._running: set[SampleTask] = set()
-        self.ran = self.done_before = 0
+        self.ran = self.frames = self.done_before = 0
         self.failed: dict[str, str] = {}
 
     def agree(self, description: Mapping[str, Any]) -> None:
@@ -133,15 +134,20 @@ class SampleTurns:
         with ZipFile(staged) as packed:
             for entry in packed.infolist():
                 place, _, name = entry.filename.partition("/")
-                if task.samples[int(place)].name in failed:
+                sample, data = task.samples[int(place)].name, packed.read(entry)
+                if sample in failed:
                     continue
+                if name == record_path(sample):
+                    data = joined(record_of(data), read_record(self._out, sample)).to_bytes()
                 path = self._out / name
                 self._file.add(name.split("/")[0])
                 with output_errors(path):
                     path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, packed.read(entry))
+                write_whole(path, data)
         self._running.discard(task)
-        self.ran += len(task.samples) - len(failed)
+        done = [sample for sample in task.samples if sample.name not in failed]
+        self.ran += len(done)
+        self.frames += sum(len(sample.frames) for sample in done)
         self.failed.update(failed)
         return True
 
