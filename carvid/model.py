@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from threading import RLock
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +25,30 @@ from carvid.session import SeenFrame, SeenFrames, Session
 from carvid.stopwatch import Stopwatch
 from carvid.wording import fill
 
+T = TypeVar("T")
+
+# Embedded texts that a model remembers: the query sets of some videos, in some wordings.
+_TEXTS = 256
+
+
+class TextMemory:
+    """The last texts that were embedded. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = RLock()
+
+    def recall(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was made for this key, the same object each time as long as it is remembered."""
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = make()
+            self._known.move_to_end(key)
+            while len(self._known) > _TEXTS:
+                self._known.popitem(last=False)
+            found: T = self._known[key]
+            return found
+
 
 class Model:
     """Both CLIPs of CLIP as RNN, the dense CRF and, where the recipe names one, a SAM.
@@ -31,9 +57,17 @@ class Model:
     """
 
     def __init__(
-        self, recipe: Recipe, proposer: LoadedClip, classifier: LoadedClip, sam: LoadedSam | None = None
+        self,
+        recipe: Recipe,
+        proposer: LoadedClip,
+        classifier: LoadedClip,
+        sam: LoadedSam | None = None,
+        *,
+        texts: TextMemory | None = None,
     ) -> None:
+        """texts: what another model with the same CLIPs has embedded."""
         self.recipe = recipe
+        self._texts = TextMemory() if texts is None else texts
         self.proposer, self.classifier, self.sam = proposer, classifier, sam
         self.crf: DenseCRF | None = None
         if recipe.crf:
@@ -45,7 +79,8 @@ class Model:
 
     def with_settings(self, **changes: Any) -> Model:
         """The same weights with other settings, named as fields of `Recipe`. Raises UsageError as `Recipe` does."""
-        return Model(replace(self.recipe, **changes), self.proposer, self.classifier, self.sam)
+        recipe = replace(self.recipe, **changes)
+        return Model(recipe, self.proposer, self.classifier, self.sam, texts=self._texts)
 
     @torch.inference_mode()
     def see(self, frames: Sequence[Frame], watch: Stopwatch | None = None) -> SeenFrames:
@@ -68,24 +103,35 @@ class Model:
     def texts(self, queries: Sequence[str]) -> tuple[ProposalTexts, ClassifierTexts]:
         """The embedded texts of f and of g for distinct queries. Raises UsageError for an empty, too long or
         unencodable text."""
-        recipe = self.recipe
-
-        def worded(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
-            return clip.texts.embed([fill(template, text) for text in texts], truncate=recipe.truncate)
-
+        recipe, memory = self.recipe, self._texts
         f, g = self.proposer, self.classifier
         background, negatives = recipe.background_texts(queries), recipe.negative_texts(queries)
-        f_texts = ProposalTexts(
-            queries=worded(f, recipe.proposer_template, queries),
-            background=worded(f, recipe.background_template, background),
-            logit_scale=f.logit_scale,
+
+        def worded(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
+            key = (id(clip), template, tuple(texts), recipe.truncate)
+            filled = [fill(template, text) for text in texts]
+            return memory.recall(key, lambda: clip.texts.embed(filled, truncate=recipe.truncate))
+
+        def of_f() -> ProposalTexts:
+            return ProposalTexts(
+                queries=worded(f, recipe.proposer_template, queries),
+                background=worded(f, recipe.background_template, background),
+                logit_scale=f.logit_scale,
+            )
+
+        def of_g() -> ClassifierTexts:
+            return ClassifierTexts(
+                queries=torch.stack([worded(g, each, queries) for each in recipe.templates]),
+                negatives=torch.stack([worded(g, each, negatives) for each in recipe.templates]),
+                logit_scale=g.logit_scale,
+            )
+
+        asked, cut = tuple(queries), recipe.truncate
+        f_key = ("f", asked, background, recipe.proposer_template, recipe.background_template, cut)
+        return (
+            memory.recall(f_key, of_f),
+            memory.recall(("g", asked, negatives, recipe.templates, cut), of_g),
         )
-        g_texts = ClassifierTexts(
-            queries=torch.stack([worded(g, each, queries) for each in recipe.templates]),
-            negatives=torch.stack([worded(g, each, negatives) for each in recipe.templates]),
-            logit_scale=g.logit_scale,
-        )
-        return f_texts, g_texts
 
     def rnn(self, queries: Sequence[str]) -> ClipRnn:
         """The recurrence for distinct queries. Raises as `texts` does."""

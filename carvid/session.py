@@ -194,8 +194,10 @@ class Session:
 
     def _refined(self, seen: SeenFrame, found: Recurrence) -> FrameResult:
         watch = self.stopwatch
-        with watch.stage("threshold" if seen.crf is None else "crf"):
-            masks, labels = self._masks(seen, found)
+        # Sessions that share frames may differ in it.
+        crf = seen.crf if self.recipe.crf else None
+        with watch.stage("threshold" if crf is None else "crf"):
+            masks, labels = self._masks(crf, found)
         records, segments = None, None
         if self._ensemble is not None:
             refined = self._ensemble.refine(seen.image, masks)
@@ -204,17 +206,17 @@ class Session:
         with watch.stage("result"):
             return self._result(seen.frame, found, masks, label_map(masks, labels), records, segments)
 
-    def _masks(self, seen: SeenFrame, found: Recurrence) -> tuple[Tensor, Tensor]:
+    def _masks(self, crf: FrameCrf | None, found: Recurrence) -> tuple[Tensor, Tensor]:
         """Masks (K, H, W) bool of the kept queries, and their responses (K, H, W) float32 in [0, 1]."""
         # An absent query's mask is empty, even that of the last one standing; then there is nothing to refine.
         if not (self.recipe.keep_best or all(found.present[query] for query in found.kept)):
             return torch.zeros_like(found.proposals, dtype=torch.bool), found.proposals
-        if seen.crf is None:
+        if crf is None:
             return found.proposals > self.recipe.eta, found.proposals
         if self.recipe.mode == "refer":
-            responses = seen.crf.refine_binary(found.proposals)
+            responses = crf.refine_binary(found.proposals)
             return responses > 0.5, responses
-        shares = seen.crf.refine_labels(found.proposals)  # (K + 1, H, W), background first
+        shares = crf.refine_labels(found.proposals)  # (K + 1, H, W), background first
         queries = torch.arange(1, len(found.kept) + 1, device=shares.device)
         return shares.argmax(0) == queries[:, None, None], shares[1:]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -69,7 +69,10 @@ class BatchProposer:
         # (B,); -inf without background texts
         self._background_logit = (texts.logit_scale * (z @ texts.background.T)).logsumexp(1)
         self._lam, self._grid, self._size = options.lam, grid, size
-        self._affinity = Affinity(state.attention) if state.attention is not None else None
+        self._affinity = None
+        if options.affinity:
+            assert state.attention is not None  # `look` was told to keep it
+            self._affinity = Affinity(state.attention)
 
     @cached_property
     def whole(self) -> Tensor:
@@ -130,10 +133,14 @@ class FrameProposer:
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """What f computes of B frames before any text is known. grid: (rows, columns) of patches."""
+    """What f computes of B frames before any text is known. grid: (rows, columns) of patches.
+
+    weights: the CAM weights made so far, with the texts they are of: sessions that share texts share them.
+    """
 
     state: LastBlock
     grid: tuple[int, int]
+    weights: list[tuple[ProposalTexts, Tensor]] = field(default_factory=list)
 
 
 def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameFeatures:
@@ -157,7 +164,10 @@ class MaskProposer:
     def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
         """A proposer for each of the B frames of `features`. size: (H, W) of the masks in px."""
         state, texts, options = features.state, self.texts, self._options
-        weights = cam_weights(self._tower, state, self._directions(state.embedding))
+        weights = next((made for of, made in features.weights if of is texts), None)
+        if weights is None:
+            weights = cam_weights(self._tower, state, self._directions(state.embedding))
+            features.weights.append((texts, weights))
         batch = BatchProposer(state, weights, texts, options, features.grid, size)
         return [FrameProposer(batch, i) for i in range(len(weights))]
 
