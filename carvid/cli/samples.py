@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -26,6 +26,7 @@ def run_samples(
     workers: int = 1,
     ray: str | None = None,
     overwrite: bool = False,
+    rows: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Run the samples, called `what`, that are not done yet, as `carvid.evaluate.runner.run_benchmark` does.
 
@@ -33,6 +34,7 @@ def run_samples(
     """
     from carvid.cli.dataset_progress import DatasetProgress
     from carvid.evaluate.runner import run_benchmark
+    from carvid.evaluate.tasks import ALONE
     from carvid.workers.supervise import WorkOptions
 
     with DatasetProgress(what) as progress:
@@ -44,6 +46,7 @@ def run_samples(
             out,
             work=WorkOptions(workers=workers),
             ray=ray,
+            rows=ALONE if rows is None else rows,
             overwrite=overwrite,
             progress=progress,
         )

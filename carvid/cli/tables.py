@@ -1,9 +1,10 @@
-"""`carvid benchmark`, `carvid score`, `carvid images`: run a benchmark, score anybody's predictions, run pictures."""
+"""`carvid benchmark`, `score`, `images`, `ablate`: run a benchmark, score predictions, run pictures, run ablations."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,13 +155,98 @@ def score(
     return _score(data, predictions, missing)
 
 
+@takes_recipe(preset=_preset, without=("causal", "instances"), speed="exact")
+def ablate(
+    name: Name,
+    root: Root,
+    out: options.Out,
+    recipe: Recipe,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            help="Only some, by commas: recurrence, cam, crf, prompts, background, eta, theta, lambda, clips.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = None,
+    clips: Annotated[
+        str | None,
+        typer.Option(
+            "--clips",
+            help="CLIPs, separated by commas: each is tried as the proposer with each as the classifier.",
+            rich_help_panel=SOURCE,
+        ),
+    ] = None,
+    split: Split = None,
+    names: Names = "paper",
+    first: First = 100,
+    only: Only = None,
+    plot: Annotated[
+        bool,
+        typer.Option(
+            "--plot", help="Draw the table as ablation.png too. Needs carvid[plot].", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Run the paper's ablations on a benchmark, with what the rows have in common computed once.
+
+    Writes ablation.md and ablation.csv. Run it again to continue where it stopped.
+    """
+    from carvid.evaluate.ablation import Ablation, make_folder, plotter, rows_of, together
+    from carvid.media.locks import FolderLock
+
+    if plot:
+        plotter()
+    chosen = rows_of(recipe, _listed(rows), _listed(clips) or ())
+    of = benchmark(name)
+    data = of.read(root, _choice(split, names, first, only))
+    typer.echo(f"carvid: {in_options(recipe)}; {len(chosen)} rows, {len(data.samples)} samples", err=True)
+    with FolderLock(out):
+        make_folder(out)
+        figures = {}
+        for alike in together(chosen):
+            one = alike[0]
+            title = "rows" if one.proposer is None else f"{one.proposer}+{one.classifier}".replace("/", "-")
+            changes: dict[str, Any] = {}
+            if one.proposer is not None:
+                changes |= {"proposer": one.proposer, "classifier": one.classifier}
+            # What any row needs of a frame is computed for all of them.
+            if any(row.changes.get("cam") == "clip-es" for row in alike):
+                changes["cam"] = "clip-es"
+            own = {"cam": recipe.cam, "crf": recipe.crf}
+            run_samples(
+                of,
+                data.split,
+                data.samples,
+                "samples",
+                replace(recipe, **changes),
+                out / title,
+                workers=workers,
+                ray=ray,
+                overwrite=overwrite,
+                rows={row.folder: {**own, **row.changes} for row in alike},
+            )
+            for row in alike:
+                figures[row.folder] = data.score(out / title / row.folder, "refuse").overall
+        found = Ablation(name, data.split, len(data.samples), [(row, figures[row.folder]) for row in chosen])
+        found.write(out, plot=plot)
+    typer.echo(found.to_markdown())
+    return 0
+
+
+def _listed(given: str | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(part.strip() for part in given.split(",") if part.strip())
+
+
 def _choice(split: str | None, names: str, first: int | None, only: str | None) -> Choice:
     from carvid.evaluate.contract import Choice
 
     if names not in ("paper", "released"):
         raise UsageError(f"--names is {names!r}; expected paper or released")
-    listed = None if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
-    return Choice(split, names, first, listed)
+    return Choice(split, names, first, _listed(only))
 
 
 def _score(data: DataSet, predictions: Path, missing: Any) -> int:

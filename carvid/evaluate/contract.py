@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.evaluate.figures import Figures
+from carvid.recipe.option import frozen
 from carvid.result import FrameResult
 
 #: What to do about a prediction that is not there: refuse to score, or score it as an empty mask.
@@ -58,7 +59,12 @@ class Sample:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Sample:
         asked = (
-            Asked(one["name"], tuple(one["queries"]), tuple(one["labels"]), dict(one["settings"]))
+            Asked(
+                one["name"],
+                tuple(one["queries"]),
+                tuple(one["labels"]),
+                {name: frozen(value) for name, value in one["settings"].items()},
+            )
             for one in values["asked"]
         )
         height, width = values["size"]

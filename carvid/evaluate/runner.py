@@ -18,7 +18,7 @@ from zipfile import ZipFile
 from carvid.errors import OutputError, UsageError
 from carvid.evaluate.contract import Painter, Sample
 from carvid.evaluate.records import RECORDS, joined, read_record, record_of, record_path
-from carvid.evaluate.tasks import SampleTask, tasks
+from carvid.evaluate.tasks import ALONE, SampleTask, tasks
 from carvid.interrupt import first_interrupt
 from carvid.media.json_text import load_json
 from carvid.media.whole_file import output_errors, write_whole
@@ -56,6 +56,7 @@ def run_benchmark(
     *,
     work: WorkOptions | None = None,
     ray: str | None = None,
+    rows: Mapping[str, Mapping[str, Any]] = ALONE,
     overwrite: bool = False,
     progress: WorkProgress | None = None,
 ) -> Ran:
@@ -63,6 +64,7 @@ def run_benchmark(
 
     part: what of the data set this is, such as its split; a folder holds one.
     ray: the address of a Ray cluster; None: workers are processes on this machine.
+    rows: see `carvid.evaluate.segmenting.Segmenting`; what is written for a row goes into a folder of its name.
     The caller holds a `carvid.media.locks.FolderLock` on `out`, for as long as it needs the masks.
 
     Raises OutputError where `out` holds a run of another benchmark, part, weights or settings, unless `overwrite`,
@@ -78,12 +80,15 @@ def run_benchmark(
         # One that was killed leaves it behind.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    turns = SampleTurns(painter.name, part, tasks(samples, recipe.batch or 1), out, overwrite=overwrite)
+    turns = SampleTurns(
+        painter.name, part, tasks(samples, recipe.batch or 1), out, rows=tuple(rows), overwrite=overwrite
+    )
+    job = JOB, {"name": painter.name, "rows": {row: dict(changes) for row, changes in rows.items()}}
     try:
         with (
             first_interrupt() as interrupt,
             workforce_at(ray, work.workers) as workforce,
-            Supervisor(turns, recipe, (JOB, {"name": painter.name}), work, workforce, folder) as supervisor,
+            Supervisor(turns, recipe, job, work, workforce, folder) as supervisor,
         ):
             finished = supervisor.run(interrupt, progress)
     finally:
@@ -95,9 +100,17 @@ class SampleTurns:
     """The tasks of one run, which no other process shares; see `carvid.workers.job.Turns`."""
 
     def __init__(
-        self, name: str, part: str, every: Sequence[SampleTask], out: Path, *, overwrite: bool = False
+        self,
+        name: str,
+        part: str,
+        every: Sequence[SampleTask],
+        out: Path,
+        *,
+        rows: Sequence[str] = ("",),
+        overwrite: bool = False,
     ) -> None:
-        """every: the tasks of all samples. out: exists."""
+        """every: the tasks of all samples. out: exists. rows: folders in it that samples are run for; "": itself."""
+        self._rows = rows
         self._part, self._out, self._overwrite = part, out, overwrite
         self._every = every
         self._file = RunFile(out, name)
@@ -137,9 +150,10 @@ class SampleTurns:
                 sample, data = task.samples[int(place)].name, packed.read(entry)
                 if sample in failed:
                     continue
-                if name == record_path(sample):
-                    data = joined(record_of(data), read_record(self._out, sample)).to_bytes()
                 path = self._out / name
+                if name.endswith(record_path(sample)):
+                    folder = Path(str(path).removesuffix(record_path(sample)))
+                    data = joined(record_of(data), read_record(folder, sample)).to_bytes()
                 self._file.add(name.split("/")[0])
                 with output_errors(path):
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,10 +190,15 @@ class SampleTurns:
         return not self._waiting and not self._running
 
     def _is_done(self, sample: Sample) -> bool:
-        """Whether there is a record of it that has all its query sets, with the same queries."""
-        record = read_record(self._out, sample.name)
-        return record is not None and all(
-            one.name in record.asked and record.asked[one.name].queries == one.queries for one in sample.asked
+        """Whether there are records of it, for every row, that have all its query sets with the same queries."""
+        records = [read_record(self._out / row, sample.name) for row in self._rows]
+        return all(
+            record is not None
+            and all(
+                one.name in record.asked and record.asked[one.name].queries == one.queries
+                for one in sample.asked
+            )
+            for record in records
         )
 
 

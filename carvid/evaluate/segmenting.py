@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -15,8 +15,10 @@ from carvid.evaluate.benchmarks import runnable
 from carvid.evaluate.contract import Painter, Sample
 from carvid.evaluate.records import AskedRecord, Record, record_path
 from carvid.evaluate.run_samples import Found, SampleRunner
+from carvid.evaluate.tasks import ALONE
 from carvid.media.palette import encode_label_png
 from carvid.media.whole_file import output_errors
+from carvid.recipe.option import frozen
 from carvid.workers.job import Tell
 
 
@@ -24,12 +26,20 @@ class Segmenting:
     """See `carvid.workers.job.Job`. A task is {"samples": [...]}, samples as `Sample.to_json` gives them.
 
     The staged file is a zip. <i>/<path> in it is what goes to <path> below the output folder for the task's i-th
-    sample, its record last. The outcome is {"failed": {sample: why}}; what is in the zip for these does not count.
+    sample, its record last; with rows, <path> begins with the row's name. The outcome is {"failed": {sample: why}};
+    what is in the zip for these does not count.
     """
 
-    def __init__(self, name: str) -> None:
-        """name: of what says what is written for a frame; see `carvid.evaluate.benchmarks.runnable`."""
+    def __init__(self, name: str, rows: Mapping[str, Mapping[str, Any]] = ALONE) -> None:
+        """name: of what says what is written for a frame; see `carvid.evaluate.benchmarks.runnable`.
+
+        rows: the settings that are other than the recipe's in each row of a table, by the row's name. The samples are
+        run once for all rows, which share what f computes of a frame.
+        """
         self._name = name
+        self._rows = {
+            row: {key: frozen(value) for key, value in changes.items()} for row, changes in rows.items()
+        }
         self._runner: SampleRunner | None = None
 
     def describe(self, model: EngineModel) -> dict[str, Any]:
@@ -48,20 +58,40 @@ class Segmenting:
         runner = self._runner = self._runner or SampleRunner(model)
         source: Painter = runnable(self._name)
         places = {sample.name: place for place, sample in enumerate(samples)}
-        done = [_Done() for _ in samples]
+        done = [{row: _Done() for row in self._rows} for _ in samples]
         tell(0, expected)
         with _zip(staged) as packed:
-            for number, (sample, frame, found) in enumerate(runner.run(samples, fail), start=1):
-                place = places[sample.name]
-                done[place].add(found)
-                for path, labels in source.paint(sample, frame.name, found):
-                    packed.writestr(f"{place}/{_below(path)}", encode_label_png(labels))
-                if done[place].frames == len(sample.frames):
-                    packed.writestr(
-                        f"{place}/{record_path(sample.name)}", done[place].record(sample).to_bytes()
-                    )
+            for number, (run, frame, found) in enumerate(runner.run(self._with_rows(samples), fail), start=1):
+                place = places[run.name]
+                sample = samples[place]
+                for row, mine in done[place].items():
+                    of_row = {one.name: found[_joined(row, one.name)] for one in sample.asked}
+                    mine.add(of_row)
+                    for path, labels in source.paint(sample, frame.name, of_row):
+                        packed.writestr(f"{place}/{_below(_joined(row, path))}", encode_label_png(labels))
+                    if mine.frames == len(sample.frames):
+                        path = _joined(row, record_path(sample.name))
+                        packed.writestr(f"{place}/{path}", mine.record(sample).to_bytes())
                 tell(number, expected)
         return {"failed": failed}
+
+    def _with_rows(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples with each query set once for each row, in the row's settings."""
+        return [
+            replace(
+                sample,
+                asked=tuple(
+                    replace(one, name=_joined(row, one.name), settings={**one.settings, **changes})
+                    for row, changes in self._rows.items()
+                    for one in sample.asked
+                ),
+            )
+            for sample in samples
+        ]
+
+
+def _joined(row: str, name: str) -> str:
+    return f"{row}/{name}" if row else name
 
 
 @dataclass

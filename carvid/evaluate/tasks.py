@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from carvid.evaluate.contract import Sample
 
 #: How many images are one task, unless more go through the models together. What a killed run loses is one task.
 IMAGES = 8
+
+#: The rows of a run that is no table: one, without a name or changes; see `carvid.evaluate.segmenting.Segmenting`.
+ALONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({"": {}})
 
 
 @dataclass(frozen=True, eq=False)
