@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from carvid.evaluate.contract import Benchmark
 
 #: For each benchmark, its object as module:name; imported only when it is used.
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
+}
 
 
 def benchmark(name: str) -> Benchmark:
