@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 #: For each benchmark, its object as module:name; imported only when it is used.
 BENCHMARKS = {
     "refdavis": "carvid.evaluate.ref_davis:REFDAVIS",
+    "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
 }
 
 #: What runs as a benchmark does, but has no truth to score against.

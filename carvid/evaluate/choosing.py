@@ -1,0 +1,33 @@
+"""The part of a data set that a `carvid.evaluate.contract.Choice` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from carvid.errors import UsageError
+from carvid.evaluate.contract import Choice
+from carvid.evaluate.problems import listing
+
+
+def chosen_split(choice: Choice, splits: Sequence[str]) -> str:
+    """The split, by default the first. Raises UsageError for one that there is not."""
+    split = splits[0] if choice.split is None else choice.split
+    if split not in splits:
+        raise UsageError(f"no split {split!r}; expected one of {', '.join(splits)}")
+    return split
+
+
+def chosen_names(choice: Choice, names: Sequence[str]) -> tuple[str, ...]:
+    """The samples of `only`, and of these the first ones, in the data set's order.
+
+    Raises UsageError for a sample in `only` that there is not, and where `first` is less than 1.
+    """
+    if choice.first is not None and choice.first < 1:
+        raise UsageError(f"the first {choice.first} samples: expected at least 1")
+    if choice.only is not None:
+        known, wanted = set(names), set(choice.only)
+        unknown = [name for name in choice.only if name not in known]
+        if unknown:
+            raise UsageError(f"the split has no {listing(unknown, ', ')}")
+        names = [name for name in names if name in wanted]
+    return tuple(names[: choice.first])
