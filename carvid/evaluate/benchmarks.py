@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 #: For each benchmark, its object as module:name; imported only when it is used.
 BENCHMARKS: dict[str, str] = {
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
+    "mevis": "carvid.evaluate.mevis:MEVIS",
 }
 
 
