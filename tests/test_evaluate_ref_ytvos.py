@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ def test_valid_is_without_the_videos_of_test_and_has_no_truth(tmp_path):
     assert [sample.name for sample in data.samples] == list(VIDEOS)
     with pytest.raises(UsageError, match=r"not published.*zip"):
         data.score(tmp_path, "refuse")
+    for sample in data.samples:
+        for asked in sample.asked:
+            empty = dict.fromkeys(VIDEOS[sample.name], np.zeros((HEIGHT, WIDTH), bool))
+            write_masks(tmp_path / "out/Annotations", sample.name, asked.name, empty)
+    data.write_zip(tmp_path / "out", tmp_path / "a.zip")
+    with ZipFile(tmp_path / "a.zip") as packed:
+        assert "Annotations/a1b2c3/10/00005.png" in packed.namelist()
 
 
 def test_valid_without_the_list_of_test_is_refused(tmp_path):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BENCHMARKS = {
     "refdavis": "carvid.evaluate.ref_davis:REFDAVIS",
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
+    "mevis": "carvid.evaluate.mevis:MEVIS",
 }
 
 #: What runs as a benchmark does, but has no truth to score against.

@@ -22,7 +22,7 @@ from carvid.measures.pair import boundary_f, iou
 from carvid.paths import is_dir, is_file
 from carvid.result import FrameResult
 
-REMEDY = "Run the samples that these are of again, or score with missing frames as empty masks."
+REMEDY = "Run the samples that these are of again; to score, missing masks can count as empty."
 
 
 class Truth(Protocol):

@@ -24,6 +24,7 @@ from carvid.evaluate.expression_masks import paint_masks, score_masks
 from carvid.evaluate.figures import Figures
 from carvid.evaluate.meta_expressions import ListedVideo, find_frames, read_json, read_meta_expressions
 from carvid.evaluate.problems import refuse_if_any
+from carvid.evaluate.server_zip import write_zip
 from carvid.evaluate.truth_png import png_problem, read_labels
 from carvid.result import FrameResult
 
@@ -64,6 +65,10 @@ class RefYtvosSplit:
             )
         scored = score_masks(predictions, ANNOTATIONS, self.samples, self.truth, missing)
         return Figures(NAME, self.split, scored.overall(), {"expression": scored.table()}, scored.notes())
+
+    def write_zip(self, predictions: Path, path: Path) -> None:
+        """Pack the masks for the server; see `carvid.evaluate.server_zip.write_zip`."""
+        write_zip(predictions, self.samples, path, folder=ANNOTATIONS)
 
 
 class RefYtvos:

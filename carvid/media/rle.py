@@ -34,14 +34,21 @@ def decode_rle(code: Rle) -> NDArray[np.bool_]:
         InputError: if the code is damaged; pycocotools would read or write outside its arrays.
     """
     height, width = code["size"]
+    runs = checked_runs(code)
+    # Runs alternate, starting with background, and go down the columns.
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+def checked_runs(code: Rle) -> list[int]:
+    """The lengths of a code's runs in px, the first of background. Raises InputError as `decode_rle` does."""
+    height, width = code["size"]
     whole = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
     if not whole or height * width > _MOST_PX:
         raise InputError(f"run-length code for a mask of {height}x{width}")
     runs = _runs(code["counts"])
     if sum(runs) != height * width:
         raise InputError(f"run-length code of {sum(runs)} pixels for a mask of {height}x{width}")
-    # Runs alternate, starting with background, and go down the columns.
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    return runs
 
 
 def bounding_box_xywh(mask: NDArray[np.bool_]) -> list[int] | None:
