@@ -82,13 +82,14 @@ def run_and_score(
     chosen = benchmark(name)
     # The data set and the output folder are checked before any weights are loaded.
     data = chosen.read(root, _choice(split, names, first, only))
+    from carvid.evaluate.contract import Served
     from carvid.media.locks import FolderLock
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with FolderLock(out):
         run_samples(
             chosen,
-            data.split,
+            _part(data, names),
             data.samples,
             "samples",
             recipe,
@@ -97,6 +98,12 @@ def run_and_score(
             ray=ray,
             overwrite=overwrite,
         )
+        if isinstance(data, Served):
+            path = out / f"{name}-{data.split}.zip"
+            data.write_zip(out, path)
+            typer.echo(f"carvid: {path} is what the benchmark's server takes", err=True)
+            if data.truth is None:
+                return 0
         return _score(data, out, "refuse")
 
 
@@ -219,7 +226,7 @@ def ablate(
             own = {"cam": recipe.cam, "crf": recipe.crf}
             run_samples(
                 of,
-                data.split,
+                _part(data, names),
                 data.samples,
                 "samples",
                 replace(recipe, **changes),
@@ -247,6 +254,11 @@ def _choice(split: str | None, names: str, first: int | None, only: str | None) 
     if names not in ("paper", "released"):
         raise UsageError(f"--names is {names!r}; expected paper or released")
     return Choice(split, names, first, _listed(only))
+
+
+def _part(data: DataSet, names: str) -> str:
+    """What of the data set a run is, for `run_benchmark`."""
+    return data.split if names == "paper" else f"{data.split}, {names} names"
 
 
 def _score(data: DataSet, predictions: Path, missing: Any) -> int:

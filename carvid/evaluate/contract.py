@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,17 @@ class DataSet(Protocol):
 
         Raises one InputError that lists what is missing, cannot be read, or is of another size.
         """
+        ...
+
+
+@runtime_checkable
+class Served(DataSet, Protocol):
+    """A split that the benchmark's server scores. truth: None where the server alone has it."""
+
+    @property
+    def truth(self) -> object | None: ...
+    def write_zip(self, predictions: Path, path: Path) -> None:
+        """Pack the files below `predictions` for the server. Raises InputError that lists what is missing."""
         ...
 
 
