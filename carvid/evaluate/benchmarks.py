@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from carvid.evaluate.contract import Benchmark
 
 #: For each benchmark, its object as module:name; imported only when it is used.
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "voc": "carvid.evaluate.voc:VOC",
+    "context": "carvid.evaluate.context:CONTEXT",
+    "coco-object": "carvid.evaluate.coco_object:COCO_OBJECT",
+}
 
 
 def benchmark(name: str) -> Benchmark:
