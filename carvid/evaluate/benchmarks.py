@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 #: For each benchmark, its object as module:name; imported only when it is used.
 BENCHMARKS = {
+    "voc": "carvid.evaluate.voc:VOC",
+    "context": "carvid.evaluate.context:CONTEXT",
+    "coco-object": "carvid.evaluate.coco_object:COCO_OBJECT",
     "refdavis": "carvid.evaluate.ref_davis:REFDAVIS",
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
     "mevis": "carvid.evaluate.mevis:MEVIS",
