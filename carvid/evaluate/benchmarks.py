@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BENCHMARKS: dict[str, str] = {
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
     "mevis": "carvid.evaluate.mevis:MEVIS",
+    "refdavis": "carvid.evaluate.ref_davis:REF_DAVIS",
 }
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from carvid.media.whole_file import output_errors, write_whole
 
-FIGURES_FILE = "scores.json"
+#: Not scores.json, which `carvid.davis` writes for Ref-DAVIS.
+FIGURES_FILE = "figures.json"
 
 #: A figure that does not exist, such as the IoU of a class that never occurs, is None.
 Figure = float | int | None
@@ -63,11 +64,11 @@ class Figures:
         return text.getvalue()
 
     def write(self, folder: Path) -> None:
-        """Write scores.json, and scores-<table>.csv for each of `tables`. Raises OutputError."""
+        """Write figures.json, and figures-<table>.csv for each of `tables`. Raises OutputError."""
         with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for table in self.tables:
-            write_whole(folder / f"scores-{table}.csv", self.table_csv(table).encode())
+            write_whole(folder / f"figures-{table}.csv", self.table_csv(table).encode())
         write_whole(folder / FIGURES_FILE, self.to_json().encode())
 
 
