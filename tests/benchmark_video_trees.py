@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +119,20 @@ def write_masks(
         path = folder / video / expression / f"{frame}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask.astype(np.uint8) * white).save(path)
+
+
+ODD = (None, True, -1, 10**400, float("inf"), "", "x", "../x", "\0", [], [[]], [None], {}, {"a": 1})
+"""What a file of another shape may hold in place of a value."""
+
+
+def misshapen(values: Any) -> Iterator[Any]:
+    """The document with each of its values replaced by each of `ODD`, one at a time."""
+    yield from ODD
+    places = (
+        list(values) if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()
+    )
+    for place in places:
+        for other in misshapen(values[place]):
+            changed = values.copy()
+            changed[place] = other
+            yield changed

@@ -86,7 +86,7 @@ def test_refdavis_is_the_same_through_both_commands(tmp_path: Path) -> None:
     figures, scores = (
         json.loads((tmp_path / "benchmark" / name).read_text()) for name in ("figures.json", "scores.json")
     )
-    assert figures["overall"]["J&F identity"] == scores["averages"]["identity"]["overall"]["J&F-Mean"]
+    assert figures["overall"]["J&F (identity)"] == scores["averages"]["identity"]["overall"]["J&F-Mean"]
 
 
 @pytest.mark.parametrize(

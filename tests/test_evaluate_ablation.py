@@ -12,7 +12,7 @@ from carvid.cli import app
 from carvid.davis.dataset import read_dataset
 from carvid.errors import UsageError
 from carvid.evaluate.ablation import BACKGROUND, Ablation, Row, rows_of, together
-from carvid.evaluate.ref_davis import REFDAVIS, samples_of
+from carvid.evaluate.ref_davis import REF_DAVIS, samples_of
 from carvid.evaluate.runner import run_benchmark
 from carvid.recipe import Recipe, load_recipe
 from carvid.recipe.settings import BACKGROUND_TEXTS
@@ -82,7 +82,7 @@ def test_a_row_is_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "| crf | without |" in done.output
     with (tmp_path / "out" / "ablation.csv").open() as file:
-        table = {(row["what"], row["row"]): row["J&F identity"] for row in csv.DictReader(file)}
+        table = {(row["what"], row["row"]): row["J&F (identity)"] for row in csv.DictReader(file)}
     assert list(table) == [
         ("whole", "the recipe"),
         ("cam", "clip-es"),
@@ -91,7 +91,7 @@ def test_a_row_is_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
         ("recurrence", "without"),
     ]
     assert (tmp_path / "out" / "ablation.png").read_bytes().startswith(b"\x89PNG")
-    samples = samples_of(read_dataset(tmp_path / "davis"))
+    samples = samples_of(tmp_path / "davis", read_dataset(tmp_path / "davis"))
     for folder, changes in (
         ("whole-the-recipe", {}),
         ("cam-clip-es", {"cam": "clip-es"}),
@@ -99,7 +99,7 @@ def test_a_row_is_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
         ("recurrence-without", {"theta": 0.0}),
     ):
         recipe = load_recipe(model="shapes", speed="exact", size=160, **changes)
-        run_benchmark(REFDAVIS, "val", samples, recipe, tmp_path / folder)
+        run_benchmark(REF_DAVIS, "val", samples, recipe, tmp_path / folder)
         alone = tmp_path / folder / "valid"
         paths = [path.relative_to(alone) for path in sorted(alone.rglob("*.png"))]
         assert len(paths) == 8

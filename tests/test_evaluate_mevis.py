@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -19,7 +20,7 @@ from carvid.evaluate.runner import run_benchmark
 from carvid.measures.pair import boundary_f
 from carvid.media.rle import encode_rle
 from carvid.recipe import load_recipe
-from tests.benchmark_video_trees import HEIGHT, VIDEOS, WIDTH, meta, write_json, write_masks
+from tests.benchmark_video_trees import HEIGHT, VIDEOS, WIDTH, meta, misshapen, write_json, write_masks
 from tests.benchmark_video_trees import write_mevis as write_tree
 
 LEFT = np.array([[1, 1, 0, 0], [1, 1, 0, 0]], bool)
@@ -150,6 +151,16 @@ def test_damaged_codes_are_refused(tmp_path, codes, told):
     with pytest.raises(InputError, match=told) as refused:
         MEVIS.read(tmp_path, Choice())
     assert "mask_dict.json" in str(refused.value)
+
+
+@pytest.mark.parametrize("part", ["mask_dict.json", "meta_expressions.json"])
+def test_json_of_any_shape_is_read_or_refused(tmp_path, part):
+    write_literal(tmp_path, {"0": [7]})
+    path = tmp_path / "valid_u" / part
+    for values in misshapen(json.loads(path.read_text())):
+        write_json(path, values)
+        with suppress(InputError):
+            MEVIS.read(tmp_path, Choice()).score(tmp_path, "empty")
 
 
 def test_all_problems_of_a_tree_are_told_at_once(tmp_path):

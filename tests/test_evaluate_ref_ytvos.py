@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -19,7 +20,17 @@ from carvid.evaluate.runner import run_benchmark
 from carvid.evaluate.truth_png import read_labels
 from carvid.measures.pair import boundary_f
 from carvid.recipe import load_recipe
-from tests.benchmark_video_trees import HEIGHT, VIDEOS, WIDTH, labels, meta, scenes, write_json, write_masks
+from tests.benchmark_video_trees import (
+    HEIGHT,
+    VIDEOS,
+    WIDTH,
+    labels,
+    meta,
+    misshapen,
+    scenes,
+    write_json,
+    write_masks,
+)
 from tests.benchmark_video_trees import write_ref_ytvos as write_tree
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ref-youtube-vos"
@@ -231,6 +242,16 @@ def test_broken_trees_are_refused(tree, part, damage, told):
     with pytest.raises(InputError, match=told) as refused:
         REF_YTVOS.read(tree, TRAIN)
     assert part in str(refused.value)
+
+
+@pytest.mark.parametrize("part", ["train/meta.json", "meta_expressions/train/meta_expressions.json"])
+def test_json_of_any_shape_is_read_or_refused(tmp_path, part):
+    write_literal(tmp_path, [[[1, 2, 0, 0], [0, 0, 0, 0]]], {"0": 1})
+    for values in misshapen(json.loads((tmp_path / part).read_text())):
+        write_json(tmp_path / part, values)
+        with suppress(InputError):
+            data = REF_YTVOS.read(tmp_path, TRAIN)
+            data.score(tmp_path, "empty")
 
 
 def test_all_problems_are_told_at_once(tree):

@@ -113,7 +113,7 @@ def test_key_frames_are_scored_beside_every_frame(
 def test_each_set_uses_its_own_words(finished: Path, tree: tuple[Path, tuple[Clip, ...]]) -> None:
     name = tree[1][0].expressions[0]
     record = json.loads((finished / "records" / f"{tree[1][0].name}.json").read_text())
-    said = [record["asked"][f"anno_{i}"]["queries"][0] for i in range(4)]
+    said = [record["asked"][str(i)]["queries"][0] for i in range(4)]
     assert said == [f"the {name}", f"a {name}", name, f"the {name} in the scene"]
 
 

@@ -138,18 +138,19 @@ def refdavis(
 ) -> int:
     """Segment a split with every expression set, then score it. Run it again to continue where it stopped."""
     from carvid.davis.dataset import read_dataset
+    from carvid.evaluate.ref_davis import REF_DAVIS, samples_of
     from carvid.media.locks import FolderLock, check_free
 
     # The tree and the output folder are checked before any weights are loaded.
     dataset = read_dataset(
         davis_root, split=split, videos=_names(videos), sets=_numbers(sets), annotations=annotations
     )
+    samples = samples_of(davis_root, dataset)
     check_free(out)
     from carvid.davis.evaluate import evaluate as score
-    from carvid.evaluate.ref_davis import REFDAVIS, samples_of
 
     def run_and_score(recipe: Recipe, folder: Path, **more: Any) -> Scores:
-        run_samples(REFDAVIS, split, samples_of(dataset), "videos", recipe, folder, overwrite=overwrite)
+        run_samples(REF_DAVIS, split, samples, "videos", recipe, folder, overwrite=overwrite)
         return score(
             davis_root,
             folder,

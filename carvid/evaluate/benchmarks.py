@@ -15,9 +15,9 @@ BENCHMARKS = {
     "voc": "carvid.evaluate.voc:VOC",
     "context": "carvid.evaluate.context:CONTEXT",
     "coco-object": "carvid.evaluate.coco_object:COCO_OBJECT",
-    "refdavis": "carvid.evaluate.ref_davis:REFDAVIS",
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
     "mevis": "carvid.evaluate.mevis:MEVIS",
+    "refdavis": "carvid.evaluate.ref_davis:REF_DAVIS",
 }
 
 #: What runs as a benchmark does, but has no truth to score against.

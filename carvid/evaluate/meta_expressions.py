@@ -63,9 +63,12 @@ def read_meta_expressions(path: Path, problems: list[str]) -> dict[str, ListedVi
 
 
 def read_json(path: Path, problems: list[str]) -> Any:
-    """What a JSON file holds; None, and a sentence in `problems`, where it cannot be read."""
+    """What a JSON file holds; None, and a sentence in `problems`, where it cannot be read or holds null."""
     try:
-        return load_json(path.read_bytes())
+        values = load_json(path.read_bytes())
+        if values is None:
+            problems.append(f"{path} holds null")
+        return values
     except FileNotFoundError:
         problems.append(f"no file {path}")
     except OSError as error:

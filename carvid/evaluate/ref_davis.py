@@ -1,94 +1,133 @@
-"""Ref-DAVIS 2017 as a benchmark: a video's expression sets are its query sets; scored by `carvid.davis.evaluate`."""
+"""Ref-DAVIS 2017 (Khoreva et al., ACCV 2018) as a benchmark: `carvid.davis` reads its tree and scores.
+
+Each of the four expression sets of a video is a query set, of one query per object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from carvid.davis.columns import by_column
-from carvid.davis.dataset import ReferringDataset, read_dataset
+from carvid.davis.dataset import REMEDY, ReferringDataset, ReferringVideo, read_dataset
 from carvid.davis.evaluate import evaluate
 from carvid.davis.predictions import SETS_FOLDER, set_folder_name
-from carvid.davis.protocols import PROTOCOLS
+from carvid.davis.scores import ProtocolScore, Scores
+from carvid.errors import InputError
+from carvid.evaluate.choosing import chosen_names, chosen_split
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
+from carvid.evaluate.problems import refuse_if_any
 from carvid.result import FrameResult
 
-
-class _RefDavis:
-    """See `carvid.evaluate.contract.Benchmark`. Any list in ImageSets/2017 is a split."""
-
-    name = "refdavis"
-    preset = "refdavis"
-    splits = ("val",)
-
-    def read(self, root: Path, choice: Choice) -> RefDavisData:
-        split = choice.split or self.splits[0]
-        dataset = read_dataset(root, split=split, videos=choice.only)
-        return RefDavisData(root, split, samples_of(dataset)[: choice.first])
-
-    def paint(
-        self, sample: Sample, frame: str, found: Mapping[str, FrameResult]
-    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """valid/anno_<set>/<video>/<frame>.png for each set; label = object id."""
-        for name, result in found.items():
-            yield f"{SETS_FOLDER}/{name}/{sample.name}/{frame}.png", result.query_map
-
-
-REFDAVIS = _RefDavis()
+NAME = "refdavis"
 
 
 @dataclass(frozen=True)
-class RefDavisData:
+class RefDavisSplit:
     """See `carvid.evaluate.contract.DataSet`."""
 
     root: Path
     split: str
+    sets: tuple[int, ...]
     samples: tuple[Sample, ...]
 
     def score(self, predictions: Path, missing: Missing) -> Figures:
-        """J&F, J and F under both protocols, the mean of the sets that there are; scores.json and CSV files, as of
-        `carvid eval`, are written beside."""
+        """J, F and J&F under both protocols, each the mean of the expression sets. See `carvid.davis.evaluate`, which
+        also writes its own files, `scores.json` among them, below `predictions`."""
         scores = evaluate(
             self.root,
             predictions,
             split=self.split,
             videos=[sample.name for sample in self.samples],
+            sets=self.sets,
             missing=missing,
         )
-        overall: dict[str, Figure] = {}
-        sets: dict[str, dict[str, Figure]] = {set_folder_name(one.index): {} for one in scores.sets}
-        for protocol in PROTOCOLS:
-            averages = scores.overall[protocol].averages
-            for column in ("J&F-Mean", "J-Mean", "F-Mean"):
-                name = f"{column.removesuffix('-Mean')} {protocol}"
-                overall[name] = None if averages is None else by_column(averages)[column]
-                for one in scores.sets:
-                    of_set = one.protocols[protocol].averages
-                    value = None if of_set is None else by_column(of_set)[column]
-                    sets[set_folder_name(one.index)][name] = value
-        return Figures("refdavis", self.split, overall, {"set": sets}, (*scores.refusals, *scores.left_out))
+        return _figures(scores)
 
 
-def samples_of(dataset: ReferringDataset) -> tuple[Sample, ...]:
-    """A video is a sample, and each of its expression sets a query set, named as the set's folder."""
-    return tuple(
-        Sample(
-            video.name,
-            tuple(str(path.absolute()) for path in video.frame_paths),
-            (video.truth.height, video.truth.width),
-            tuple(
-                Asked(
-                    set_folder_name(index),
-                    video.expressions[index],
-                    tuple(range(1, video.truth.object_count + 1)),
-                )
-                for index in dataset.sets
-            ),
-        )
-        for video in dataset.videos
+class RefDavis:
+    """See `carvid.evaluate.contract.Benchmark`."""
+
+    name = NAME
+    preset = "refdavis"
+    splits = ("val", "train")
+
+    def read(self, root: Path, choice: Choice) -> RefDavisSplit:
+        split = chosen_split(choice, self.splits)
+        dataset = read_dataset(root, split=split, videos=choice.only)
+        first = chosen_names(replace(choice, only=None), [video.name for video in dataset.videos])
+        samples = [sample for sample in samples_of(root, dataset) if sample.name in first]
+        return RefDavisSplit(root, split, dataset.sets, tuple(samples))
+
+    def paint(
+        self, sample: Sample, frame: str, found: Mapping[str, FrameResult]
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        for asked in sample.asked:
+            folder = set_folder_name(int(asked.name))
+            yield f"{SETS_FOLDER}/{folder}/{sample.name}/{frame}.png", found[asked.name].query_map
+
+
+REF_DAVIS = RefDavis()
+
+
+def samples_of(root: Path, dataset: ReferringDataset) -> tuple[Sample, ...]:
+    """A sample for each video. Raises one InputError that lists the frames that are not of their annotations' size."""
+    problems: list[str] = []
+    samples = tuple(_sample(video, problems) for video in dataset.videos)
+    refuse_if_any(problems, f"{root} is not a complete Ref-DAVIS tree", REMEDY)
+    return samples
+
+
+def _sample(video: ReferringVideo, problems: list[str]) -> Sample:
+    size = video.truth.height, video.truth.width
+    for path in video.frame_paths:
+        try:
+            # The header alone.
+            with Image.open(path) as image:
+                width, height = image.size
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            problems.append(f"{path} cannot be read as an image ({error})")
+            continue
+        if (height, width) != size:
+            problems.append(
+                f"{path} is {width}x{height} px, {video.truth.annotation_paths[0]} {size[1]}x{size[0]}; "
+                "expected the same"
+            )
+    asked = tuple(
+        Asked(str(index), queries, tuple(range(1, len(queries) + 1)))
+        for index, queries in sorted(video.expressions.items())
     )
+    return Sample(video.name, tuple(map(str, video.frame_paths)), size, asked)
+
+
+def _figures(scores: Scores) -> Figures:
+    """Raises InputError where neither protocol can be scored; one that is refused alone is among the notes."""
+    overall: dict[str, Figure] = {}
+    for protocol, score in scores.overall.items():
+        overall |= {f"{name} ({protocol})": value for name, value in _averages(score).items()}
+    if all(value is None for value in overall.values()):
+        raise InputError("; ".join(scores.refusals))
+    sets: dict[str, dict[str, Figure]] = {}
+    for one in scores.sets:
+        sets[str(one.index)] = {
+            f"{name} ({protocol})": value
+            for protocol, score in one.protocols.items()
+            for name, value in _averages(score).items()
+        }
+    absent = sum(one.missing_frames for one in scores.sets)
+    notes: Sequence[str] = (*scores.refusals, *scores.left_out)
+    if absent:
+        notes = (*notes, f"{absent} missing masks count as empty")
+    return Figures(NAME, scores.split, overall, {"set": sets}, tuple(notes))
+
+
+def _averages(score: ProtocolScore) -> dict[str, Figure]:
+    found = score.averages
+    if found is None:
+        return {"J&F": None, "J": None, "F": None}
+    return {"J&F": found.jf_mean, "J": found.j.mean, "F": found.f.mean}

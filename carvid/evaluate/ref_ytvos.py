@@ -151,7 +151,7 @@ def _objects(path: Path, meta: object, video: ListedVideo, problems: list[str]) 
     """Expression -> the label of its object, which meta.json must know."""
     try:
         known = {int(number) for number in meta["videos"][video.name]["objects"]}  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         problems.append(f"{path} has no objects by their number for the video {video.name}")
         return {}
     objects = {}
@@ -161,7 +161,7 @@ def _objects(path: Path, meta: object, video: ListedVideo, problems: list[str]) 
             if number not in known:
                 raise InputError(f"which is not among the objects of {path}")
             objects[one.id] = number
-        except (KeyError, TypeError, ValueError, InputError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             said = one.told.get("obj_id")
             reason = f", {error}" if isinstance(error, InputError) else ", expected an object's number"
             problems.append(f"expression {one.id} of {video.name} has the obj_id {said!r}{reason}")
