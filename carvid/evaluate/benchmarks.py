@@ -15,6 +15,9 @@ BENCHMARKS: dict[str, str] = {
     "voc": "carvid.evaluate.voc:VOC",
     "context": "carvid.evaluate.context:CONTEXT",
     "coco-object": "carvid.evaluate.coco_object:COCO_OBJECT",
+    "refcoco": "carvid.evaluate.refcoco:REFCOCO",
+    "refcoco+": "carvid.evaluate.refcoco:REFCOCO_PLUS",
+    "refcocog": "carvid.evaluate.refcoco:REFCOCOG",
 }
 
 
