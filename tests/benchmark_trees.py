@@ -129,3 +129,33 @@ def _runs(mask: np.ndarray) -> list[int]:
     flat = np.concatenate([[False], mask.T.ravel()])
     ends = np.flatnonzero(flat[1:] != flat[:-1])
     return np.diff(np.concatenate([[0], ends, [mask.size]])).tolist()
+
+
+def write_grefcoco(root: Path, images: int = 1) -> None:
+    """grefcoco/ and train2014/. Image i has three expressions: sent_id 10 * i for all its things, 10 * i + 1 for the
+    first alone (`ann_id` a number), and 10 * i + 2 for a thing that is not there."""
+    pictures, annotations = _instances(root, images)
+    refs = []
+    for i in range(images):
+        things = scene(i).things
+        asked = (
+            (" and ".join(thing.name for thing in things), [10 * i + place for place in range(len(things))]),
+            (things[0].name, 10 * i),
+            ("white fish", [-1]),
+        )
+        for number, (text, targets) in enumerate(asked):
+            sentence = {"sent_id": 10 * i + number, "sent": text, "raw": text}
+            refs.append(
+                {
+                    "ref_id": number,
+                    "ann_id": targets,
+                    "category_id": [-1] if targets == [-1] else 1,
+                    "image_id": i,
+                    "split": "val",
+                    "sentences": [sentence],
+                }
+            )
+    folder = root / "grefcoco"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "grefs(unc).json").write_text(json.dumps(refs))
+    (folder / "instances.json").write_text(json.dumps({"images": pictures, "annotations": annotations}))

@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, str] = {
     "refcoco": "carvid.evaluate.refcoco:REFCOCO",
     "refcoco+": "carvid.evaluate.refcoco:REFCOCO_PLUS",
     "refcocog": "carvid.evaluate.refcoco:REFCOCOG",
+    "grefcoco": "carvid.evaluate.grefcoco:GREFCOCO",
 }
 
 
