@@ -1,0 +1,166 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg: reading, painting and scoring."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from carvid.errors import InputError, UsageError
+from carvid.evaluate.benchmarks import benchmark
+from carvid.evaluate.contract import Choice
+from carvid.evaluate.instances import Instances
+from carvid.evaluate.refcoco import iou_figures, merged
+from carvid.evaluate.runner import run_benchmark
+from carvid.recipe import load_recipe
+from tests.benchmark_trees import SIZE, scene, write_labels, write_refcoco
+
+
+def write_truth(out, image: int, order=(0, 1)) -> None:
+    """Predictions for an image: each referent gets the mask of the thing at its place in `order`."""
+    masks = scene(image).masks
+    for place in range(len(masks)):
+        labels = masks[order[place]].astype(np.uint8)
+        ref = 100 + 10 * image + place
+        write_labels(out / f"referents/{ref}.png", labels)
+        for number in range(2):
+            write_labels(out / f"expressions/{10 * ref + number}.png", labels)
+
+
+def test_figures_that_are_read_by_eye():
+    # Two of four pixels, nothing of two, both of two, two empty masks.
+    figures = iou_figures([(2, 4), (0, 2), (2, 2), (0, 0)])
+    assert figures["mIoU"] == (0.5 + 0 + 1 + 0) / 4
+    assert figures["oIoU"] == 4 / 8
+    assert [figures[f"P@.{t}"] for t in range(5, 10)] == [0.5, 0.25, 0.25, 0.25, 0.25]
+
+
+def test_expressions_of_a_referent_vote_by_their_scores():
+    one, two = np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 0]], bool)
+    masks = np.stack([one, two])
+    assert merged(masks, np.array([0.6, 0.4])).tolist() == one.tolist()
+    # With equal scores each has half of the sum.
+    assert merged(masks, np.array([0.5, 0.5])).tolist() == [[True, True, True, False]]
+    # Two of three are needed here and no pixel has two: the union.
+    apart = np.eye(3, dtype=bool)[:, None]
+    assert merged(apart, np.ones(3)).tolist() == [[True, True, True]]
+    assert merged(masks, np.zeros(2)).tolist() == [[True, True, True, False]]
+
+
+def test_outlines_are_polygons_or_codes_of_either_form():
+    square = [[0, 0, 2, 0, 2, 2, 0, 2]]
+    outlines = {"1": square, "2": {"size": [2, 4], "counts": [0, 4, 4]}, "3": [[0, 0]], "4": None}
+    instances = Instances({}, outlines, {})
+    expected = [[True, True, False, False]] * 2
+    assert instances.mask(["1"], (2, 4)).tolist() == expected
+    assert instances.mask(["2"], (2, 4)).tolist() == expected
+    for wrong in ("3", "4"):
+        with pytest.raises(InputError):
+            instances.mask([wrong], (2, 4))
+
+
+@pytest.mark.parametrize(("name", "splitter"), [("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd")])
+def test_a_tree_is_read_and_its_own_truth_scores_one(tmp_path, name, splitter):
+    write_refcoco(tmp_path, name, splitter)
+    data = benchmark(name).read(tmp_path, Choice())
+    (sample,) = data.samples
+    assert (sample.name, sample.size) == ("0", SIZE)
+    things = scene(0).things
+    assert sample.asked[0].queries == (f"the {things[0].name}",)
+    assert sample.asked[2].name == "referent/100"
+    assert sample.asked[2].queries == (f"the {things[0].name}", things[0].name)
+    write_truth(tmp_path / "out", 0)
+    figures = data.score(tmp_path / "out", "refuse")
+    assert set(figures.overall.values()) == {1.0}
+    assert {"mIoU", "oIoU", "P@.5", "P@.9", "mIoU per referent", "P@.9 per referent"} <= set(figures.overall)
+
+
+def test_swapped_referents_score_what_their_masks_share(tmp_path):
+    write_refcoco(tmp_path)
+    assert len(scene(0).masks) == 2
+    write_truth(tmp_path / "out", 0, order=(1, 0))
+    figures = benchmark("refcoco").read(tmp_path, Choice()).score(tmp_path / "out", "refuse")
+    # Visible parts share no pixel.
+    assert set(figures.overall.values()) == {0.0}
+
+
+def test_splits_and_splitters(tmp_path):
+    write_refcoco(tmp_path)
+    write_refcoco(tmp_path, splitter="google", images=4)
+    refcoco = benchmark("refcoco")
+    names = {
+        split: [one.name for one in refcoco.read(tmp_path, Choice(split=split)).samples]
+        for split in ("val", "testA")
+    }
+    assert names == {"val": ["0"], "testA": ["1"]}
+    assert len(refcoco.read(tmp_path, Choice(split="unc/val")).samples) == 1
+    with pytest.raises(InputError, match="nothing in the split testB"):
+        refcoco.read(tmp_path, Choice(split="testB"))
+    for wrong in ("testC", "other/val", "val/google"):
+        with pytest.raises(UsageError, match="no split"):
+            refcoco.read(tmp_path, Choice(split=wrong))
+
+
+def test_what_is_wrong_with_a_tree_is_told_at_once(tmp_path):
+    write_refcoco(tmp_path, images=6)
+    path = tmp_path / "refcoco/instances.json"
+    values = json.loads(path.read_text())
+    values["images"][2]["width"] -= 1
+    values["annotations"] = [one for one in values["annotations"] if one["image_id"] != 4]
+    path.write_text(json.dumps(values))
+    (tmp_path / "train2014/COCO_train2014_000000000000.jpg").unlink()
+    with pytest.raises(InputError) as caught:
+        benchmark("refcoco").read(tmp_path, Choice())
+    message = str(caught.value)
+    assert "3 problems" in message
+    assert "no file" in message
+    assert "80x60 px; expected 79x60" in message
+    assert "annotation 40 is not of image 4" in message
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"images": [{}], "annotations": []}'])
+def test_instances_of_another_shape_are_refused(tmp_path, content):
+    write_refcoco(tmp_path)
+    (tmp_path / "refcoco/instances.json").write_text(content)
+    with pytest.raises(InputError, match=r"instances\.json"):
+        benchmark("refcoco").read(tmp_path, Choice())
+
+
+class _Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [([_Hostile()], "mkdir"), ([{"split": "val"}], "no list"), (7, "no list")]
+)
+def test_referents_of_another_shape_are_refused(tmp_path, monkeypatch, value, told):
+    write_refcoco(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "refcoco/refs(unc).p").write_bytes(pickle.dumps(value))
+    with pytest.raises(InputError, match=told):
+        benchmark("refcoco").read(tmp_path, Choice())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_missing_predictions_are_told_or_scored_as_empty(tmp_path):
+    write_refcoco(tmp_path)
+    data = benchmark("refcoco").read(tmp_path, Choice())
+    with pytest.raises(InputError, match="6 problems"):
+        data.score(tmp_path / "out", "refuse")
+    assert set(data.score(tmp_path / "out", "empty").overall.values()) == {0.0}
+
+
+def test_from_images_to_figures(tmp_path):
+    write_refcoco(tmp_path)
+    refcoco = benchmark("refcoco")
+    data = refcoco.read(tmp_path, Choice())
+    recipe = load_recipe(model="shapes", speed="exact")
+    ran = run_benchmark(refcoco, data.split, data.samples, recipe, tmp_path / "out")
+    assert (ran.samples, ran.failed) == (1, {})
+    figures = data.score(tmp_path / "out", "refuse")
+    assert all(0 <= figure <= 1 for figure in figures.overall.values())
+    assert len(figures.tables["expression"]) == 2 * len(figures.tables["referent"])
