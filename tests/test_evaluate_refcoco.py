@@ -8,6 +8,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.benchmarks import benchmark
@@ -48,6 +50,32 @@ def test_expressions_of_a_referent_vote_by_their_scores():
     apart = np.eye(3, dtype=bool)[:, None]
     assert merged(apart, np.ones(3)).tolist() == [[True, True, True]]
     assert merged(masks, np.zeros(2)).tolist() == [[True, True, True, False]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_a_merged_mask_is_that_of_voting_pixel_by_pixel(count, seed):
+    rng = np.random.default_rng(seed)
+    masks = rng.random((count, 5, 8)) < rng.choice([0.02, 0.2, 0.6])
+    # Quarters add up without rounding.
+    scores = rng.integers(1, 5, count) / 4
+    agreed = [
+        [sum(s for s, m in zip(scores, masks, strict=True) if m[y, x]) / sum(scores) >= 0.5 for x in range(8)]
+        for y in range(5)
+    ]
+    covered = sum(map(sum, agreed))
+    expected = agreed if covered > 2 else [[any(m[y, x] for m in masks) for x in range(8)] for y in range(5)]
+    assert merged(masks, scores).tolist() == [[bool(pixel) for pixel in row] for row in expected]
+
+
+def test_an_id_that_is_there_twice_is_told(tmp_path):
+    write_refcoco(tmp_path)
+    path = tmp_path / "refcoco/refs(unc).p"
+    refs = pickle.loads(path.read_bytes())
+    refs[1]["sentences"][0]["sent_id"] = refs[0]["sentences"][0]["sent_id"]
+    path.write_bytes(pickle.dumps(refs))
+    with pytest.raises(InputError, match="has the sent_id 1000 twice"):
+        benchmark("refcoco").read(tmp_path, Choice())
 
 
 def test_outlines_are_polygons_or_codes_of_either_form():

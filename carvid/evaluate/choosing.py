@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from carvid.errors import UsageError
 from carvid.evaluate.contract import Choice
@@ -31,3 +32,8 @@ def chosen_names(choice: Choice, names: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"the split has no {listing(unknown, ', ')}")
         names = [name for name in names if name in wanted]
     return tuple(names[: choice.first])
+
+
+def repeated(ids: Iterable[str]) -> list[str]:
+    """The ids that occur more than once; their predictions would lie in one file."""
+    return [one for one, count in Counter(ids).items() if count > 1]

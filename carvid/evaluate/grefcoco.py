@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError
-from carvid.evaluate.choosing import chosen_names, chosen_split
+from carvid.evaluate.choosing import chosen_names, chosen_split, repeated
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances, read_json
@@ -58,14 +58,17 @@ class GRefCoco:
         folder = root / self.name if is_dir(root / self.name, InputError) else root
         problems: list[str] = []
         expressions: list[Expression] = []
+        refs = folder / "grefs(unc).json"
         try:
             instances = read_instances(folder / "instances.json")
             images = image_folder(root)
-            expressions = _expressions(folder / "grefs(unc).json", split)
+            expressions = _expressions(refs, split)
         except InputError as error:
             problems.append(str(error))
         if not expressions and not problems:
-            problems.append(f"{folder / 'grefs(unc).json'} has nothing in the split {split}")
+            problems.append(f"{refs} has nothing in the split {split}")
+        twice = repeated(one.id for one in expressions)
+        problems.extend(f"{refs} has the sent_id {one} twice" for one in twice)
         by_image: dict[str, list[Expression]] = {}
         for one in expressions:
             by_image.setdefault(one.image, []).append(one)
@@ -198,7 +201,5 @@ def _sample(name: str, expressions: list[Expression], instances: Instances, imag
         instances.mask(one.targets, size)
         if not one.text.strip():
             raise InputError(f"expression {one.id} is empty")
-    if len({one.id for one in expressions}) < len(expressions):
-        raise InputError(f"image {name} has two expressions with the same sent_id")
     asked = tuple(Asked(f"expression/{one.id}", (one.text,), (1,)) for one in expressions)
     return Sample(name, (str(images / file),), size, asked)

@@ -54,7 +54,7 @@ def read_instances(path: Path) -> Instances:
         }
         outlines = {str(one["id"]): one["segmentation"] for one in values["annotations"]}
         image_of = {str(one["id"]): str(one["image_id"]) for one in values["annotations"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is no COCO instances.json ({type(error).__name__}: {error})") from error
     return Instances(images, outlines, image_of)
 

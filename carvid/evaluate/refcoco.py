@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import chosen_names
+from carvid.evaluate.choosing import chosen_names, repeated
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances
@@ -84,6 +84,11 @@ class RefCoco:
             referents = []
         if not referents and not problems:
             problems.append(f"{refs} has nothing in the split {part}")
+        problems.extend(
+            f"{refs} has the ref_id {twice} twice" for twice in repeated(one.id for one in referents)
+        )
+        sentences = (key for one in referents for key in one.sentences)
+        problems.extend(f"{refs} has the sent_id {twice} twice" for twice in repeated(sentences))
         by_image: dict[str, list[Referent]] = {}
         for one in referents:
             by_image.setdefault(one.image, []).append(one)
