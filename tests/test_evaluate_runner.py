@@ -70,8 +70,12 @@ def test_images_of_a_size_are_one_task_and_videos_are_alone():
 
 
 def test_a_sample_goes_to_a_worker_and_back_unchanged():
-    one = Sample("a/b", ("x.jpg",), (3, 4), (Asked("n", ("q", "ü"), (5, 7), {"eta": 0.2}),), upright=True)
+    path = os.path.abspath("x.jpg")
+    asked = (Asked("n", ("q", "ü"), (5, 7), {"eta": 0.2, "prompts": ("blur",)}),)
+    one = Sample("a/b", (path,), (3, 4), asked, upright=True)
     assert Sample.from_json(json.loads(json.dumps(one.to_json()))) == one
+    # The worker may have another working folder.
+    assert Sample.from_json(Sample("a", ("x.jpg",), (3, 4), asked).to_json()).frames == (path,)
 
 
 @pytest.mark.parametrize("path", ["../a.png", "a/../../b.png", "/a.png", "a//b.png", ".", "a\\b.png", ""])

@@ -19,8 +19,9 @@ import numpy as np
 from carvid.davis.expressions import EXPRESSION_SETS, Expressions, find_expressions
 from carvid.davis.labels import VOID, decode_label_map
 from carvid.errors import InputError, UsageError
+from carvid.evaluate.choosing import read_names
 from carvid.evaluate.problems import refuse_if_any
-from carvid.paths import is_dir, is_file
+from carvid.paths import is_dir
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 RESOLUTION = "480p"
@@ -207,27 +208,7 @@ def _video_names(
     root: Path, split: str, videos: Sequence[str] | None, problems: list[str]
 ) -> tuple[str, ...]:
     path = root / "ImageSets" / "2017" / f"{split}.txt"
-    if not is_file(path, InputError):
-        problems.append(f"no file {path}")
-        return ()
-    try:
-        # utf-8-sig: some editors begin a file with a byte order mark.
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"cannot read {path}: {error}")
-        return ()
-    found: dict[str, int] = {}
-    for number, name in enumerate(map(str.strip, lines), 1):
-        # A video that counted twice would weigh twice in every mean.
-        if name in found:
-            problems.append(f"{path}, line {number}: {name} is listed already, in line {found[name]}")
-        elif name and Path(name).name != name:
-            problems.append(f"{path}, line {number}: {name!r} is not the name of a folder alone")
-        elif name:
-            found[name] = number
-    names = tuple(found)
-    if not any(line.strip() for line in lines):
-        problems.append(f"{path} names no video")
+    names = read_names(path, "video", "a folder", problems)
     if videos is None:
         return names
     problems.extend(f"video {name} is not in {path}" for name in videos if name not in names)

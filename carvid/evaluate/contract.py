@@ -5,6 +5,7 @@ The runner (`carvid.evaluate.runner`) knows `Sample`s alone: it neither reads a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,8 +54,8 @@ class Sample:
     upright: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, for a worker."""
-        return asdict(self)
+        """As plain data, for a worker, which may have another working folder."""
+        return {**asdict(self), "frames": list(map(os.path.abspath, self.frames))}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Sample:

@@ -11,7 +11,6 @@ says "no target" when its mask is empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError
-from carvid.evaluate.choosing import chosen_names, chosen_split, repeated
+from carvid.evaluate.choosing import chosen_names, chosen_split, each, repeated
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances, read_json
 from carvid.evaluate.predicted import Predicted
 from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.refcoco import iou, per_query, shared_and_either
-from carvid.evaluate.semantic import image_size
 from carvid.paths import is_dir
 from carvid.result import FrameResult
 
@@ -74,17 +72,8 @@ class GRefCoco:
             by_image.setdefault(one.image, []).append(one)
         chosen = () if problems else chosen_names(choice, list(by_image))
 
-        def check(name: str) -> tuple[Sample | None, str]:
-            try:
-                return _sample(name, by_image[name], instances, images), ""
-            except InputError as error:
-                return None, str(error)
-
-        with ThreadPoolExecutor() as threads:
-            checked = list(threads.map(check, chosen))
-        problems.extend(problem for _, problem in checked if problem)
+        samples = each(chosen, lambda name: _sample(name, by_image[name], instances, images), problems)
         refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        samples = tuple(sample for sample, _ in checked if sample is not None)
         return GRefCocoDataSet(split, samples, instances, {name: by_image[name] for name in chosen})
 
     def paint(
@@ -187,13 +176,7 @@ def _targets(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _sample(name: str, expressions: list[Expression], instances: Instances, images: Path) -> Sample:
-    if name not in instances.images:
-        raise InputError(f"image {name} is not in instances.json")
-    file, size = instances.images[name]
-    if (stored := image_size(images / file)) != size:
-        raise InputError(
-            f"{images / file} is {stored[1]}x{stored[0]} px; expected {size[1]}x{size[0]}, as in instances.json"
-        )
+    image, size = instances.image(name, images)
     for one in expressions:
         for target in one.targets:
             if instances.image_of.get(target) != name:
@@ -202,4 +185,4 @@ def _sample(name: str, expressions: list[Expression], instances: Instances, imag
         if not one.text.strip():
             raise InputError(f"expression {one.id} is empty")
     asked = tuple(Asked(f"expression/{one.id}", (one.text,), (1,)) for one in expressions)
-    return Sample(name, (str(images / file),), size, asked)
+    return Sample(name, (str(image),), size, asked)

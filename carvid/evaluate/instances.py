@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from carvid.errors import InputError
+from carvid.evaluate.semantic import image_size
 from carvid.media.json_text import load_json
 from carvid.media.rle import decode_rle
 from carvid.paths import is_dir
@@ -29,6 +30,17 @@ class Instances:
     images: Mapping[str, tuple[str, tuple[int, int]]]
     outlines: Mapping[str, Any]
     image_of: Mapping[str, str]
+
+    def image(self, name: str, folder: Path) -> tuple[Path, tuple[int, int]]:
+        """Where an image lies, and its (H, W). Raises InputError where it is not there or of another size."""
+        if name not in self.images:
+            raise InputError(f"image {name} is not in instances.json")
+        file, size = self.images[name]
+        if (stored := image_size(folder / file)) != size:
+            raise InputError(
+                f"{folder / file} is {stored[1]}x{stored[0]} px; expected {size[1]}x{size[0]}, as in instances.json"
+            )
+        return folder / file, size
 
     def mask(self, annotations: Iterable[str], size: tuple[int, int]) -> NDArray[np.bool_]:
         """(H, W) bool: the union of the objects. Raises InputError for an outline that is none."""

@@ -11,7 +11,6 @@ A split is "val", or "google/val" for a splitter other than the data set's usual
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import chosen_names, repeated
+from carvid.evaluate.choosing import chosen_names, each, repeated
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances
 from carvid.evaluate.plain_pickle import load_plain
 from carvid.evaluate.predicted import Predicted
 from carvid.evaluate.problems import refuse_if_any
-from carvid.evaluate.semantic import image_size
 from carvid.result import FrameResult
 
 PRECISIONS = {"P@.5": 0.5, "P@.6": 0.6, "P@.7": 0.7, "P@.8": 0.8, "P@.9": 0.9}
@@ -94,17 +92,8 @@ class RefCoco:
             by_image.setdefault(one.image, []).append(one)
         chosen = () if problems else chosen_names(choice, list(by_image))
 
-        def check(name: str) -> tuple[Sample | None, str]:
-            try:
-                return _sample(name, by_image[name], instances, images), ""
-            except InputError as error:
-                return None, str(error)
-
-        with ThreadPoolExecutor() as threads:
-            checked = list(threads.map(check, chosen))
-        problems.extend(problem for _, problem in checked if problem)
+        samples = each(chosen, lambda name: _sample(name, by_image[name], instances, images), problems)
         refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        samples = tuple(sample for sample, _ in checked if sample is not None)
         return RefCocoDataSet(self.name, split, samples, instances, {name: by_image[name] for name in chosen})
 
     def paint(
@@ -225,13 +214,7 @@ def _referent(values: Mapping[str, Any]) -> Referent:
 
 
 def _sample(name: str, referents: list[Referent], instances: Instances, images: Path) -> Sample:
-    if name not in instances.images:
-        raise InputError(f"image {name} is not in instances.json")
-    file, size = instances.images[name]
-    if (stored := image_size(images / file)) != size:
-        raise InputError(
-            f"{images / file} is {stored[1]}x{stored[0]} px; expected {size[1]}x{size[0]}, as in instances.json"
-        )
+    image, size = instances.image(name, images)
     asked: list[Asked] = []
     for one in referents:
         if instances.image_of.get(one.annotation) != name:
@@ -241,4 +224,4 @@ def _sample(name: str, referents: list[Referent], instances: Instances, images: 
             raise InputError(f"referent {one.id} has an empty expression, or none")
         asked.extend(Asked(f"expression/{key}", (text,), (1,)) for key, text in one.sentences.items())
         asked.append(Asked(f"referent/{one.id}", one.together, (1,) * len(one.together)))
-    return Sample(name, (str(images / file),), size, tuple(asked))
+    return Sample(name, (str(image),), size, tuple(asked))

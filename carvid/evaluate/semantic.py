@@ -7,7 +7,6 @@ matrix over the split.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import chosen_names, chosen_split
+from carvid.evaluate.choosing import chosen_names, chosen_split, each, read_names
 from carvid.evaluate.contract import Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.predicted import Predicted
@@ -72,22 +71,17 @@ class SemanticBenchmark:
         elif listing is None:
             every = tuple(sorted({path.stem for path in images.glob("[!.]*.jpg")} | self._with_truth(truth)))
         else:
-            every = read_listing(listing, problems)
+            every = read_names(listing, "image", "a file", problems)
         if not every and not problems:
             problems.append(f"no image in {images}")
         chosen = () if problems else chosen_names(choice, every)
 
-        def check(name: str) -> tuple[Sample | None, str]:
-            try:
-                return _sample(name, images / f"{name}.jpg", truth / f"{name}{self.truth_suffix}", asked), ""
-            except InputError as error:
-                return None, str(error)
-
-        with ThreadPoolExecutor() as threads:
-            checked = list(threads.map(check, chosen))
-        problems.extend(problem for _, problem in checked if problem)
+        samples = each(
+            chosen,
+            lambda name: _sample(name, images / f"{name}.jpg", truth / f"{name}{self.truth_suffix}", asked),
+            problems,
+        )
         refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        samples = tuple(sample for sample, _ in checked if sample is not None)
         return SemanticDataSet(self, split, samples, truth)
 
     def paint(
@@ -225,25 +219,6 @@ def class_ious(confusion: NDArray[np.int64]) -> list[float | None]:
     shared = np.diag(confusion)
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - shared
     return [_share(int(i), int(u)) for i, u in zip(shared, either, strict=True)]
-
-
-def read_listing(path: Path, problems: list[str]) -> tuple[str, ...]:
-    """The names in a file with one per line, blank lines aside; what is wrong with it is added to `problems`."""
-    try:
-        # utf-8-sig: some editors begin a file with a byte order mark.
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"cannot read {path}: {error}")
-        return ()
-    names: dict[str, int] = {}
-    for number, name in enumerate(map(str.strip, lines), 1):
-        if name in names:
-            problems.append(f"{path}, line {number}: {name} is listed already, in line {names[name]}")
-        elif name and Path(name).name != name:
-            problems.append(f"{path}, line {number}: {name!r} is not the name of a file alone")
-        elif name:
-            names[name] = number
-    return tuple(names)
 
 
 def _sample(name: str, image: Path, truth: Path, asked: Asked) -> Sample:
