@@ -70,7 +70,7 @@ def test_images_of_a_size_are_one_task_and_videos_are_alone():
 
 
 def test_a_sample_goes_to_a_worker_and_back_unchanged():
-    path = os.path.abspath("x.jpg")
+    path = str(Path("x.jpg").absolute())
     asked = (Asked("n", ("q", "ü"), (5, 7), {"eta": 0.2, "prompts": ("blur",)}),)
     one = Sample("a/b", (path,), (3, 4), asked, upright=True)
     assert Sample.from_json(json.loads(json.dumps(one.to_json()))) == one
