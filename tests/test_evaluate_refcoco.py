@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,14 @@ from carvid.errors import InputError, UsageError
 from carvid.evaluate.benchmarks import benchmark
 from carvid.evaluate.contract import Choice
 from carvid.evaluate.instances import Instances
-from carvid.evaluate.refcoco import iou_figures, merged
+from carvid.evaluate.refcoco import iou_figures, merged, per_query
 from carvid.evaluate.runner import run_benchmark
 from carvid.recipe import load_recipe
+from carvid.result import FrameResult, ObjectResult
 from tests.benchmark_trees import SIZE, scene, write_labels, write_refcoco
+
+# What the paper's released code computes, where it is at hand.
+RELEASED = Path(__file__).resolve().parents[2] / "shared" / "data" / "car-released"
 
 
 def write_truth(out, image: int, order=(0, 1)) -> None:
@@ -172,6 +177,29 @@ def test_referents_of_another_shape_are_refused(tmp_path, monkeypatch, value, to
     with pytest.raises(InputError, match=told):
         benchmark("refcoco").read(tmp_path, Choice())
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_dropped_query_does_not_vote():
+    masks = np.array([[[1, 1, 0, 0]], [[1, 0, 1, 0]], [[0, 0, 0, 0]]], bool)
+    present, scores = (True, False, False), (0.5, 0.2, 0.9)
+    things = tuple(
+        ObjectResult(i + 1, "abc"[i], mask, score, there)
+        for i, (mask, score, there) in enumerate(zip(masks, scores, present, strict=True))
+    )
+    found, votes = per_query(FrameResult(0, None, "x", np.zeros((1, 4), np.uint8), things))
+    assert found.tolist() == masks.tolist()
+    # The second was kept for its mask, though not called present; the third was dropped.
+    assert votes.tolist() == pytest.approx([0.5, 0.2, 0.0])
+
+
+@pytest.mark.skipif(not RELEASED.is_dir(), reason="needs ../shared")
+def test_masks_are_merged_as_the_released_code_merges_them():
+    files = sorted((RELEASED / "refcoco").glob("*.npz"))
+    assert len(files) == 6
+    for file in files:
+        numbers = np.load(file)
+        mask = merged(numbers["final_masks"].astype(bool), numbers["final_scores"].astype(float))
+        assert np.array_equal(mask, numbers["benchmark_mask"]), file.name
 
 
 def test_missing_predictions_are_told_or_scored_as_empty(tmp_path):

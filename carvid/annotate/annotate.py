@@ -27,8 +27,7 @@ from carvid.store.schema import database_path
 from carvid.store.status import Status, read_status
 from carvid.store.task import VideoRequest
 from carvid.workers.states import DONE
-from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress
-from carvid.workers.workforce import workforce_at
+from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress, workforce_at
 
 _SHOWN = 5
 

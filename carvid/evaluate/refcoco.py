@@ -145,13 +145,17 @@ class RefCocoDataSet:
 
 
 def per_query(result: FrameResult) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """(N, H, W) bool masks and (N,) scores in [0, 1] of the queries; a query's objects are one mask."""
+    """(N, H, W) bool masks and (N,) scores in [0, 1] of the queries; a query's objects are one mask.
+
+    A query that was dropped has the score 0, as the released code has it.
+    """
     masks = np.zeros((len(result.queries), *result.label_map.shape), bool)
     for place, verdict in enumerate(result.queries):
         for thing in result.objects:
             if thing.query == verdict.query:
                 masks[place] |= thing.mask
-    return masks, np.array([verdict.score for verdict in result.queries])
+    kept = [verdict.present or mask.any() for verdict, mask in zip(result.queries, masks, strict=True)]
+    return masks, np.array([verdict.score for verdict in result.queries]) * kept
 
 
 def merged(masks: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -26,8 +26,7 @@ from carvid.paths import exists
 from carvid.recipe import Recipe
 from carvid.recipe.record import differences
 from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
-from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress
-from carvid.workers.workforce import workforce_at
+from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress, workforce_at
 
 # In the output folder, for the workers' files.
 _WORK = ".carvid-work"

@@ -18,7 +18,7 @@ from carvid.recipe import Recipe
 from carvid.workers.child import Inbox, Message
 from carvid.workers.job import T, Turns
 from carvid.workers.worker import Setup
-from carvid.workers.workforce import Worker, Workforce
+from carvid.workers.workforce import LocalWorkforce, Worker, Workforce
 
 _TICK_SECONDS = 0.2
 _START_TRIES = 3
@@ -257,3 +257,12 @@ class Supervisor(Generic[T]):
                 _, frames, expected = by_whole.get(whole, ("", self._turns.done(whole), None))
                 by_whole[whole] = w.task.path, frames + w.frames, w.expected or expected
         return {path: (frames, expected) for path, frames, expected in by_whole.values()}
+
+
+def workforce_at(ray: str | None, workers: int) -> Workforce:
+    """The workforce of a Ray cluster at an address; None: of this machine. Raises UsageError as `RayWorkforce` does."""
+    if ray is None:
+        return LocalWorkforce()
+    from carvid.workers.ray_workforce import RayWorkforce
+
+    return RayWorkforce(ray, workers)

@@ -66,12 +66,3 @@ class LocalWorkforce:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-def workforce_at(ray: str | None, workers: int) -> Workforce:
-    """The workforce of a Ray cluster at an address; None: of this machine. Raises UsageError as `RayWorkforce` does."""
-    if ray is None:
-        return LocalWorkforce()
-    from carvid.workers.ray_workforce import RayWorkforce
-
-    return RayWorkforce(ray, workers)
