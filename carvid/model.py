@@ -108,21 +108,24 @@ class Model:
         background, negatives = recipe.background_texts(queries), recipe.negative_texts(queries)
 
         def worded(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
+            return clip.texts.embed([fill(template, text) for text in texts], truncate=recipe.truncate)
+
+        def alike(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
+            """`worded`, for texts that most query sets have in common."""
             key = (id(clip), template, tuple(texts), recipe.truncate)
-            filled = [fill(template, text) for text in texts]
-            return memory.recall(key, lambda: clip.texts.embed(filled, truncate=recipe.truncate))
+            return memory.recall(key, lambda: worded(clip, template, texts))
 
         def of_f() -> ProposalTexts:
             return ProposalTexts(
                 queries=worded(f, recipe.proposer_template, queries),
-                background=worded(f, recipe.background_template, background),
+                background=alike(f, recipe.background_template, background),
                 logit_scale=f.logit_scale,
             )
 
         def of_g() -> ClassifierTexts:
             return ClassifierTexts(
                 queries=torch.stack([worded(g, each, queries) for each in recipe.templates]),
-                negatives=torch.stack([worded(g, each, negatives) for each in recipe.templates]),
+                negatives=torch.stack([alike(g, each, negatives) for each in recipe.templates]),
                 logit_scale=g.logit_scale,
             )
 
