@@ -72,6 +72,10 @@ class Sample:
         return cls(values["name"], tuple(values["frames"]), (height, width), tuple(asked), values["upright"])
 
 
+#: `Benchmark.names` where there is one way to ask.
+PAPER_NAMES = ("paper",)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which part of a data set.
@@ -128,8 +132,13 @@ class Painter(Protocol):
 
 
 class Benchmark(Painter, Protocol):
-    """name: as on the command line. preset: the settings of the published figure. splits: the first is the default."""
+    """name: as on the command line. preset: the settings of the published figure. splits: the first is the default.
 
+    names: what `Choice.names` may be.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
     @property
     def preset(self) -> str: ...
     @property

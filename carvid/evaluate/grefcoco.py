@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError
 from carvid.evaluate.choosing import chosen_names, chosen_split, each, repeated
-from carvid.evaluate.contract import Asked, Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances, read_json
 from carvid.evaluate.predicted import Predicted
@@ -50,6 +50,7 @@ class GRefCoco:
     name: str = "grefcoco"
     preset: str = "refcoco"
     splits: tuple[str, ...] = ("val", "testA", "testB", "train")
+    names: tuple[str, ...] = PAPER_NAMES
 
     def read(self, root: Path, choice: Choice) -> GRefCocoDataSet:
         split = chosen_split(choice, self.splits)

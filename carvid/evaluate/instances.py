@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from carvid.errors import InputError
-from carvid.evaluate.semantic import image_size
+from carvid.evaluate.stored_size import stored_size
 from carvid.media.json_text import load_json
 from carvid.media.rle import decode_rle
 from carvid.paths import is_dir
@@ -36,7 +36,7 @@ class Instances:
         if name not in self.images:
             raise InputError(f"image {name} is not in instances.json")
         file, size = self.images[name]
-        if (stored := image_size(folder / file)) != size:
+        if (stored := stored_size(folder / file)) != size:
             raise InputError(
                 f"{folder / file} is {stored[1]}x{stored[0]} px; expected {size[1]}x{size[0]}, as in instances.json"
             )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from carvid.errors import InputError
 from carvid.evaluate.contract import Asked
+from carvid.evaluate.stored_size import stored_size
 from carvid.media.json_text import load_json
+from carvid.paths import is_file
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,13 @@ def find_frames(
     paths = [folder / f"{frame}.jpg" for frame in video.frames]
     size: tuple[int, int] | None = None
     for path in paths:
-        try:
-            # The header alone.
-            with Image.open(path) as image:
-                width, height = image.size
-        except FileNotFoundError:
+        if not is_file(path, InputError):
             problems.append(f"no frame {path}")
             continue
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            problems.append(f"{path} cannot be read as an image ({error})")
+        try:
+            height, width = stored_size(path)
+        except InputError as error:
+            problems.append(str(error))
             continue
         size = size or (height, width)
         if (height, width) != size:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.choosing import chosen_names, chosen_split
-from carvid.evaluate.contract import Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Choice, Missing, Sample
 from carvid.evaluate.expression_masks import Scored, paint_masks, score_masks
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.meta_expressions import (
@@ -108,6 +108,7 @@ class Mevis:
 
     name = NAME
     preset = "refdavis"
+    names = PAPER_NAMES
     splits = ("valid_u", "valid", "train")
 
     def read(self, root: Path, choice: Choice) -> MevisSplit:

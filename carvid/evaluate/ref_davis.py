@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from carvid.davis.dataset import REMEDY, ReferringDataset, ReferringVideo, read_dataset
 from carvid.davis.evaluate import evaluate
@@ -19,9 +18,10 @@ from carvid.davis.predictions import SETS_FOLDER, set_folder_name
 from carvid.davis.scores import ProtocolScore, Scores
 from carvid.errors import InputError
 from carvid.evaluate.choosing import chosen_names, chosen_split
-from carvid.evaluate.contract import Asked, Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.problems import refuse_if_any
+from carvid.evaluate.stored_size import stored_size
 from carvid.result import FrameResult
 
 NAME = "refdavis"
@@ -55,6 +55,7 @@ class RefDavis:
 
     name = NAME
     preset = "refdavis"
+    names = PAPER_NAMES
     splits = ("val", "train")
 
     def read(self, root: Path, choice: Choice) -> RefDavisSplit:
@@ -87,11 +88,9 @@ def _sample(video: ReferringVideo, problems: list[str]) -> Sample:
     size = video.truth.height, video.truth.width
     for path in video.frame_paths:
         try:
-            # The header alone.
-            with Image.open(path) as image:
-                width, height = image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            problems.append(f"{path} cannot be read as an image ({error})")
+            height, width = stored_size(path)
+        except InputError as error:
+            problems.append(str(error))
             continue
         if (height, width) != size:
             problems.append(

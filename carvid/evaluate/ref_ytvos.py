@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.choosing import chosen_names, chosen_split
-from carvid.evaluate.contract import Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Choice, Missing, Sample
 from carvid.evaluate.expression_masks import paint_masks, score_masks
 from carvid.evaluate.figures import Figures
 from carvid.evaluate.meta_expressions import ListedVideo, find_frames, read_json, read_meta_expressions
@@ -76,6 +76,7 @@ class RefYtvos:
 
     name = NAME
     preset = "refdavis"
+    names = PAPER_NAMES
     splits = ("valid", "train")
 
     def read(self, root: Path, choice: Choice) -> RefYtvosSplit:

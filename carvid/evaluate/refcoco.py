@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.choosing import chosen_names, each, repeated
-from carvid.evaluate.contract import Asked, Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.instances import Instances, image_folder, read_instances
 from carvid.evaluate.plain_pickle import load_plain
@@ -57,6 +57,7 @@ class RefCoco:
     name: str
     splitter: str
     splits: tuple[str, ...]
+    names: tuple[str, ...] = PAPER_NAMES
 
     @property
     def preset(self) -> str:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.choosing import chosen_names, chosen_split, each, read_names
-from carvid.evaluate.contract import Asked, Choice, Missing, Sample
+from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.predicted import Predicted
 from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.records import read_record
+from carvid.evaluate.stored_size import stored_size
 from carvid.evaluate.truth_png import read_labels
 from carvid.paths import is_dir, is_file
 from carvid.result import FrameResult
@@ -30,7 +30,6 @@ IGNORED = 255
 
 ASKED = "classes"
 BACKGROUND = "background"
-NAMES = ("paper", "released")
 _CLASSES = Path(__file__).with_name("classes")
 
 
@@ -52,6 +51,7 @@ class SemanticBenchmark:
     listing: str | None
     truth_suffix: str = ".png"
     reduced: bool = False
+    names: tuple[str, ...] = (*PAPER_NAMES, "released")
 
     def read(self, root: Path, choice: Choice) -> SemanticDataSet:
         split = chosen_split(choice, self.splits)
@@ -97,8 +97,8 @@ class SemanticBenchmark:
 
     def classes(self, names: str) -> tuple[str, ...]:
         """The class names in the order of their labels, from 1 on. Raises UsageError for a list that there is not."""
-        if names not in NAMES:
-            raise UsageError(f"no class names {names!r}; expected one of {', '.join(NAMES)}")
+        if names not in self.names:
+            raise UsageError(f"no class names {names!r}; expected one of {', '.join(self.names)}")
         file = _CLASSES / (f"{self.name}.txt" if names == "paper" else f"{self.name}-{names}.txt")
         lines = file.read_text("utf-8").splitlines()
         return tuple(line for line in lines if line and not line.startswith("#"))
@@ -222,7 +222,7 @@ def class_ious(confusion: NDArray[np.int64]) -> list[float | None]:
 
 
 def _sample(name: str, image: Path, truth: Path, asked: Asked) -> Sample:
-    size = image_size(image)
+    size = stored_size(image)
     if not is_file(truth, InputError):
         raise InputError(f"no file {truth}")
     labels = read_labels(truth)
@@ -235,17 +235,6 @@ def _sample(name: str, image: Path, truth: Path, asked: Asked) -> Sample:
     if strange.size:
         raise InputError(f"{truth} has the label {strange[0]}; expected 0 to {highest}, or {IGNORED}")
     return Sample(name, (str(image),), size, (asked,))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) in px of an image as it is stored. Raises InputError."""
-    if not is_file(path, InputError):
-        raise InputError(f"no file {path}")
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as an image ({error})") from error
 
 
 def _share(part: int, whole: int) -> float | None:
