@@ -92,8 +92,10 @@ def test_refdavis_is_the_same_through_both_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("refdavis", ".", "--names", "released"), "--names is 'released'; expected paper with refdavis"),
+        (("voc", ".", "--names", "other"), "--names is 'other'; expected paper or released with voc"),
         (("nothing", "."), "no benchmark 'nothing'; expected one of"),
-        (("refdavis", ".", "--names", "other"), "--names is 'other'; expected paper or released"),
+        (("refdavis", ".", "--names", "other"), "--names is 'other'; expected paper with refdavis"),
     ],
 )
 def test_what_there_is_not_is_said(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:

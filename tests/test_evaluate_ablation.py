@@ -106,5 +106,11 @@ def test_a_row_is_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
         for path in paths:
             beside = tmp_path / "out" / "rows" / folder / "valid" / path
             assert beside.read_bytes() == (alone / path).read_bytes(), (folder, path)
+    pairs = CliRunner().invoke(app, [*command, *rows[2:], "--rows", "clips", "--clips", "shapes"])
+    assert pairs.exit_code == 0, pairs.output
+    # Both are the embedded pair, so the row is the whole.
+    assert [line.split("|")[3:] for line in pairs.output.splitlines() if "| clips |" in line] == [
+        line.split("|")[3:] for line in pairs.output.splitlines() if "| whole |" in line
+    ]
     again = CliRunner().invoke(app, [*command, *rows])
     assert "0 samples (0 frames) segmented, 1 done before" in again.output

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from carvid.evaluate.contract import Asked, Sample
 from carvid.evaluate.image_folder import PICTURES, read_pictures
 from carvid.evaluate.records import read_record
 from carvid.evaluate.run_samples import SampleRunner
-from carvid.evaluate.runner import run_benchmark
+from carvid.evaluate.runner import JOB, run_benchmark
 from carvid.evaluate.segmenting import _below
 from carvid.evaluate.tasks import tasks
 from carvid.loading import load_model
@@ -30,7 +31,9 @@ from carvid.recipe import load_recipe
 from carvid.segmenter import VideoSegmenter
 from carvid.shapes.scenes import moving_clip
 from carvid.stream.image_file import read_image
+from carvid.workers.ray_workforce import CarvidWorker
 from carvid.workers.supervise import WorkOptions
+from carvid.workers.worker import Setup
 
 QUERIES = ["red circle", "purple triangle"]
 SIZES = [(96, 128), (64, 64), (96, 128), (120, 90), (64, 64)]
@@ -200,6 +203,44 @@ def test_another_run_is_refused_unless_it_may_be_overwritten(tmp_path: Path):
     (out / "records" / "0.json").write_text("{}")
     with pytest.raises(OutputError, match=r"0\.json is no record"):
         run(QUERIES[:1])
+
+
+def test_a_folder_that_holds_anything_else_is_left_as_it_is(tmp_path: Path):
+    images, out = draw(tmp_path / "in", 1), tmp_path / "out"
+    command = [str(images), *QUERIES, "-o", str(out), "--model", "shapes"]
+    assert CliRunner().invoke(app, ["run", *command, "--no-overlay"]).exit_code == 0
+    before = tree(out)
+    for more in ([], ["--overwrite"]):
+        refused = CliRunner().invoke(app, ["images", *command, *more])
+        assert refused.exit_code == 4
+        assert "is not empty (masks, results.jsonl, run.json) and holds no images.json" in refused.output
+        assert tree(out) == before
+
+
+def test_results_of_another_run_are_not_written_anew(tmp_path: Path):
+    images, out = draw(tmp_path / "in", 2), tmp_path / "out"
+    command = ["images", str(images), "-o", str(out), "--model", "shapes"]
+    assert CliRunner().invoke(app, [*command, *QUERIES]).exit_code == 0
+    before = tree(out)
+    (images / "1.png").unlink()
+    assert CliRunner().invoke(app, [*command, "a car"]).exit_code == 4
+    assert tree(out) == before
+
+
+def test_an_actor_sends_what_a_process_writes(tmp_path: Path):
+    recipe = load_recipe(model="shapes", speed="exact")
+    (task,) = tasks(read_pictures(draw(tmp_path / "in", 1), QUERIES), 1)
+    actor = CarvidWorker(Setup(recipe, JOB, {"name": "images"}, 0, 1).to_json())
+    assert actor.load()["kind"] == "ready"
+    messages = list(actor.work(dict(task.to_json())))
+    assert messages[-1] == {"kind": "done", "outcome": {"failed": {}}}
+    (tmp_path / "sent").write_bytes(b"".join(each["bytes"] for each in messages if each["kind"] == "part"))
+    run_benchmark(PICTURES, "all", task.samples, recipe, tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "sent") as packed:
+        names = packed.namelist()
+        assert names == ["0/masks/0.png", "0/records/0.json"]
+        for name in names:
+            assert packed.read(name) == (tmp_path / "out" / name[2:]).read_bytes()
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path):

@@ -150,7 +150,9 @@ def refdavis(
     from carvid.davis.evaluate import evaluate as score
 
     def run_and_score(recipe: Recipe, folder: Path, **more: Any) -> Scores:
-        run_samples(REF_DAVIS, split, samples, "videos", recipe, folder, overwrite=overwrite)
+        code = run_samples(REF_DAVIS, split, samples, "videos", recipe, folder, overwrite=overwrite)
+        if code:
+            raise typer.Exit(code)
         return score(
             davis_root,
             folder,

@@ -27,11 +27,9 @@ def run_samples(
     ray: str | None = None,
     overwrite: bool = False,
     rows: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Run the samples, called `what`, that are not done yet, as `carvid.evaluate.runner.run_benchmark` does.
-
-    Raises typer.Exit with the exit code where Ctrl-C came, or some failed.
-    """
+) -> int:
+    """Run the samples, called `what`, that are not done yet, as `carvid.evaluate.runner.run_benchmark` does, and tell
+    what it came to. Returns the exit code: 0 where all are done, else that of Ctrl-C or of samples that failed."""
     from carvid.cli.dataset_progress import DatasetProgress
     from carvid.evaluate.runner import run_benchmark
     from carvid.evaluate.tasks import ALONE
@@ -59,6 +57,5 @@ def run_samples(
         typer.echo(f"carvid: {sample}: {why}", err=True)
     if ran.interrupted:
         typer.echo("carvid: interrupted; run the same command again to continue", err=True)
-        raise typer.Exit(INTERRUPTED)
-    if ran.failed:
-        raise typer.Exit(PART_FAILED)
+        return INTERRUPTED
+    return PART_FAILED if ran.failed else 0

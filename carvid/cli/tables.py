@@ -20,7 +20,7 @@ from carvid.recipe import Recipe
 from carvid.recipe.speed import in_options
 
 if TYPE_CHECKING:
-    from carvid.evaluate.contract import Choice, DataSet
+    from carvid.evaluate.contract import Benchmark, Choice, DataSet
 
 Name = Annotated[str, typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.")]
 Root = Annotated[Path, typer.Argument(help="The data set, in the layout it is published in.")]
@@ -81,13 +81,13 @@ def run_and_score(
     """Segment a benchmark's samples, then score them. Run it again to continue where it stopped."""
     chosen = benchmark(name)
     # The data set and the output folder are checked before any weights are loaded.
-    data = chosen.read(root, _choice(split, names, first, only))
+    data = chosen.read(root, _choice(chosen, split, names, first, only))
     from carvid.evaluate.contract import Served
     from carvid.media.locks import FolderLock
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
     with FolderLock(out):
-        run_samples(
+        code = run_samples(
             chosen,
             _part(data, names),
             data.samples,
@@ -98,6 +98,8 @@ def run_and_score(
             ray=ray,
             overwrite=overwrite,
         )
+        if code:
+            return code
         if isinstance(data, Served):
             path = out / f"{name}-{data.split}.zip"
             data.write_zip(out, path)
@@ -126,21 +128,19 @@ def images(
 
     samples = read_pictures(folder, queries)
     with FolderLock(out):
-        try:
-            run_samples(
-                PICTURES,
-                json.dumps(queries),
-                samples,
-                "images",
-                recipe,
-                out,
-                workers=workers,
-                ray=ray,
-                overwrite=overwrite,
-            )
-        finally:
-            write_results(out, samples)
-        return 0
+        code = run_samples(
+            PICTURES,
+            json.dumps(queries),
+            samples,
+            "images",
+            recipe,
+            out,
+            workers=workers,
+            ray=ray,
+            overwrite=overwrite,
+        )
+        write_results(out, samples)
+        return code
 
 
 def score(
@@ -158,7 +158,8 @@ def score(
     """Score predictions for a benchmark, whoever made them."""
     if missing not in ("refuse", "empty"):
         raise UsageError(f"--missing is {missing!r}; expected refuse or empty")
-    data = benchmark(name).read(root, _choice(split, names, first, only))
+    chosen = benchmark(name)
+    data = chosen.read(root, _choice(chosen, split, names, first, only))
     return _score(data, predictions, missing)
 
 
@@ -202,29 +203,26 @@ def ablate(
 
     Writes ablation.md and ablation.csv. Run it again to continue where it stopped.
     """
-    from carvid.evaluate.ablation import Ablation, make_folder, plotter, rows_of, together
+    from carvid.evaluate.ablation import Ablation, plotter, rows_of, together
     from carvid.media.locks import FolderLock
 
     if plot:
         plotter()
-    chosen = rows_of(recipe, _listed(rows), _listed(clips) or ())
+    table = rows_of(recipe, _listed(rows), _listed(clips) or ())
     of = benchmark(name)
-    data = of.read(root, _choice(split, names, first, only))
-    typer.echo(f"carvid: {in_options(recipe)}; {len(chosen)} rows, {len(data.samples)} samples", err=True)
+    data = of.read(root, _choice(of, split, names, first, only))
+    typer.echo(f"carvid: {in_options(recipe)}; {len(table)} rows, {len(data.samples)} samples", err=True)
     with FolderLock(out):
-        make_folder(out)
         figures = {}
-        for alike in together(chosen):
+        for alike in together(table):
             one = alike[0]
             title = "rows" if one.proposer is None else f"{one.proposer}+{one.classifier}".replace("/", "-")
-            changes: dict[str, Any] = {}
+            # What any row may need of a frame is computed for all, so that rows can be added later.
+            changes: dict[str, Any] = {"cam": "clip-es", "crf": True}
             if one.proposer is not None:
                 changes |= {"proposer": one.proposer, "classifier": one.classifier}
-            # What any row needs of a frame is computed for all of them.
-            if any(row.changes.get("cam") == "clip-es" for row in alike):
-                changes["cam"] = "clip-es"
             own = {"cam": recipe.cam, "crf": recipe.crf}
-            run_samples(
+            code = run_samples(
                 of,
                 _part(data, names),
                 data.samples,
@@ -236,9 +234,11 @@ def ablate(
                 overwrite=overwrite,
                 rows={row.folder: {**own, **row.changes} for row in alike},
             )
+            if code:
+                return code
             for row in alike:
                 figures[row.folder] = data.score(out / title / row.folder, "refuse").overall
-        found = Ablation(name, data.split, len(data.samples), [(row, figures[row.folder]) for row in chosen])
+        found = Ablation(name, data.split, len(data.samples), [(row, figures[row.folder]) for row in table])
         found.write(out, plot=plot)
     typer.echo(found.to_markdown())
     return 0
@@ -248,11 +248,11 @@ def _listed(given: str | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(part.strip() for part in given.split(",") if part.strip())
 
 
-def _choice(split: str | None, names: str, first: int | None, only: str | None) -> Choice:
+def _choice(of: Benchmark, split: str | None, names: str, first: int | None, only: str | None) -> Choice:
     from carvid.evaluate.contract import Choice
 
-    if names not in ("paper", "released"):
-        raise UsageError(f"--names is {names!r}; expected paper or released")
+    if names not in of.names:
+        raise UsageError(f"--names is {names!r}; expected {' or '.join(of.names)} with {of.name}")
     return Choice(split, names, first, _listed(only))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from carvid.errors import UsageError
 from carvid.evaluate.figures import Figure, in_words
-from carvid.media.whole_file import output_errors, write_whole
+from carvid.media.whole_file import write_whole
 from carvid.recipe import Recipe
 from carvid.recipe.settings import CAMS, PROMPTS
 
@@ -206,9 +206,3 @@ def plotter() -> Any:
     from matplotlib import pyplot
 
     return pyplot.subplots
-
-
-def make_folder(folder: Path) -> None:
-    """Raises OutputError."""
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)

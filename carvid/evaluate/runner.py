@@ -28,6 +28,9 @@ from carvid.recipe.record import differences
 from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 from carvid.workers.supervise import Supervisor, WorkOptions, WorkProgress, workforce_at
 
+# How many names of files in the way a message lists.
+_SHOWN = 5
+
 # In the output folder, for the workers' files.
 _WORK = ".carvid-work"
 
@@ -223,7 +226,8 @@ class RunFile:
     def claim(self, part: str, description: Mapping[str, Any], *, overwrite: bool) -> None:
         """Make the folder a run of this part and description, or go on with one.
 
-        Raises OutputError where it holds another, unless `overwrite`, which removes that one.
+        Raises OutputError where it holds another, unless `overwrite`, which removes that one, and where it holds what
+        is no run.
         """
         if exists(self.path, OutputError):
             before = self._read()
@@ -238,16 +242,22 @@ class RunFile:
                     f"{self.out} holds another run ({'; '.join(changed)}); "
                     "choose another output folder, or give --overwrite to remove that run"
                 )
+            # A record that stayed would count as one of the new run.
             with output_errors(self.out):
-                for name in {*before["wrote"], RECORDS}:
-                    shutil.rmtree(self.out / name, ignore_errors=True)
-        elif exists(self.out / RECORDS, OutputError):
+                for name in sorted({*before["wrote"], RECORDS}):
+                    if exists(self.out / name, OutputError):
+                        shutil.rmtree(self.out / name)
+        elif others := self._others():
             raise OutputError(
-                f"{self.out} holds a run of another benchmark, as {RECORDS} is there without {self.path.name}; "
+                f"{self.out} is not empty ({', '.join(others[:_SHOWN])}) and holds no {self.path.name}; "
                 "choose another output folder"
             )
         self._content = {"part": part, "wrote": [], "model": dict(description)}
         self._write()
+
+    def _others(self) -> list[str]:
+        with output_errors(self.out):
+            return sorted(entry.name for entry in self.out.iterdir() if not entry.name.startswith("."))
 
     def add(self, name: str) -> None:
         """From now on, this name in the folder is the run's."""
