@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -12,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carvid.car.classifier import ClassifierTexts
+from carvid.car.classifier import ClassifierTexts, character_texts
 from carvid.car.clip_rnn import ClipRnn, see
 from carvid.car.proposals import ProposalTexts
 from carvid.clip.load import LoadedClip
 from carvid.frame import Frame
 from carvid.recipe import Recipe
-from carvid.refine.crf import DenseCRF
+from carvid.refine.crf import DenseCRF, wrapped_picture
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.load import LoadedSam
 from carvid.session import SeenFrame, SeenFrames, Session
@@ -68,7 +69,9 @@ class Model:
         """texts: what another model with the same CLIPs has embedded."""
         self.recipe = recipe
         self._texts = TextMemory() if texts is None else texts
-        self.proposer, self.classifier, self.sam = proposer, classifier, sam
+        rounds = "float16-positions" in recipe.switches
+        self.proposer, self.classifier = (clip.rounding_positions(rounds) for clip in (proposer, classifier))
+        self.sam = sam
         self.crf: DenseCRF | None = None
         if recipe.crf:
             self.crf = DenseCRF(recipe.crf_options, size=recipe.crf_size, device=proposer.device)
@@ -91,18 +94,24 @@ class Model:
             images = torch.from_numpy(pixels).to(self.proposer.device)
         features = see(images, self.proposer, self.recipe, watch)
         each = (
-            SeenFrame(frame, image, None if self.crf is None else self.crf.on(image))
+            SeenFrame(frame, image, None if self.crf is None else self.crf.on(self._refined_on(image)))
             for frame, image in zip(frames, images, strict=True)
         )
         return SeenFrames(tuple(each), images, features)
+
+    def _refined_on(self, image: Tensor) -> Tensor:
+        """The picture whose edges the CRF follows, for a frame (H, W, 3) uint8 RGB."""
+        return wrapped_picture(image) if "crf-wrapped-picture" in self.recipe.switches else image
 
     def ensemble(self) -> SamEnsemble | None:
         """A new SAM ensemble, for one video; None where the recipe names no SAM."""
         return None if self.sam is None else SamEnsemble.from_loaded(self.sam, self.recipe.sam_options)
 
-    def texts(self, queries: Sequence[str]) -> tuple[ProposalTexts, ClassifierTexts]:
-        """The embedded texts of f and of g for distinct queries. Raises UsageError for an empty, too long or
-        unencodable text."""
+    def texts(self, queries: Sequence[str]) -> tuple[tuple[ProposalTexts, ...], ClassifierTexts]:
+        """The embedded texts of f, in each of `Settings.proposer_wordings`, and those of g, for distinct queries.
+
+        Raises UsageError for an empty, too long or unencodable text.
+        """
         recipe, memory = self.recipe, self._texts
         f, g = self.proposer, self.classifier
         background, negatives = recipe.background_texts(queries), recipe.negative_texts(queries)
@@ -112,28 +121,39 @@ class Model:
 
         def alike(clip: LoadedClip, template: str, texts: Sequence[str]) -> Tensor:
             """`worded`, for texts that most query sets have in common."""
-            key = (id(clip), template, tuple(texts), recipe.truncate)
+            key = (id(clip.texts), template, tuple(texts), recipe.truncate)
             return memory.recall(key, lambda: worded(clip, template, texts))
 
-        def of_f() -> ProposalTexts:
+        def of_f(wording: str) -> ProposalTexts:
             return ProposalTexts(
-                queries=worded(f, recipe.proposer_template, queries),
+                queries=worded(f, wording, queries),
                 background=alike(f, recipe.background_template, background),
                 logit_scale=f.logit_scale,
             )
 
+        wordings = recipe.classifier_wordings
+
         def of_g() -> ClassifierTexts:
-            return ClassifierTexts(
-                queries=torch.stack([worded(g, each, queries) for each in recipe.templates]),
-                negatives=torch.stack([alike(g, each, negatives) for each in recipe.templates]),
-                logit_scale=g.logit_scale,
+            rows = torch.stack([worded(g, each, queries) for each in wordings])
+            rivals = torch.stack([alike(g, each, negatives) for each in wordings])
+            texts = ClassifierTexts(rows, rivals, g.logit_scale)
+            if not recipe.reads_characters:
+                return texts
+            (wording,) = wordings
+            characters = character_texts([fill(wording, query) for query in queries])
+            later = torch.stack([g.texts.embed(row, blank=True) for row in characters])
+            return replace(
+                texts, later=replace(texts, queries=later, negatives=rivals.expand(len(later), -1, -1))
             )
 
         asked, cut = tuple(queries), recipe.truncate
-        f_key = ("f", asked, background, recipe.proposer_template, recipe.background_template, cut)
+        f_key = ("f", asked, background, recipe.background_template, cut)
         return (
-            memory.recall(f_key, of_f),
-            memory.recall(("g", asked, negatives, recipe.templates, cut), of_g),
+            tuple(
+                memory.recall((*f_key, wording), partial(of_f, wording))
+                for wording in recipe.proposer_wordings
+            ),
+            memory.recall(("g", asked, negatives, wordings, recipe.reads_characters, cut), of_g),
         )
 
     def rnn(self, queries: Sequence[str]) -> ClipRnn:

@@ -80,11 +80,13 @@ class Session:
         asked = checked_queries(queries)
         # Queries that read alike share one place in the softmax; with a place each, they would halve each other's
         # score.
-        unique = tuple(query.strip() for query in distinct(asked))
-        place = {folded(query): i for i, query in enumerate(unique)}
+        compete = "duplicates-compete" in self.recipe.switches
+        unique = tuple(query.strip() for query in (asked if compete else distinct(asked)))
+        names = [folded(query) for query in unique]
+        self._first = [names.index(name) for name in names]
         self._rnn = self.model.rnn(unique)
         self.queries, self._unique = asked, unique
-        self._place = [place[folded(query)] for query in asked]
+        self._place = list(range(len(asked))) if compete else [names.index(folded(query)) for query in asked]
 
     def restart(self) -> None:
         """Begin another video: everything kept from earlier frames is dropped, except the seconds."""
@@ -119,8 +121,8 @@ class Session:
 
     @property
     def texts(self) -> tuple[ProposalTexts, ClassifierTexts]:
-        """The embedded texts of f and of g; a query given twice appears once."""
-        return self._rnn.f_texts, self._rnn.g_texts
+        """The embedded texts of f and of g in the first step; a query given twice appears once."""
+        return self._rnn.f_texts[0], self._rnn.g_texts
 
     @property
     def batch(self) -> int:
@@ -197,14 +199,14 @@ class Session:
         # Sessions that share frames may differ in it.
         crf = seen.crf if self.recipe.crf else None
         with watch.stage("threshold" if crf is None else "crf"):
-            masks, labels = self._masks(crf, found)
+            found, masks, responses = self._as_released(found, *self._masks(crf, found))
         records, segments = None, None
         if self._ensemble is not None:
             refined = self._ensemble.refine(seen.image, masks)
             masks, records, segments = refined.masks, refined.records, refined.found
             watch.seconds.update({f"sam/{stage}": spent for stage, spent in self._ensemble.seconds.items()})
         with watch.stage("result"):
-            return self._result(seen.frame, found, masks, label_map(masks, labels), records, segments)
+            return self._result(seen.frame, found, masks, label_map(masks, responses), records, segments)
 
     def _masks(self, crf: FrameCrf | None, found: Recurrence) -> tuple[Tensor, Tensor]:
         """Masks (K, H, W) bool of the kept queries, and their responses (K, H, W) float32 in [0, 1]."""
@@ -219,6 +221,25 @@ class Session:
         shares = crf.refine_labels(found.proposals)  # (K + 1, H, W), background first
         queries = torch.arange(1, len(found.kept) + 1, device=shares.device)
         return shares.argmax(0) == queries[:, None, None], shares[1:]
+
+    def _as_released(
+        self, found: Recurrence, masks: Tensor, responses: Tensor
+    ) -> tuple[Recurrence, Tensor, Tensor]:
+        """What the switches make of the outcome, and of what `_masks` gave for it."""
+        switches = self.recipe.switches
+        if "empty-masks-shift" in switches and self.recipe.mode == "refer":
+            some = masks.flatten(1).any(1).tolist()
+            rows = sorted(range(len(masks)), key=lambda row: not some[row])
+            masks, responses = masks[rows], responses[rows]
+        # Of queries that read the same, the last one is what their first place gets.
+        taken = dict(sorted((self._first[query], query) for query in found.kept))
+        if taken != {query: query for query in found.kept}:
+            rows = [found.kept.index(query) for query in taken.values()]
+            found, masks, responses = found.moved(taken), masks[rows], responses[rows]
+        if "painted-by-score" in switches:
+            scores = responses.new_tensor([found.scores[query] for query in found.kept])
+            responses = scores[:, None, None].expand_as(responses)
+        return found, masks, responses
 
     def _result(
         self,

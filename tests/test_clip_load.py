@@ -113,7 +113,7 @@ def test_the_towers_are_frozen(folder):
     with torch.inference_mode():
         loaded = load(folder, allow_pickle=True)
     held = tensors(loaded.tower) + tensors(loaded.texts.tower)
-    assert len(held) == 8 + 12 * 3 + 5 + 12 * 2
+    assert len(held) == 9 + 12 * 3 + 5 + 12 * 2
     assert not any(tensor.requires_grad or tensor.is_inference() for tensor in held)
 
 

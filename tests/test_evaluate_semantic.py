@@ -13,7 +13,7 @@ from PIL import Image
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.benchmarks import benchmark
 from carvid.evaluate.contract import Choice, Sample
-from carvid.evaluate.records import AskedRecord, Record, record_path
+from carvid.evaluate.records import AskedRecord, Record, read_record, record_path
 from carvid.evaluate.runner import run_benchmark
 from carvid.evaluate.semantic import class_ious, confusion_of, figures_of
 from carvid.evaluate.truth_png import read_labels
@@ -195,3 +195,20 @@ def test_from_images_to_figures(tmp_path, name):
     assert 0 <= figures.overall["pixel accuracy"] <= 1
     assert 0 <= figures.overall["h_T recall"] <= 1
     assert len(figures.tables["class"]) == COUNTS[name] + 1
+
+
+def test_context_in_two_passes_from_images_to_figures(tmp_path):
+    (name,) = write_context(tmp_path / "data", images=1)
+    context = benchmark("context")
+    data = context.read(tmp_path / "data", Choice(two_passes=True))
+    assert [one.name for one in data.samples[0].asked] == ["stuff", "things"]
+    recipe = load_recipe("context", model="shapes", variant="released")
+    ran = run_benchmark(context, data.split, data.samples, recipe, tmp_path / "out")
+    assert (ran.samples, ran.failed) == (1, {})
+    # Whoever scores need not know how it was asked.
+    scored = context.read(tmp_path / "data", Choice()).score(tmp_path / "out", "refuse")
+    record = read_record(tmp_path / "out", name)
+    kept = sum(frames > 0 for asked in record.asked.values() for frames in asked.present_frames)
+    assert {one: len(asked.queries) for one, asked in record.asked.items()} == {"stuff": 21, "things": 38}
+    assert scored.overall["h_T recall"] is not None
+    assert kept >= 2

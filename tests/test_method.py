@@ -18,7 +18,7 @@ from carvid.car.classifier import FrameClassifier, class_probabilities, classify
 from carvid.car.clip_rnn import frame_planes, planes_size
 from carvid.car.gradcam import cam_weights, run_last_block
 from carvid.car.prompts import draw_prompts
-from carvid.car.proposals import BatchProposer, MaskProposer, ProposalOptions, ProposalTexts, look
+from carvid.car.proposals import FrameFeatures, MaskProposer, ProposalOptions, ProposalTexts, look
 from carvid.car.recurrence import Asked
 from carvid.clip.vision import attend
 from carvid.frame import Frame
@@ -208,9 +208,9 @@ def test_a_saturated_query_keeps_its_cam(folders: dict[str, Path], digits: int, 
 
     known = ProposalTexts(texts[:2], texts[2:], scale)
     options = ProposalOptions(refer, affinity=False, lam=0.5)
-    directions = MaskProposer(tower, known, options)._directions(state.embedding)
-    weights = cam_weights(tower, state, directions)
-    fast = BatchProposer(state, weights, known, options, (6, 9), (6, 9)).whole[0, 0]
+    features = FrameFeatures(state, (6, 9))
+    (one,) = MaskProposer(tower, [known], options).on(features, (6, 9))
+    fast = one.propose((0, 1))[0]
     close(fast.flatten().double(), expected)
 
 

@@ -35,11 +35,11 @@ def test_the_last_things_made_are_remembered_and_the_oldest_forgotten() -> None:
 
 
 def test_texts_are_embedded_anew_where_a_setting_words_them_otherwise(model: Model) -> None:
-    f, g = model.texts(QUERIES)
-    assert model.texts(QUERIES)[0] is f
-    assert model.with_settings(eta=0.2).texts(QUERIES) == (f, g)
+    (f,), g = model.texts(QUERIES)
+    assert model.texts(QUERIES)[0][0] is f
+    assert model.with_settings(eta=0.2).texts(QUERIES) == ((f,), g)
     worded = model.with_settings(proposer_template="a {}", templates=("a {}",), background=("sky",))
-    other_f, other_g = worded.texts(QUERIES)
+    (other_f,), other_g = worded.texts(QUERIES)
     assert len(other_f.background) == 1
     assert not np.allclose(other_f.queries, f.queries)
     assert not np.allclose(other_g.queries, g.queries)

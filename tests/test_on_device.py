@@ -61,7 +61,7 @@ def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mod
     rnn = ClipRnn(
         moved(on_host.model.proposer),
         moved(on_host.model.classifier),
-        ProposalTexts(f_texts.queries.to(META), f_texts.background.to(META), f_texts.logit_scale),
+        [ProposalTexts(f_texts.queries.to(META), f_texts.background.to(META), f_texts.logit_scale)],
         ClassifierTexts(g_texts.queries.to(META), g_texts.negatives.to(META), g_texts.logit_scale),
         on_host.recipe,
     )
@@ -71,9 +71,10 @@ def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mod
         assert proposer.propose((0, 1, 2)).device == META
         proposals = proposer.propose(live)
         classifier = FrameClassifier(image, rnn.g_texts, 0.5, prompts)
-        queries, drawn = classifier.draw(Asked(live, proposals))
+        asked = Asked(live, proposals)
+        queries, drawn = classifier.draw(asked)
         classifier.learn(queries, rnn.encode(drawn, watch))
-        scores = classifier.scores(live)
+        scores = classifier.scores(asked)
         labels = label_map(proposals > 0.5, proposals)
         bits = PackedMasks.pack(proposals > 0.5).bits
         for tensor, shape in ((scores, (2,)), (labels, (60, 90)), (bits, (2, 675))):

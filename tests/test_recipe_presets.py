@@ -152,7 +152,9 @@ def test_presets_based_on_each_other_in_a_circle_are_refused(tmp_path: Path) -> 
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match="expected one of coco, context, default, refcoco"):
+    with pytest.raises(
+        UsageError, match="expected one of ade, car-demo, coco, context, default, gres, refcoco"
+    ):
         load_recipe("imagenet")
 
 

@@ -84,7 +84,8 @@ def test_every_field_either_decides_or_says_that_it_does_not() -> None:
     told = Recipe().describe()
     named = {*told, *told["settings"]}
     for entry in fields(Recipe):
-        assert (entry.name in named) == about(entry).decides or entry.name in ("preset", "speed", "model")
+        origins = ("preset", "variant", "speed", "model")
+        assert (entry.name in named) == about(entry).decides or entry.name in origins
 
 
 def test_every_method_setting_is_in_the_description() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 
 import cv2
@@ -56,16 +57,35 @@ class Affinity:
         return maps
 
 
-def box_mask(cams: Tensor, lam: float) -> Tensor:
+def box_mask(cams: Tensor, lam: float, switches: Sequence[str] = ()) -> Tensor:
     """B: the bounding boxes of all contours of each CAM, cut at lam times its maximum.
 
-    cams: (..., rows, columns) in [0, 1]. Returns bool of the same shape; all False where the CAM is all zero.
+    cams: (..., rows, columns) in [0, 1]. switches: names in `carvid.recipe.variant.SWITCHES`.
+    Returns bool of the same shape; all False where the CAM is all zero.
     """
-    cut = cams > lam * cams.amax((-2, -1), keepdim=True)
+    cut = _cut_in_8_bits(cams, lam) if "boxes-8-bits" in switches else cams > lam * _peak(cams)
     maps = cut.flatten(0, -3)
     # On the host OpenCV is faster, and of the devices only CUDA supports what `component_boxes` needs.
     boxes = boxes_on_host(maps) if cams.device.type in ("cpu", "mps") else component_boxes(maps)
+    if "boxes-border" in switches:
+        boxes[:, -1:] = False
+        boxes[:, :, -1:] = False
     return boxes.view_as(cut)
+
+
+def _peak(maps: Tensor) -> Tensor:
+    return maps.amax((-2, -1), keepdim=True)
+
+
+def _cut_in_8_bits(cams: Tensor, lam: float) -> Tensor:
+    """Where CAMs (..., rows, columns) in [0, 1], as whole numbers of 8 bits, are above lam times their maximum, cut
+    down to a whole number; where lam leaves nothing, it is lowered by .1."""
+    # Only at 1 does it leave nothing.
+    lam = 0.9 if lam == 1 else lam
+    whole = (cams * 255).to(torch.uint8)
+    # A table, so that the product is made in Python's numbers on every device.
+    bounds = torch.tensor([int(lam * peak) for peak in range(256)], device=cams.device)
+    return whole > bounds[_peak(whole).long()]
 
 
 def boxes_on_host(maps: Tensor) -> Tensor:
@@ -78,7 +98,7 @@ def boxes_on_host(maps: Tensor) -> Tensor:
     return torch.from_numpy(boxes).to(maps.device)
 
 
-def refine_cams(cams: Tensor, affinity: Affinity, lam: float) -> Tensor:
+def refine_cams(cams: Tensor, affinity: Affinity, lam: float, switches: Sequence[str] = ()) -> Tensor:
     """Refine K CAMs per frame: min-max of (A A)(B * cam). (B, K, rows, columns) in [0, 1] -> the same."""
-    boxed = cams * box_mask(cams, lam)
+    boxed = cams * box_mask(cams, lam, switches)
     return min_max(affinity.spread(boxed.flatten(2))).view_as(cams)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from carvid.car.prompts import draw_prompts
 from carvid.car.recurrence import Asked
+from carvid.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,33 @@ class ClassifierTexts:
     """The texts of g, embedded once per video.
 
     queries: (S, N, d) and negatives: (S, M, d) for S templates, float32 of length 1; M may be 0.
+    later: what is read instead from the second step on; None for the same.
     """
 
     queries: Tensor
     negatives: Tensor
     logit_scale: float
+    later: ClassifierTexts | None = None
+
+    def at(self, step: int) -> ClassifierTexts:
+        """The texts of a step, counted from 1."""
+        return self if step == 1 or self.later is None else self.later
+
+
+def character_texts(texts: Sequence[str]) -> list[str]:
+    """What the authors' released code reads in place of N worded queries from the second step on.
+
+    Returns N rows of N characters: row n has, in the place of query i, character i of text n. Raises UsageError where a
+    text has no such character, at which that code ends.
+    """
+    shortest = min(texts, key=len)
+    if len(texts) > len(shortest):
+        raise UsageError(
+            f"{len(texts)} queries, but {shortest!r} has {len(shortest)} characters, one for each query at most: the "
+            "released code ends here. Ask for fewer queries together, or turn the defect off by "
+            "--switch no-character-texts"
+        )
+    return [text[: len(texts)] for text in texts]
 
 
 def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequence[int]) -> Tensor:
@@ -49,10 +72,11 @@ class FrameClassifier:
         texts: ClassifierTexts,
         eta: float,
         prompts: Sequence[str],
+        switches: Sequence[str] = (),
     ) -> None:
-        """image: (H, W, 3) uint8 RGB."""
+        """image: (H, W, 3) uint8 RGB. switches: names in `carvid.recipe.variant.SWITCHES`."""
         self._image, self._texts = image, texts
-        self._eta, self._prompts = eta, prompts
+        self._eta, self._prompts, self._switches = eta, prompts, switches
         self._masks: dict[int, Tensor] = {}
         self._embeddings: dict[int, Tensor] = {}
 
@@ -63,17 +87,20 @@ class FrameClassifier:
         self._masks.update({asked.live[i]: masks[i] for i in fresh})
         if not fresh:
             return [], self._image.new_empty((0, *self._image.shape))
-        drawn = draw_prompts(self._image, masks[fresh], self._prompts)
+        drawn = draw_prompts(self._image, masks[fresh], self._prompts, self._switches)
+        if "blank-unprompted" in self._switches:
+            blank = asked.proposals[fresh].sum((1, 2)) <= 1
+            drawn = torch.where(blank[:, None, None, None], self._image, drawn)
         return [asked.live[i] for i in fresh], drawn
 
     def learn(self, queries: Sequence[int], embeddings: Iterable[Tensor]) -> None:
         """Store g's embeddings of the images that `draw` returned for these queries: K of (d,) float32 of length 1."""
         self._embeddings.update(zip(queries, embeddings, strict=True))
 
-    def scores(self, live: Sequence[int]) -> Tensor:
-        """P_t^{ii} of each live query: (len(live),) float32 in [0, 1]."""
-        embeddings = torch.stack([self._embeddings[query] for query in live])
-        return class_probabilities(embeddings, self._texts, live).diagonal()
+    def scores(self, asked: Asked) -> Tensor:
+        """P_t^{ii} of each live query: (K,) float32 in [0, 1]."""
+        embeddings = torch.stack([self._embeddings[query] for query in asked.live])
+        return class_probabilities(embeddings, self._texts.at(asked.step), asked.live).diagonal()
 
     def _fresh(self, live: Sequence[int], masks: Tensor) -> list[int]:
         """Places in `live`, ascending, of the queries whose mask is new or has changed. masks: (K, H, W) bool."""
@@ -98,4 +125,4 @@ def classify(
         embeddings = iter(encode(torch.cat([images for _, images in drawn])))
         for classifier, (queries, _) in zip(classifiers, drawn, strict=True):
             classifier.learn(queries, islice(embeddings, len(queries)))
-    return [classifier.scores(step.live) for classifier, step in zip(classifiers, asked, strict=True)]
+    return [classifier.scores(step) for classifier, step in zip(classifiers, asked, strict=True)]

@@ -56,19 +56,24 @@ def planes_size(frame: tuple[int, int], size: Size, patch_px: int) -> tuple[int,
 
 
 class ClipRnn:
-    """f and g with their embedded texts; keeps nothing from frame to frame."""
+    """f and g with their embedded texts; keeps nothing from frame to frame.
+
+    f_texts: f's in the wording of the first step, the second, and so on; the last are those of all later ones.
+    """
 
     def __init__(
         self,
         proposer: LoadedClip,
         classifier: LoadedClip,
-        f_texts: ProposalTexts,
+        f_texts: Sequence[ProposalTexts],
         g_texts: ClassifierTexts,
         settings: Settings,
     ) -> None:
         self.f_texts, self.g_texts = f_texts, g_texts
         self._f, self._g, self._settings = proposer, classifier, settings
-        options = ProposalOptions(settings.mode == "refer", settings.cam == "clip-es", settings.lam)
+        options = ProposalOptions(
+            settings.mode == "refer", settings.cam == "clip-es", settings.lam, settings.switches
+        )
         self.proposer = MaskProposer(proposer.tower, f_texts, options)
 
     def recur(self, images: Tensor, features: FrameFeatures, watch: Stopwatch) -> list[Recurrence]:
@@ -77,7 +82,8 @@ class ClipRnn:
         with watch.stage("cam"):
             proposers = self.proposer.on(features, size)
         classifiers = [
-            FrameClassifier(image, self.g_texts, settings.eta, settings.prompts) for image in images
+            FrameClassifier(image, self.g_texts, settings.eta, settings.prompts, settings.switches)
+            for image in images
         ]
 
         def scores(asked: dict[int, Asked]) -> list[Tensor]:
@@ -87,18 +93,20 @@ class ClipRnn:
 
         timed = [_Timed(proposer, watch) for proposer in proposers]
         with watch.stage("prompts"):
-            return recur_together(timed, scores, len(self.f_texts.queries), settings.theta)
+            count = len(self.f_texts[0].queries)
+            return recur_together(timed, scores, count, settings.theta, settings.switches)
 
     def encode(self, prompted: Tensor, watch: Stopwatch) -> Tensor:
         """g's embeddings (K, d) float32 of length 1, of prompted images (K, H, W, 3) uint8 RGB, K at least 1."""
         parts = []
+        last_block = "skip-last-block" not in self._settings.switches
         for start in range(0, len(prompted), IMAGES_AT_ONCE):
             with watch.stage("resize"):
                 planes = preprocess(prompted[start : start + IMAGES_AT_ONCE], self._g.preprocess).to(
                     self._g.dtype
                 )
             with watch.stage("classifier", items=len(planes)):
-                parts.append(self._g.tower.embed(planes))
+                parts.append(self._g.tower.embed(planes, last_block=last_block))
         return torch.cat(parts)
 
 
@@ -109,6 +117,6 @@ class _Timed:
     proposer: FrameProposer
     watch: Stopwatch
 
-    def propose(self, live: Sequence[int]) -> Tensor:
+    def propose(self, live: Sequence[int], step: int) -> Tensor:
         with self.watch.stage("affinity"):
-            return self.proposer.propose(live)
+            return self.proposer.propose(live, step)

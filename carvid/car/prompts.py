@@ -7,7 +7,7 @@ contour) are then drawn on top, 1 px wide and red. Several may be drawn on one i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ BLUR_WEIGHTS = (1, 3, 6, 12, 20, 30, 36, 40, 36, 30, 20, 12, 6, 3, 1)
 GRAY_WEIGHTS = (9798, 19235, 3735)
 
 
-def _blur(image: Tensor) -> Tensor:
+def _blur(image: Tensor, switches: Sequence[str]) -> Tensor:
     """15x15 Gaussian of an (H, W, 3) uint8 image, borders mirrored without repeating the edge."""
     reach = len(BLUR_WEIGHTS) // 2
     height, width = image.shape[:2]
@@ -49,18 +49,24 @@ def _mirrored(size: int, reach: int, device: torch.device) -> Tensor:
     return torch.minimum(position, period - position)
 
 
-def _gray(image: Tensor) -> Tensor:
+def _gray(image: Tensor, switches: Sequence[str]) -> Tensor:
     """Luma (ITU-R BT.601) in all three channels of an (H, W, 3) uint8 image."""
-    weights = torch.tensor(GRAY_WEIGHTS, dtype=torch.float32, device=image.device)
+    order = reversed(GRAY_WEIGHTS) if "gray-swapped" in switches else GRAY_WEIGHTS
+    weights = torch.tensor([*order], dtype=torch.float32, device=image.device)
     luma = ((image.float() @ weights + 16384) / 32768).floor_().to(torch.uint8)
     return luma[:, :, None].expand_as(image)
 
 
-def _black(image: Tensor) -> Tensor:
+def _black(image: Tensor, switches: Sequence[str]) -> Tensor:
     return torch.zeros_like(image)
 
 
-REGION_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {"blur": _blur, "gray": _gray, "black": _black}
+# An image (H, W, 3) uint8 RGB, and switches -> what of it is seen outside a mask.
+REGION_PROMPTS: dict[str, Callable[[Tensor, Sequence[str]], Tensor]] = {
+    "blur": _blur,
+    "gray": _gray,
+    "black": _black,
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,14 @@ class _Boxes:
     sums: Tensor
     area: Tensor
 
+    def on_centroid(self) -> _Boxes:
+        """Boxes that reach half a box's width and height from the centroid, each in whole px; empty ones stay."""
+        centre = self.sums // self.area.clamp(min=1)[:, None]
+        half = (self.last - self.first + 1) // 2
+        empty = (self.area == 0)[:, None]
+        first, last = self.first.where(empty, centre - half), self.last.where(empty, centre + half)
+        return replace(self, first=first, last=last)
+
 
 def _boxes(masks: Tensor) -> _Boxes:
     """Boxes of (N, H, W) bool masks, on their device."""
@@ -90,21 +104,25 @@ def _boxes(masks: Tensor) -> _Boxes:
     return _Boxes(torch.stack(first, 1), torch.stack(last, 1), torch.stack(sums, 1), masks.sum((1, 2)))
 
 
-def _circles(masks: Tensor) -> Tensor:
+def _circles(masks: Tensor, switches: Sequence[str]) -> Tensor:
     """Ellipses around the masks' centroids, as wide and high as their boxes; drawn on the host, with one copy of the
     boxes."""
     boxes = _boxes(masks)
     stats = torch.cat([boxes.first, boxes.last, boxes.sums, boxes.area[:, None]], 1).cpu().numpy()
     lines = np.zeros(masks.shape, np.uint8)
+    cut = "circle-cut-centre" in switches
+    whole, least = (int, 0) if cut else (round, 1)
     for line, (x0, y0, x1, y1, x, y, area) in zip(lines, stats.tolist(), strict=True):
         if area:
-            axes = (max(1, (x1 - x0 + 1) // 2), max(1, (y1 - y0 + 1) // 2))
-            cv2.ellipse(line, (round(x / area), round(y / area)), axes, 0, 0, 360, 1, 1)
+            axes = (max(least, (x1 - x0 + 1) // 2), max(least, (y1 - y0 + 1) // 2))
+            cv2.ellipse(line, (whole(x / area), whole(y / area)), axes, 0, 0, 360, 1, 1)
     return torch.from_numpy(lines).to(masks.device).bool()
 
 
-def _rectangles(masks: Tensor) -> Tensor:
+def _rectangles(masks: Tensor, switches: Sequence[str]) -> Tensor:
     boxes = _boxes(masks)
+    if "rectangle-on-centroid" in switches:
+        boxes = boxes.on_centroid()
     height, width = masks.shape[1:]
     within, inner = [], []
     for axis, size in ((0, width), (1, height)):
@@ -116,35 +134,55 @@ def _rectangles(masks: Tensor) -> Tensor:
     return (down[:, :, None] & across[:, None]) & ~(inner_down[:, :, None] & inner_across[:, None])
 
 
-def _contours(masks: Tensor) -> Tensor:
+def _contours(masks: Tensor, switches: Sequence[str]) -> Tensor:
     """The masks' pixels that share a side with a pixel outside the mask; beyond the image counts as outside."""
+    if "contour-filled" in switches:
+        masks = _filled(masks)
     outside = F.pad(~masks, (1, 1, 1, 1), value=True)
     beside = outside[:, :-2, 1:-1] | outside[:, 2:, 1:-1] | outside[:, 1:-1, :-2] | outside[:, 1:-1, 2:]
     return masks & beside
 
 
-# (N, H, W) bool masks -> their outlines (N, H, W) bool; an empty mask has none.
-OUTLINE_PROMPTS: dict[str, Callable[[Tensor], Tensor]] = {
+def _filled(masks: Tensor) -> Tensor:
+    """Masks (N, H, W) bool with their holes, to which no path over sides leads from beyond the image; on the host."""
+    filled = []
+    for mask in masks.cpu().numpy():
+        around = np.pad(mask.astype(np.uint8), 1)
+        cv2.floodFill(around, None, (0, 0), 2)
+        filled.append(around[1:-1, 1:-1] != 2)
+    return torch.from_numpy(np.stack(filled)).to(masks.device)
+
+
+# (N, H, W) bool masks, and switches -> their outlines (N, H, W) bool; an empty mask has none.
+OUTLINE_PROMPTS: dict[str, Callable[[Tensor, Sequence[str]], Tensor]] = {
     "circle": _circles,
     "rectangle": _rectangles,
     "contour": _contours,
 }
 
 
-def draw_prompts(image: Tensor, masks: Tensor, prompts: Sequence[str]) -> Tensor:
+# The order of the released code.
+_DRAWING_ORDER = (*REGION_PROMPTS, *OUTLINE_PROMPTS)
+
+
+def draw_prompts(
+    image: Tensor, masks: Tensor, prompts: Sequence[str], switches: Sequence[str] = ()
+) -> Tensor:
     """One visually prompted image per query: x'_t = v(x, y_t) (eq. 4).
 
-    image: (H, W, 3) uint8 RGB. masks: (N, H, W) bool, y_t binarised at eta. prompts: names in
-    `carvid.recipe.settings.PROMPTS`.
+    image: (H, W, 3) uint8 RGB. masks: (N, H, W) bool, y_t binarised at eta, N at least 1. prompts: names in
+    `carvid.recipe.settings.PROMPTS`. switches: names in `carvid.recipe.variant.SWITCHES`.
     Returns (N, H, W, 3) uint8 RGB. An empty mask gets no outline, and its whole image counts as outside.
     """
+    if "drawing-order" in switches:
+        prompts = sorted(prompts, key=_DRAWING_ORDER.index)
     outside = image
     for name in prompts:
         if name in REGION_PROMPTS:
-            outside = REGION_PROMPTS[name](outside)
+            outside = REGION_PROMPTS[name](outside, switches)
     prompted = torch.where(masks[..., None], image, outside)  # (N, H, W, 3)
     red = torch.tensor(RED, dtype=torch.uint8, device=image.device)
     for name in prompts:
         if name in OUTLINE_PROMPTS:
-            prompted[OUTLINE_PROMPTS[name](masks)] = red
+            prompted[OUTLINE_PROMPTS[name](masks, switches)] = red
     return prompted

@@ -34,11 +34,13 @@ class ProposalOptions:
     refer: whether each query competes with the background texts alone; otherwise all live queries compete (semantic).
     affinity: whether to refine the CAM by the affinity step (`--cam clip-es`, otherwise `gradcam`).
     lam: threshold on the CAM for the boxes of the affinity step, as a share of the CAM's maximum.
+    switches: names in `carvid.recipe.variant.SWITCHES`.
     """
 
     refer: bool
     affinity: bool
     lam: float
+    switches: Sequence[str] = ()
 
 
 class BatchProposer:
@@ -55,9 +57,11 @@ class BatchProposer:
         options: ProposalOptions,
         grid: tuple[int, int],
         size: tuple[int, int],
+        affinity: Affinity | None,
     ) -> None:
         """state: of the B frames. weights: (B, N or N + 1, D) float32, J^T t of the N queries and, if there are
         background texts, of their mean t_B. grid: (rows, columns) of patches; size: (H, W) of the masks in px.
+        affinity: of the B frames; None without the affinity step.
         """
         self.count = len(texts.queries)
         self.refer = options.refer
@@ -69,10 +73,7 @@ class BatchProposer:
         # (B,); -inf without background texts
         self._background_logit = (texts.logit_scale * (z @ texts.background.T)).logsumexp(1)
         self._lam, self._grid, self._size = options.lam, grid, size
-        self._affinity = None
-        if options.affinity:
-            assert state.attention is not None  # `look` was told to keep it
-            self._affinity = Affinity(state.attention)
+        self._switches, self._affinity = options.switches, affinity
 
     @cached_property
     def whole(self) -> Tensor:
@@ -91,7 +92,7 @@ class BatchProposer:
             cams = torch.where(cams.amax(-1, keepdim=True) == 0, alone, cams)
         maps = min_max(cams).view(*cams.shape[:2], *self._grid)
         if self._affinity is not None:
-            maps = refine_cams(maps, self._affinity.only(frames), self._lam)
+            maps = refine_cams(maps, self._affinity.only(frames), self._lam, self._switches)
         return F.interpolate(maps, self._size, mode="bilinear", align_corners=False).clamp(0, 1)
 
     def _cams(self, frames: slice, live: list[int] | None, *, with_background: bool) -> Tensor:
@@ -111,24 +112,29 @@ class BatchProposer:
         alone = (contest == -torch.inf).all(-1, keepdim=True)
         rivals = torch.where(alone, 0.0, contest.softmax(-1))
         combined = live_weights(weights, background, rivals)
+        if "zero-cam-stays" in self._switches:
+            combined = combined.masked_fill(alone, 0)
         return (combined @ self._activations[frames].transpose(1, 2)).relu()
 
 
 @dataclass(frozen=True)
 class FrameProposer:
-    """f on frame number `frame` of a batch."""
+    """f on frame number `frame` of a batch. wordings: with the texts of the first step, the second, and so on; the last
+    are those of all later ones."""
 
-    batch: BatchProposer
+    wordings: Sequence[BatchProposer]
     frame: int
 
-    def propose(self, live: Sequence[int]) -> Tensor:
-        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries, given by ascending index."""
-        if len(live) == self.batch.count:
-            return self.batch.whole[self.frame]
-        if self.batch.refer:
+    def propose(self, live: Sequence[int], step: int = 1) -> Tensor:
+        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries, given by ascending index, in step t,
+        from 1."""
+        batch = self.wordings[min(step, len(self.wordings)) - 1]
+        if len(live) == batch.count:
+            return batch.whole[self.frame]
+        if batch.refer:
             # In refer mode a query's proposal does not depend on the others.
-            return self.batch.whole[self.frame, list(live)]
-        return self.batch.of(self.frame, live)
+            return batch.whole[self.frame, list(live)]
+        return batch.of(self.frame, live)
 
 
 @dataclass(frozen=True)
@@ -158,25 +164,40 @@ def look(tower: VisionTower, planes: Tensor, *, affinity: bool = True) -> FrameF
 class MaskProposer:
     """f with the texts of one video: takes the features of frames, gives a `FrameProposer` for each."""
 
-    def __init__(self, tower: VisionTower, texts: ProposalTexts, options: ProposalOptions) -> None:
-        self._tower, self.texts, self._options = tower, texts, options
+    def __init__(
+        self, tower: VisionTower, wordings: Sequence[ProposalTexts], options: ProposalOptions
+    ) -> None:
+        """wordings: as in `FrameProposer`, the same texts each time."""
+        self._tower, self.wordings, self._options = tower, wordings, options
 
     def on(self, features: FrameFeatures, size: tuple[int, int]) -> list[FrameProposer]:
         """A proposer for each of the B frames of `features`. size: (H, W) of the masks in px."""
-        state, texts, options = features.state, self.texts, self._options
+        state, options = features.state, self._options
+        affinity = None
+        if options.affinity:
+            assert state.attention is not None  # `look` was told to keep it
+            affinity = Affinity(state.attention)
+        batches = [
+            BatchProposer(
+                state, self._weights(features, texts), texts, options, features.grid, size, affinity
+            )
+            for texts in self.wordings
+        ]
+        return [FrameProposer(batches, i) for i in range(len(state.embedding))]
+
+    def _weights(self, features: FrameFeatures, texts: ProposalTexts) -> Tensor:
         weights = next((made for of, made in features.weights if of is texts), None)
         if weights is None:
-            weights = cam_weights(self._tower, state, self._directions(state.embedding))
+            weights = cam_weights(self._tower, features.state, _directions(texts, features.state.embedding))
             features.weights.append((texts, weights))
-        batch = BatchProposer(state, weights, texts, options, features.grid, size)
-        return [FrameProposer(batch, i) for i in range(len(weights))]
+        return weights
 
-    def _directions(self, z: Tensor) -> Tensor:
-        """The texts to differentiate, (B, N or N + 1, d), for embeddings z (B, d): the queries and, if there are
-        background texts, t_B, their mean weighted by their own softmax."""
-        texts = self.texts
-        queries = texts.queries.expand(len(z), -1, -1)
-        if not len(texts.background):
-            return queries
-        shares = (texts.logit_scale * (z @ texts.background.T)).softmax(1)
-        return torch.cat([queries, (shares @ texts.background)[:, None]], 1)
+
+def _directions(texts: ProposalTexts, z: Tensor) -> Tensor:
+    """The texts to differentiate, (B, N or N + 1, d), for embeddings z (B, d): the queries and, if there are background
+    texts, t_B, their mean weighted by their own softmax."""
+    queries = texts.queries.expand(len(z), -1, -1)
+    if not len(texts.background):
+        return queries
+    shares = (texts.logit_scale * (z @ texts.background.T)).softmax(1)
+    return torch.cat([queries, (shares @ texts.background)[:, None]], 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -15,8 +15,8 @@ from carvid.evidence import RecurrentStep
 class Proposer(Protocol):
     """f on one frame; see `carvid.car.proposals.FrameProposer`."""
 
-    def propose(self, live: Sequence[int]) -> Tensor:
-        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries (eq. 3)."""
+    def propose(self, live: Sequence[int], step: int) -> Tensor:
+        """Soft masks y_t (len(live), H, W) float32 in [0, 1] of the live queries in step t, from 1 (eq. 3)."""
         ...
 
 
@@ -24,11 +24,12 @@ class Proposer(Protocol):
 class Asked:
     """A recurrent step that waits for its scores.
 
-    live: the live queries, ascending. proposals: their y_t, (len(live), H, W) float32 in [0, 1].
+    live: the live queries, ascending. proposals: their y_t, (len(live), H, W) float32 in [0, 1]. step: t, from 1.
     """
 
     live: tuple[int, ...]
     proposals: Tensor
+    step: int = 1
 
 
 # Takes the waiting step of each frame, by the frame's number; returns, in the same order, each one's scores P_t^{ii},
@@ -52,17 +53,34 @@ class Recurrence:
     present: tuple[bool, ...]
     steps: tuple[RecurrentStep, ...]
 
+    def moved(self, places: Mapping[int, int]) -> Recurrence:
+        """The outcome with the kept query `places[i]` in each place i, ascending; the other places are dropped."""
+        rows = [self.kept.index(query) for query in places.values()]
+        of_place = [places.get(i) for i in range(len(self.scores))]
+        return replace(
+            self,
+            kept=tuple(places),
+            proposals=self.proposals[rows],
+            scores=tuple(0.0 if query is None else self.scores[query] for query in of_place),
+            present=tuple(query is not None and self.present[query] for query in of_place),
+        )
+
 
 def recur_together(
-    proposers: Sequence[Proposer], classify: Classify, queries: int, theta: float
+    proposers: Sequence[Proposer],
+    classify: Classify,
+    queries: int,
+    theta: float,
+    switches: Sequence[str] = (),
 ) -> list[Recurrence]:
     """Run the recurrences of several frames in lock step, so that all their prompted images are encoded together.
 
     proposers: one per frame. classify: gets the waiting steps by the frame's place among `proposers`.
     queries: how many there are, at least 1. theta: the lowest score at which a query is kept, in [0, 1].
+    switches: names in `carvid.recipe.variant.SWITCHES`.
     Returns the outcomes in the order of `proposers`.
     """
-    runs = [recur(proposer, queries, theta) for proposer in proposers]
+    runs = [recur(proposer, queries, theta, switches) for proposer in proposers]
     asked = {i: next(run) for i, run in enumerate(runs)}
     found: dict[int, Recurrence] = {}
     while asked:
@@ -75,30 +93,44 @@ def recur_together(
     return [found[i] for i in range(len(runs))]
 
 
-def recur(proposer: Proposer, queries: int, theta: float) -> Generator[Asked, Tensor, Recurrence]:
+def recur(
+    proposer: Proposer, queries: int, theta: float, switches: Sequence[str] = ()
+) -> Generator[Asked, Tensor, Recurrence]:
     """The recurrence of one frame, as a generator: yields each step, is sent its scores, and returns the outcome.
 
     It starts with all `queries` queries (at least 1). When none reaches theta, the best-scoring query is kept for its
     mask and its score is reported as it is. It is not run again alone, because alone in a softmax it would always
-    score 1.
+    score 1; the switch `best-goes-on` does so.
     """
+    best_goes_on, by_count = "best-goes-on" in switches, "stop-by-count" in switches
     live = tuple(range(queries))
     last_score = [0.0] * queries
     steps: list[RecurrentStep] = []
+    proposals: Tensor | None = None
+    counted = 0
     while True:
-        proposals = proposer.propose(live)
-        scores = (yield Asked(live, proposals)).tolist()
+        step = len(steps) + 1
+        made = proposer.propose(live, step)
+        scores = (yield Asked(live, made, step)).tolist()
+        repeats = proposals is not None and "zero-proposals-repeat" in switches and not made.any()
+        # That code does not look whose they are: the first query gets the first of them, and so on.
+        proposals = proposals[: len(live)] if proposals is not None and repeats else made
         steps.append(RecurrentStep(live=live, scores=tuple(scores)))
         for query, score in zip(live, scores, strict=True):
             last_score[query] = score
-        passed = tuple(query for query, score in zip(live, scores, strict=True) if score >= theta)
-        if passed == live or not passed:
+        above = ((query, last_score[query]) for query in live)
+        passed = tuple(
+            query for query, score in above if score > theta or (score == theta and not best_goes_on)
+        )
+        kept = passed or (max(live, key=last_score.__getitem__),)
+        counted, before = sum(last_score[query] > 0 for query in kept), counted
+        if counted == before if by_count else kept == live or not (passed or best_goes_on):
             break
-        live = passed
-    kept = passed
+        live = kept
     if not passed:
-        kept = (live[max(range(len(live)), key=scores.__getitem__)],)
-        proposals = proposer.propose(kept)
+        proposals = proposer.propose(kept, step)
+    elif kept != live:
+        proposals = proposals[[live.index(query) for query in kept]]
     return Recurrence(
         kept=kept,
         proposals=proposals,

@@ -81,7 +81,7 @@ def run_and_score(
     """Segment a benchmark's samples, then score them. Run it again to continue where it stopped."""
     chosen = benchmark(name)
     # The data set and the output folder are checked before any weights are loaded.
-    data = chosen.read(root, _choice(chosen, split, names, first, only))
+    data = chosen.read(root, _choice(chosen, split, names, first, only, recipe))
     from carvid.evaluate.contract import Served
     from carvid.media.locks import FolderLock
 
@@ -173,7 +173,8 @@ def ablate(
         str | None,
         typer.Option(
             "--rows",
-            help="Only some, by commas: recurrence, cam, crf, prompts, background, eta, theta, lambda, clips.",
+            help="Only some, by commas: recurrence, cam, crf, prompts, background, eta, theta, lambda, clips, and "
+            "variant: each switch of the released code turned. Default: all but variant.",
             rich_help_panel=SOURCE,
         ),
     ] = None,
@@ -210,7 +211,7 @@ def ablate(
         plotter()
     table = rows_of(recipe, _listed(rows), _listed(clips) or ())
     of = benchmark(name)
-    data = of.read(root, _choice(of, split, names, first, only))
+    data = of.read(root, _choice(of, split, names, first, only, recipe))
     typer.echo(f"carvid: {in_options(recipe)}; {len(table)} rows, {len(data.samples)} samples", err=True)
     with FolderLock(out):
         figures = {}
@@ -248,12 +249,20 @@ def _listed(given: str | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(part.strip() for part in given.split(",") if part.strip())
 
 
-def _choice(of: Benchmark, split: str | None, names: str, first: int | None, only: str | None) -> Choice:
+def _choice(
+    of: Benchmark,
+    split: str | None,
+    names: str,
+    first: int | None,
+    only: str | None,
+    recipe: Recipe | None = None,
+) -> Choice:
     from carvid.evaluate.contract import Choice
 
     if names not in of.names:
         raise UsageError(f"--names is {names!r}; expected {' or '.join(of.names)} with {of.name}")
-    return Choice(split, names, first, _listed(only))
+    two_passes = recipe is not None and "two-passes" in recipe.switches
+    return Choice(split, names, first, _listed(only), two_passes)
 
 
 def _part(data: DataSet, names: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,6 +77,12 @@ class LoadedClip:
     def name(self) -> str:
         """The spec's name."""
         return self.located.spec.name
+
+    def rounding_positions(self, rounds: bool) -> LoadedClip:
+        """The same CLIP, which rounds its position embeddings to float16 or does not."""
+        if rounds == self.tower.float16_positions:
+            return self
+        return replace(self, tower=replace(self.tower, float16_positions=rounds))
 
 
 def check_clip(located: Located, *, role: Role) -> CheckedClip:

@@ -33,17 +33,17 @@ class TextEncoder:
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def embed(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
+    def embed(self, texts: Sequence[str], *, truncate: bool = False, blank: bool = False) -> Tensor:
         """The projected text features of `texts`, L2-normalised.
 
         A text may be given twice. One longer than the model's context (77 tokens for CLIP, start and end
-        included) is refused unless `truncate`, which keeps its first tokens.
+        included) is refused unless `truncate`, which keeps its first tokens. `blank` admits texts without a word.
 
         Returns (n, d) float32 on the tower's device, row i for text i.
-        Raises UsageError for a blank text, one longer than the context (showing where it would be cut), and
+        Raises UsageError for a text without a word, one longer than the context (showing where it would be cut), and
         one whose characters the vocabulary does not know.
         """
-        rows = [self.token_ids(text, truncate=truncate) for text in texts]
+        rows = [self.token_ids(text, truncate=truncate, blank=blank) for text in texts]
         new = [ids for ids in dict.fromkeys(rows) if ids not in self._kept]
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
@@ -53,11 +53,13 @@ class TextEncoder:
             return torch.zeros(0, len(projection), device=projection.device)
         return torch.stack([self._kept[ids] for ids in rows])
 
-    def token_ids(self, text: str, *, truncate: bool = False) -> tuple[int, ...]:
+    def token_ids(self, text: str, *, truncate: bool = False, blank: bool = False) -> tuple[int, ...]:
         """The ids of `text` with start and end token, at most `context_length` of them. Raises as `embed`."""
         tokenizer = self.tokenizer
         tokens = tokenizer.encode(text)
         if not tokens.text.strip():
+            if blank:
+                return tokenizer.bos_id, tokenizer.eos_id
             raise UsageError(f"the text {text!r} is empty: expected words")
         if not tokens.ids or tokenizer.eos_id in tokens.ids:
             # An unknown character becomes the end token in CLIP's vocabulary, which would end the text there.

@@ -155,17 +155,20 @@ class VisionTower:
     """The frozen vision tower of one CLIP.
 
     `projection` (d, D) maps to the space that texts share. Both sides of an image must be multiples of
-    `patch_size_px`; position embeddings are interpolated bilinearly to its grid.
+    `patch_size_px`; position embeddings are interpolated bilinearly to its grid and then, with `float16_positions`,
+    rounded to float16.
     """
 
     patch_size_px: int
     patch_weight: Tensor
+    class_embedding: Tensor
     class_position: Tensor
     grid_positions: Tensor
     pre_norm: Norm
     blocks: tuple[Block, ...]
     post_norm: Norm
     projection: Tensor
+    float16_positions: bool = False
 
     def tokens(self, planes: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W) -> (B, 1 + n, D), ready for the first block."""
@@ -175,7 +178,7 @@ class VisionTower:
         patches = planes.view(batch, 3, rows, size, columns, size).permute(0, 2, 4, 1, 3, 5)
         patches = patches.reshape(batch, rows * columns, -1) @ self.patch_weight
         patches = patches + self._positions(rows, columns)
-        cls = self.class_position.expand(batch, 1, -1)
+        cls = (self.class_embedding + self._rounded(self.class_position)).expand(batch, 1, -1)
         return self.pre_norm(torch.cat([cls, patches], dim=1))
 
     def _positions(self, rows: int, columns: int) -> Tensor:
@@ -185,7 +188,10 @@ class VisionTower:
             table = F.interpolate(table[None].float(), size, mode="bilinear", align_corners=False)[0].to(
                 table
             )
-        return table.flatten(1).T
+        return self._rounded(table).flatten(1).T
+
+    def _rounded(self, positions: Tensor) -> Tensor:
+        return positions.half().to(positions) if self.float16_positions else positions
 
     def trunk(self, planes: Tensor, *, affinity: bool = True) -> tuple[Tensor, Tensor | None]:
         """Blocks 1..L-1: their output (B, T, D), and the summed head-averaged attention of those among the
@@ -199,17 +205,22 @@ class VisionTower:
             x = block(x) if attention is None or i < first else block.with_attention(x, attention)
         return x, attention
 
-    def embed(self, planes: Tensor) -> Tensor:
-        """CLS embeddings of normalised images (B, 3, H, W), of length 1: (B, d) float32."""
+    def embed(self, planes: Tensor, *, last_block: bool = True) -> Tensor:
+        """CLS embeddings of normalised images (B, 3, H, W), of length 1: (B, d) float32.
+
+        last_block: whether to run the last block.
+        """
         x = self.tokens(planes)
         for block in self.blocks[:-1]:
             x = block(x)
-        # Of the last block only the CLS token's output is asked for.
-        last = self.blocks[-1]
-        q, k, v = last.project(last.norm1(x))
-        mixed = F.scaled_dot_product_attention(q[:, :, :1], k, v, scale=1.0)
-        cls = x[:, :1] + last.merge(mixed)
-        cls = cls + last.mlp(cls)
+        cls = x[:, :1]
+        if last_block:
+            # Of the last block only the CLS token's output is asked for.
+            last = self.blocks[-1]
+            q, k, v = last.project(last.norm1(x))
+            mixed = F.scaled_dot_product_attention(q[:, :, :1], k, v, scale=1.0)
+            cls = cls + last.merge(mixed)
+            cls = cls + last.mlp(cls)
         return F.normalize(F.linear(self.post_norm(cls[:, 0]), self.projection).float(), dim=-1)
 
 
@@ -262,7 +273,8 @@ def vision_tower(state: dict[str, Tensor], config: VisionConfig) -> VisionTower:
     return VisionTower(
         patch_size_px=config.patch_size,
         patch_weight=state[f"{name}.embeddings.patch_embedding.weight"].flatten(1).T.contiguous(),
-        class_position=state[f"{name}.embeddings.class_embedding"] + table[0],
+        class_embedding=state[f"{name}.embeddings.class_embedding"],
+        class_position=table[0].clone(),
         grid_positions=table[1:].T.reshape(-1, side, side).contiguous(),
         pre_norm=norm_of(state, f"{name}.pre_layrnorm", config.layer_norm_eps),
         blocks=blocks_of(state, name, config),

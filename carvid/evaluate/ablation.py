@@ -15,8 +15,9 @@ from carvid.evaluate.figures import Figure, in_words
 from carvid.media.whole_file import write_whole
 from carvid.recipe import Recipe
 from carvid.recipe.settings import CAMS, PROMPTS
+from carvid.recipe.variant import BENCHMARK, PAPER, SWITCHES, VARIANTS, resolved
 
-WHOLE = "whole"
+WHOLE, VARIANT = "whole", "variant"
 
 # The background texts by what they name; our reading of the paper's groups.
 BACKGROUND = {
@@ -62,7 +63,8 @@ def rows_of(
 
     recurrence: without it, which is theta 0, as then no query is dropped. cam: Grad-CAM alone and CLIP-ES. crf: without
     the CRF. prompts: each alone, and in pairs of an outline and a region. background: each group of texts, none, and
-    none for g either. eta, theta, lambda: sweeps. clips: each pair of f and g among `clips`.
+    none for g either. eta, theta, lambda: sweeps. clips: each pair of f and g among `clips`. variant, only where asked
+    for: each switch of the recipe turned, then all off and all on.
     Raises UsageError for an unknown group.
     """
     made: dict[str, list[Row]] = {
@@ -78,8 +80,9 @@ def rows_of(
             for name, values in _SWEEPS.items()
         },
         "clips": [Row("clips", f"{f}+{g}", {}, f, g) for f, g in product(clips, clips)],
+        VARIANT: _variant(recipe),
     }
-    asked = list(made) if groups is None else list(dict.fromkeys(groups))
+    asked = [name for name in made if name != VARIANT] if groups is None else list(dict.fromkeys(groups))
     if unknown := [name for name in asked if name not in made]:
         raise UsageError(f"no rows {unknown[0]!r}; expected some of {', '.join(made)}")
     if groups is not None and "clips" in asked and not clips:
@@ -112,6 +115,14 @@ def _background() -> list[Row]:
         Row("background", "all", changed(every)),
         Row("background", "none in f and g", {**changed(()), "negatives": ()}),
     ]
+
+
+def _variant(recipe: Recipe) -> list[Row]:
+    on = recipe.switches
+    names = [name for name, switch in SWITCHES.items() if switch.stage != BENCHMARK]
+    turned = [f"no-{name}" if name in on else name for name in names]
+    rows = [Row(VARIANT, turn, {"switches": resolved(PAPER, (*on, turn))}) for turn in turned]
+    return [*rows, *(Row(VARIANT, variant, {"switches": resolved(variant)}) for variant in VARIANTS)]
 
 
 def together(rows: Sequence[Row]) -> list[list[Row]]:
@@ -150,6 +161,11 @@ class Ablation:
             against = "-" if value is None or whole is None else f"{value - whole:+.4f}"
             cells = [in_words(figures.get(column)) for column in self.columns]
             lines.append("| " + " | ".join((row.group, row.name, *cells, against)) + " |")
+        turned = {row.name.removeprefix("no-") for row, _ in self.rows if row.group == VARIANT}
+        told = [name for name in SWITCHES if name in turned]
+        if told:
+            lines += ["", "The released code's switches, which `no-` turns off:", ""]
+            lines += [f"- `{name}` ({SWITCHES[name].stage}): {SWITCHES[name].does}" for name in told]
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:

@@ -29,7 +29,7 @@ class Asked:
     name: tells it from the sample's other query sets. queries: 1 to 255 texts.
     labels: for each query, what its mask is called in the predictions; what that means is the benchmark's.
     settings: fields of `carvid.recipe.settings.Settings` that are other than the recipe's for this query set; none that
-        changes what f computes before it knows a query.
+        changes what f computes before it knows a query, except switches.
     """
 
     name: str
@@ -82,12 +82,14 @@ class Choice:
 
     split: None for the benchmark's first. names: which list of class names are the queries, where there are two.
     first: only so many samples, from the first on. only: only samples of these names.
+    two_passes: whether to ask as the switch of that name has it, where the benchmark can.
     """
 
     split: str | None = None
     names: str = "paper"
     first: int | None = None
     only: tuple[str, ...] | None = None
+    two_passes: bool = False
 
 
 class DataSet(Protocol):

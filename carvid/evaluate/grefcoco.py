@@ -48,7 +48,7 @@ class GRefCoco:
     """See `carvid.evaluate.contract.Benchmark`."""
 
     name: str = "grefcoco"
-    preset: str = "refcoco"
+    preset: str = "gres"
     splits: tuple[str, ...] = ("val", "testA", "testB", "train")
     names: tuple[str, ...] = PAPER_NAMES
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,25 @@ _CLASSES = Path(__file__).with_name("classes")
 
 
 @dataclass(frozen=True)
+class Pass:
+    """One of several query sets of an image.
+
+    name: tells it from the others. labels: of its classes. settings: see `carvid.evaluate.contract.Asked`.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class SemanticBenchmark:
     """See `carvid.evaluate.contract.Benchmark`.
 
     tops: where below ROOT the other paths begin; the first that has the truth's folder counts.
     images, truth: folders; listing: the file with the images' names, None for all that are there. {split} is the
     split's name. truth_suffix: after the image's name. reduced: whether figures without the background are also given.
+    passes: the query sets of the switch two-passes, in the order in which they are painted.
     """
 
     name: str
@@ -52,10 +66,11 @@ class SemanticBenchmark:
     truth_suffix: str = ".png"
     reduced: bool = False
     names: tuple[str, ...] = (*PAPER_NAMES, "released")
+    passes: tuple[Pass, ...] = ()
 
     def read(self, root: Path, choice: Choice) -> SemanticDataSet:
         split = chosen_split(choice, self.splits)
-        asked = Asked(ASKED, names := self.classes(choice.names), tuple(range(1, len(names) + 1)))
+        asked = self.asked(choice.names, two_passes=choice.two_passes)
         problems: list[str] = []
         images, truth, listing = (
             None if part is None else self._find(root, part.format(split=split))
@@ -82,26 +97,37 @@ class SemanticBenchmark:
             problems,
         )
         refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        return SemanticDataSet(self, split, samples, truth)
+        return SemanticDataSet(self, split, samples, truth, choice.names)
 
     def paint(
         self, sample: Sample, frame: str, found: Mapping[str, FrameResult]
     ) -> Iterable[tuple[str, NDArray[np.uint8]]]:
-        (asked,) = sample.asked
-        result = found[asked.name]
-        label_of = dict(zip(asked.queries, asked.labels, strict=True))
-        labels = np.zeros(256, np.uint8)
-        for thing in result.objects:
-            labels[thing.id] = label_of[thing.query]
-        yield mask_path(sample.name), labels[result.label_map]
+        painted = np.zeros(sample.size, np.uint8)
+        for asked in sample.asked:
+            result = found[asked.name]
+            label_of = dict(zip(asked.queries, asked.labels, strict=True))
+            labels = np.zeros(256, np.uint8)
+            for thing in result.objects:
+                labels[thing.id] = label_of[thing.query]
+            here = labels[result.label_map]
+            painted = np.where(here > 0, here, painted)
+        yield mask_path(sample.name), painted
+
+    def asked(self, names: str, *, two_passes: bool) -> tuple[Asked, ...]:
+        """The query sets of every image. Raises UsageError for a list of names that there is not."""
+        classes = self.classes(names)
+        if not (two_passes and self.passes):
+            return (Asked(ASKED, classes, tuple(range(1, len(classes) + 1))),)
+        return tuple(
+            Asked(one.name, tuple(classes[label - 1] for label in one.labels), one.labels, one.settings)
+            for one in self.passes
+        )
 
     def classes(self, names: str) -> tuple[str, ...]:
         """The class names in the order of their labels, from 1 on. Raises UsageError for a list that there is not."""
         if names not in self.names:
             raise UsageError(f"no class names {names!r}; expected one of {', '.join(self.names)}")
-        file = _CLASSES / (f"{self.name}.txt" if names == "paper" else f"{self.name}-{names}.txt")
-        lines = file.read_text("utf-8").splitlines()
-        return tuple(line for line in lines if line and not line.startswith("#"))
+        return class_names(self.name, names)
 
     def _find(self, root: Path, part: str) -> Path:
         for top in self.tops:
@@ -115,14 +141,22 @@ class SemanticBenchmark:
         }
 
 
+def class_names(benchmark: str, names: str) -> tuple[str, ...]:
+    """A benchmark's class names in the order of their labels, from 1 on."""
+    file = _CLASSES / (f"{benchmark}.txt" if names == "paper" else f"{benchmark}-{names}.txt")
+    lines = file.read_text("utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
 @dataclass(frozen=True)
 class SemanticDataSet:
-    """See `carvid.evaluate.contract.DataSet`."""
+    """See `carvid.evaluate.contract.DataSet`. names: which list of class names was asked."""
 
     benchmark: SemanticBenchmark
     split: str
     samples: tuple[Sample, ...]
     truth: Path
+    names: str
 
     def score(self, predictions: Path, missing: Missing) -> Figures:
         predicted = Predicted(predictions, missing)
@@ -148,18 +182,23 @@ class SemanticDataSet:
         right = kept = there = absent = 0
         for sample in self.samples:
             record = read_record(predictions, sample.name)
-            (asked,) = sample.asked
-            if record is None or asked.name not in record.asked:
+            # In one query set or two, whichever the run had.
+            ways = (self.benchmark.asked(self.names, two_passes=two) for two in (False, True))
+            way = next((way for way in ways if record and {one.name for one in way} == {*record.asked}), ())
+            if record is None or not way:
                 absent += 1
                 continue
-            found = record.asked[asked.name]
-            if found.queries != asked.queries:
+            if any(record.asked[one.name].queries != one.queries for one in way):
                 raise InputError(
                     f"the record of {sample.name} in {predictions} is of other class names; "
                     "score with the names that the run was made with"
                 )
-            counts = zip(asked.labels, found.present_frames, strict=True)
-            surviving = {label for label, frames in counts if frames > 0}
+            surviving = {
+                label
+                for one in way
+                for label, frames in zip(one.labels, record.asked[one.name].present_frames, strict=True)
+                if frames > 0
+            }
             right += len(surviving & present[sample.name])
             kept += len(surviving)
             there += len(present[sample.name])
@@ -221,7 +260,7 @@ def class_ious(confusion: NDArray[np.int64]) -> list[float | None]:
     return [_share(int(i), int(u)) for i, u in zip(shared, either, strict=True)]
 
 
-def _sample(name: str, image: Path, truth: Path, asked: Asked) -> Sample:
+def _sample(name: str, image: Path, truth: Path, asked: tuple[Asked, ...]) -> Sample:
     size = stored_size(image)
     if not is_file(truth, InputError):
         raise InputError(f"no file {truth}")
@@ -230,11 +269,11 @@ def _sample(name: str, image: Path, truth: Path, asked: Asked) -> Sample:
         raise InputError(
             f"{truth} is {labels.shape[1]}x{labels.shape[0]} px; expected {size[1]}x{size[0]}, as {image} is"
         )
-    highest = asked.labels[-1]
+    highest = max(label for one in asked for label in one.labels)
     strange = np.unique(labels[(labels < 0) | (labels > highest) & (labels != IGNORED)])
     if strange.size:
         raise InputError(f"{truth} has the label {strange[0]}; expected 0 to {highest}, or {IGNORED}")
-    return Sample(name, (str(image),), size, (asked,))
+    return Sample(name, (str(image),), size, asked)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -10,6 +10,7 @@ from carvid.engines import EngineModel, EngineSession
 from carvid.errors import UsageError
 from carvid.frame import Frame
 from carvid.model import Model
+from carvid.recipe.variant import SWITCHES
 from carvid.result import FrameResult
 from carvid.session import SeenFrames, Session
 
@@ -40,10 +41,9 @@ class SharedFeatures:
 class SharingSession(Session):
     """A session that takes f's features from what all query sets share."""
 
-    def __init__(self, features: SharedFeatures, queries: Sequence[str], settings: Mapping[str, Any]) -> None:
-        """settings: those that are other than the model's, none of which changes what f computes without a query."""
-        model = features.model
-        super().__init__(model.with_settings(**settings) if settings else model, queries)
+    def __init__(self, model: Model, features: SharedFeatures, queries: Sequence[str]) -> None:
+        """features: of a model that differs from this one in nothing that changes what f computes without a query."""
+        super().__init__(model, queries)
         self._features = features
 
     def steps(self, frames: Sequence[Frame]) -> Iterator[FrameResult]:
@@ -57,12 +57,17 @@ class Sessions:
 
     def __init__(self, model: EngineModel) -> None:
         self._model = model
-        self._features = SharedFeatures(model) if isinstance(model, Model) else None
+        # By the switches that change what is computed of a frame.
+        self._features: dict[tuple[str, ...], SharedFeatures] = {}
 
     def open(self, queries: Sequence[str], settings: Mapping[str, Any]) -> EngineSession:
         """Raises UsageError for queries that cannot be used, and for settings that another engine does not have."""
-        if self._features is not None:
-            return SharingSession(self._features, queries, settings)
+        if isinstance(self._model, Model):
+            model = self._model.with_settings(**settings) if settings else self._model
+            switches = tuple(name for name in model.recipe.switches if SWITCHES[name].of_frame)
+            if switches not in self._features:
+                self._features[switches] = SharedFeatures(self._model.with_settings(switches=switches))
+            return SharingSession(model, self._features[switches], queries)
         if settings:
             names = ", ".join(settings)
             raise UsageError(f"this needs the engine car, whose settings {names} differ from query to query")

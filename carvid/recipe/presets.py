@@ -1,4 +1,7 @@
-"""Presets: `configs/*.yaml`, each with only what differs from the defaults, or from the preset it is based on."""
+"""Presets: `configs/*.yaml`, each with only what differs from the defaults, or from the preset it is based on.
+
+What stands under `released` holds only for `--variant released`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from carvid.paths import is_file
 from carvid.recipe.option import about, made, parsed
 from carvid.recipe.recipe import PARTS, Recipe
 from carvid.recipe.speed import SPEEDS, values_of
+from carvid.recipe.variant import RELEASED, resolved
 
 
 def configs_folder() -> Path:
@@ -42,7 +46,16 @@ def load_recipe(preset: str | None = None, *, otherwise: str = "default", **over
     chosen = preset or preset_of(given.get("model")) or otherwise
     if "background" in given:
         given.setdefault("background_groups", ())
-    values = {**_read_preset(chosen, ()), "preset": chosen, **given}
+    values = _read_preset(chosen, ())
+    released = values.pop(RELEASED)
+    variant = given.get("variant", values.get("variant", Recipe.variant))
+    if variant == RELEASED:
+        values.update(released)
+    values = {**values, "preset": chosen, **given}
+    switches = values.get("switches", ())
+    if not _are_texts(switches):
+        raise UsageError(f"preset {chosen}: switches is {switches!r}; expected a list of texts")
+    values["switches"] = resolved(variant, switches)
     return _build({**values_of(values.get("speed", Recipe.speed)), **values}, f"preset {chosen}")
 
 
@@ -54,6 +67,10 @@ def at_speed(recipe: Recipe, speed: str) -> Recipe:
     other = load_recipe("default", speed=speed)
     sets = {name: _value(other, name) for values in SPEEDS.values() for name in values if name != "model"}
     return _build({**recipe.to_json(), **sets, "speed": speed}, f"speed {speed}")
+
+
+def _are_texts(given: Any) -> bool:
+    return isinstance(given, list | tuple) and all(isinstance(each, str) for each in given)
 
 
 def _value(recipe: Recipe, name: str) -> Any:
@@ -98,6 +115,7 @@ def _part(name: str, kind: Any, values: dict[str, Any]) -> Any:
 
 
 def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The preset's values; under `RELEASED`, those that the released code has instead."""
     path = Path(preset) if preset.endswith((".yaml", ".yml")) else configs_folder() / f"{preset}.yaml"
     if preset in seen:
         raise UsageError(f"the presets {' -> '.join((*seen, preset))} are based on each other in a circle")
@@ -115,9 +133,16 @@ def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
         )
     if wrong := [name for name in values if not isinstance(name, str)]:
         raise UsageError(f"{path} names an option {wrong[0]!r}; expected a word")
-    base = values.pop("base", None)
+    base, own = values.pop("base", None), values.pop(RELEASED, {})
+    if not isinstance(own, dict):
+        raise UsageError(
+            f"{path}: {RELEASED} holds a {type(own).__name__}; expected a mapping of option names to values"
+        )
     if base is None:
-        return values
+        return {**values, RELEASED: own}
     if not isinstance(base, str):
         raise UsageError(f"{path}: base is {base!r}; expected the name of a preset or a .yaml file")
-    return {**_read_preset(base, (*seen, preset)), **values}
+    inherited = _read_preset(base, (*seen, preset))
+    # What this preset gives for both variants comes before what its base gives for one.
+    released = {name: value for name, value in inherited[RELEASED].items() if name not in values}
+    return {**inherited, **values, RELEASED: {**released, **own}}

@@ -11,8 +11,9 @@ from typing import Any
 from carvid.errors import UsageError
 from carvid.recipe.option import Size, about, check_fields, option
 from carvid.recipe.refinement import REFINEMENT, CrfOptions, SamOptions
-from carvid.recipe.settings import Settings
+from carvid.recipe.settings import METHOD, Settings
 from carvid.recipe.speed import SPEEDS
+from carvid.recipe.variant import PAPER, VARIANTS
 
 SPEED, MODELS, MOTION, MACHINE = "Speed", "Models", "Motion", "Machine"
 
@@ -54,6 +55,15 @@ class Recipe(Settings):
 
     #: The preset the settings come from.
     preset: str = option("default", decides=False)
+    #: What `switches` come from, and whether the preset's values for the released code hold: a name in
+    #: `carvid.recipe.variant.VARIANTS`.
+    variant: str = option(
+        PAPER,
+        choices=VARIANTS,
+        decides=False,
+        group=METHOD,
+        help="paper: as the paper says; released: as its authors' code does, defects included (docs/variants.md).",
+    )
     #: What the values that neither the preset nor the caller gives come from: a name in `carvid.recipe.speed.SPEEDS`.
     speed: str = option(
         "balanced",
@@ -192,7 +202,12 @@ class Recipe(Settings):
             for entry in fields(self)
             if entry.name not in own and about(entry).decides
         }
-        origins = {"preset": self.preset, "speed": self.speed, "model": self.model}
+        origins = {
+            "preset": self.preset,
+            "variant": self.variant,
+            "speed": self.speed,
+            "model": self.model,
+        }
         return {"settings": {**origins, **settings}, **others}
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from carvid.recipe.recipe import Recipe
 from carvid.recipe.settings import Settings
 
 # Keys of a description that only say where things came from.
-_ORIGINS = ("name", "source", "preset", "speed", "model")
+_ORIGINS = ("name", "source", "preset", "variant", "speed", "model")
 
 
 def deciding(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from carvid.errors import UsageError
 from carvid.recipe.option import Size, check_fields, option
+from carvid.recipe.variant import ORIGAMI, PAPER, resolved
 from carvid.wording import SLOT, check_template, check_text, distinct, folded
 
 MODES = ("refer", "semantic")
@@ -83,7 +84,7 @@ class Settings:
     )
     #: Wording of a query and of a background text for f, with {} in place of the text.
     proposer_template: str = SLOT
-    background_template: str = "a clean origami {}."
+    background_template: str = ORIGAMI
     #: Wordings of a query for g; several are combined as in the paper.
     templates: tuple[str, ...] = option(
         (SLOT,),
@@ -108,6 +109,15 @@ class Settings:
     )
     #: Whether the best-scoring query keeps its mask when none reaches theta, as in the paper.
     keep_best: bool = False
+    #: What is done as the authors' released code does it, not as the paper says: names in
+    #: `carvid.recipe.variant.SWITCHES`, in their order.
+    switches: tuple[str, ...] = option(
+        (),
+        group=METHOD,
+        flag="--switch",
+        help="One difference of the released code to turn on, or off as no-NAME; repeat for several "
+        "(docs/variants.md).",
+    )
     #: Refine the proposals by the dense CRF; otherwise cut them at eta.
     crf: bool = option(
         True, group="Refinement", help="Refine the proposals by the dense CRF, or cut them at eta instead."
@@ -121,6 +131,10 @@ class Settings:
             raise UsageError(f"unknown visual prompt {unknown[0]!r}; expected some of {', '.join(PROMPTS)}")
         if not self.templates:
             raise UsageError(f"no template; expected at least one text with {SLOT} in it")
+        if self.switches != (known := resolved(PAPER, self.switches)):
+            raise UsageError(
+                f"switches is {self.switches}; expected {known}: each once, in the order of the method"
+            )
         for template in (*self.templates, self.proposer_template, self.background_template):
             check_template(template)
         lists = [("negative", self.negatives or ()), ("background", self.background)]
@@ -130,11 +144,33 @@ class Settings:
                 if not text.strip():
                     raise UsageError(f"a {kind} text is empty")
 
+    @property
+    def proposer_wordings(self) -> tuple[str, ...]:
+        """The wording of a query for f in the first step, the second, and so on; the last is that of all later ones."""
+        return (SLOT, ORIGAMI) if "origami-later" in self.switches else (self.proposer_template,)
+
+    @property
+    def classifier_wordings(self) -> tuple[str, ...]:
+        """The wordings of a query for g."""
+        if "origami-classifier" in self.switches and self._without_templates:
+            return (ORIGAMI,)
+        return self.templates
+
+    @property
+    def reads_characters(self) -> bool:
+        """Whether g reads single characters of the queries from the second step on."""
+        return "character-texts" in self.switches and self._without_templates
+
+    @property
+    def _without_templates(self) -> bool:
+        return self.templates == (SLOT,)
+
     def background_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
         """The background texts that f uses with these queries, each once, without those that are a query.
 
         Two texts are the same if `carvid.wording.folded` makes them equal.
 
+        With the switch `background-repeats-queries`: with those that are a query as well.
         With `background_groups`: the texts of the groups without a query, or of all groups when each has one.
         """
         texts = self.background
@@ -142,7 +178,7 @@ class Settings:
             names = _names(queries)
             others = [group for group in self.background_groups if not names & _names(group)]
             texts = tuple(text for group in others or self.background_groups for text in group)
-        return _without(texts, queries)
+        return _without(texts, () if "background-repeats-queries" in self.switches else queries)
 
     def negative_texts(self, queries: Sequence[str]) -> tuple[str, ...]:
         """The extra texts in g's softmax with these queries, each once, without those that are a query."""

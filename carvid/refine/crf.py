@@ -33,6 +33,20 @@ _RADIUS_PX = 4
 _FLAT = 1e-3
 
 
+# The mean colour of the pictures that older models were trained on: blue, green, red.
+_MEAN_BGR = (104.008, 116.669, 122.675)
+
+
+def wrapped_picture(image: Tensor) -> Tensor:
+    """The picture that the authors' released code hands to the CRF, for an image (H, W, 3) uint8 RGB.
+
+    (H, W, 3) uint8, blue first: less the mean, cut towards 0 and modulo 256. What is a little darker than the mean
+    comes out nearly white, what is a little lighter nearly black, so there are edges that the image does not have.
+    """
+    below = image.flip(-1).float() - torch.tensor(_MEAN_BGR, device=image.device)
+    return below.to(torch.int32).remainder(256).to(torch.uint8)
+
+
 class DenseCRF:
     """Refines proposals to the edges in images.
 
