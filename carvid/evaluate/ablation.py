@@ -111,11 +111,10 @@ def _background(recipe: Recipe) -> list[Row]:
     groups = {
         name: tuple(text for text in texts if text in recipe.background) for name, texts in BACKGROUND.items()
     }
-    every = tuple(text for texts in groups.values() for text in texts)
     return [
         Row("background", "none", changed(())),
         *(Row("background", name, changed(texts)) for name, texts in groups.items()),
-        Row("background", "all", changed(every)),
+        Row("background", "all", changed(recipe.background)),
         Row("background", "none in f and g", {**changed(()), "negatives": ()}),
     ]
 
