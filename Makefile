@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check table clean
+.PHONY: demo test check table ablation clean
 
 demo: .venv/.installed
 	$(BIN)/carvid demo --out demo
@@ -20,6 +20,12 @@ check: .venv/.installed-dev
 table: .venv/.installed
 	$(BIN)/carvid demo --out demo-table --clips 10 --frames 11 --table
 
+# The table of docs/benchmarks.md; it goes on where it stopped.
+ablation: .venv/.installed
+	$(BIN)/python scripts/draw_images.py drawn --images 200
+	$(BIN)/carvid ablate shapes drawn --out ablation --first 200
+	$(BIN)/python scripts/ablation_spread.py shapes drawn ablation
+
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), "carvid needs Python 3.10 to 3.13: make PYTHON=python3.12"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -34,4 +40,4 @@ table: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv demo demo-table
+	rm -rf .venv demo demo-table drawn ablation

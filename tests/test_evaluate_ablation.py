@@ -32,9 +32,18 @@ def test_each_row_changes_what_it_says() -> None:
     assert rows["crf", "without"] == {"crf": False}
     assert rows["prompts", "circle+blur"] == {"prompts": ("circle", "blur")}
     assert rows["background", "none"] == {"background": (), "background_groups": ()}
-    assert rows["lambda", "0.3"] == {"lam": 0.3}
+    assert rows["lambda", "0.3"] == {"lam": 0.3, "cam": "clip-es"}
     assert len({row.folder for row in rows_of(Recipe())}) == len(rows)
     assert [row.name for row in rows_of(Recipe(), ["crf"])] == ["the recipe", "without"]
+
+
+def test_only_the_recipes_own_background_texts_are_tried() -> None:
+    """tree and house are things in the embedded model's images."""
+    rows = {row.name: row.changes["background"] for row in rows_of(load_recipe("shapes"), ["background"])[1:]}
+    assert rows["terrestrial"] == ("ground", "land", "grass", "mountain", "rock", "valley")
+    assert rows["all"] == load_recipe("shapes").background
+    assert "house" not in rows["man-made"]
+    assert rows["none"] == rows["none in f and g"] == ()
 
 
 def test_each_pair_of_clips_is_loaded_once() -> None:

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.benchmarks import benchmark
 from carvid.evaluate.contract import Choice
 from carvid.evaluate.grefcoco import Answer, figures_of
+from carvid.evaluate.refcoco import shared_and_either
 from carvid.evaluate.runner import run_benchmark
 from carvid.recipe import load_recipe
 from tests.benchmark_trees import SIZE, scene, write_grefcoco, write_labels
@@ -39,6 +42,69 @@ def test_figures_that_are_read_by_eye():
     }
     only = figures_of(answers[:1])
     assert only["N-acc"] is None
+
+
+def as_relas_evaluation_counts(pairs: list[tuple[list[bool], list[bool]]]) -> dict[str, float | None]:
+    """The figures of pairs of a true and a predicted mask, counted one by one in the order of ReLA's evaluation."""
+    right = {True: 0, False: 0}
+    total = {True: 0, False: 0}
+    ious, shared, either = [], 0, 0
+    above = dict.fromkeys((0.7, 0.8, 0.9), 0)
+    for true, found in pairs:
+        target = any(true)
+        total[target] += 1
+        right[target] += any(found) == target
+        both, all_of = sum(map(min, true, found)), sum(map(max, true, found))
+        shared, either = shared + both, either + all_of
+        if not target:
+            ious.append(0.0 if any(found) else 1.0)
+            continue
+        ious.append(both / all_of)
+        for least in above:
+            above[least] += both / all_of >= least
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return {
+        "gIoU": sum(ious) / len(ious),
+        "cIoU": share(shared, either),
+        "N-acc": share(right[False], total[False]),
+        "T-acc": share(right[True], total[True]),
+        **{f"Pr@.{10 * least:.0f}": share(count, total[True]) for least, count in above.items()},
+    }
+
+
+MASK = st.lists(st.booleans(), min_size=6, max_size=6) | st.just([False] * 6) | st.just([True] * 6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(MASK, MASK), min_size=1, max_size=6))
+def test_figures_are_those_of_counting_pixel_by_pixel(pairs):
+    answers = [
+        Answer(any(true), any(found), *shared_and_either(np.array(true), np.array(found)))
+        for true, found in pairs
+    ]
+    expected = as_relas_evaluation_counts(pairs)
+    assert figures_of(answers) == {
+        name: None if value is None else pytest.approx(value) for name, value in expected.items()
+    }
+
+
+def test_swapped_referents_are_predicted_but_share_nothing(tmp_path):
+    write_grefcoco(tmp_path)
+    path = tmp_path / "grefcoco/grefs(unc).json"
+    refs = json.loads(path.read_text())
+    # Each of the two things by itself.
+    refs[0]["ann_id"], refs[1]["ann_id"] = [0], [1]
+    path.write_text(json.dumps(refs))
+    data = benchmark("grefcoco").read(tmp_path, Choice())
+    first, second = scene(0).masks
+    write_predictions(tmp_path / "out", second, first, np.zeros(SIZE))
+    figures = data.score(tmp_path / "out", "refuse").overall
+    assert (figures["T-acc"], figures["N-acc"], figures["cIoU"], figures["Pr@.7"]) == (1.0, 1.0, 0.0, 0.0)
+    # The one without a target is right.
+    assert figures["gIoU"] == pytest.approx(1 / 3)
 
 
 def test_a_tree_is_read_and_its_own_truth_scores_one(tmp_path):

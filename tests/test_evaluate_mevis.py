@@ -17,11 +17,11 @@ from carvid.evaluate.benchmarks import benchmark
 from carvid.evaluate.contract import Choice
 from carvid.evaluate.mevis import MEVIS
 from carvid.evaluate.runner import run_benchmark
-from carvid.measures.pair import boundary_f
 from carvid.media.rle import encode_rle
 from carvid.recipe import load_recipe
 from tests.benchmark_video_trees import HEIGHT, VIDEOS, WIDTH, meta, misshapen, write_json, write_masks
 from tests.benchmark_video_trees import write_mevis as write_tree
+from tests.davis_twin import Edge, boundary_f
 
 LEFT = np.array([[1, 1, 0, 0], [1, 1, 0, 0]], bool)
 RIGHT = ~LEFT
@@ -62,6 +62,14 @@ def test_the_truth_is_the_union_and_null_is_empty(tmp_path):
     assert "N-acc." not in figures.overall
 
 
+def test_swapped_referents_share_nothing(tmp_path):
+    write_literal(tmp_path, {"0": [7], "1": [8]})
+    predict(tmp_path / "out", "0", RIGHT, RIGHT)
+    predict(tmp_path / "out", "1", LEFT, LEFT)
+    figures = MEVIS.read(tmp_path, Choice()).score(tmp_path / "out", "refuse")
+    assert figures.overall["J"] == 0
+
+
 def test_expressions_without_target_are_right_where_nothing_is_predicted(tmp_path):
     write_literal(tmp_path, {"0": [7], "1": [8], "2": [], "3": []}, name="meta_expressions_v2_release.json")
     out = tmp_path / "out"
@@ -96,7 +104,9 @@ def test_figures_are_those_of_a_brute_force_twin(tmp_path):
                 found = np.roll(true, rng.integers(-9, 9, 2), (0, 1)) & (rng.random() < 0.7)
                 write_masks(tmp_path / "out", video, name, {frame: found})
                 either = (true | found).sum()
-                of_frame.append(((true & found).sum() / either if either else 1.0, boundary_f(true, found)))
+                of_frame.append(
+                    ((true & found).sum() / either if either else 1.0, boundary_f(Edge(true), Edge(found)))
+                )
                 some |= bool(found.any())
             j.append(np.mean([one[0] for one in of_frame]))
             f.append(np.mean([one[1] for one in of_frame]))

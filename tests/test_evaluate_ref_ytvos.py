@@ -18,7 +18,6 @@ from carvid.evaluate.contract import Choice
 from carvid.evaluate.ref_ytvos import REF_YTVOS
 from carvid.evaluate.runner import run_benchmark
 from carvid.evaluate.truth_png import read_labels
-from carvid.measures.pair import boundary_f
 from carvid.recipe import load_recipe
 from tests.benchmark_video_trees import (
     HEIGHT,
@@ -32,6 +31,7 @@ from tests.benchmark_video_trees import (
     write_masks,
 )
 from tests.benchmark_video_trees import write_ref_ytvos as write_tree
+from tests.davis_twin import Edge, boundary_f
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ref-youtube-vos"
 TRAIN = Choice(split="train")
@@ -143,6 +143,14 @@ def test_j_of_masks_that_can_be_read_by_eye(tmp_path):
     assert table.overall["J&F"] == pytest.approx((table.overall["J"] + table.overall["F"]) / 2)
 
 
+def test_swapped_referents_share_nothing(tmp_path):
+    write_literal(tmp_path, [[[1, 1, 0, 2], [1, 1, 0, 2]]], {"0": 1, "1": 2})
+    first, second = np.array([[1, 1, 0, 0]] * 2), np.array([[0, 0, 0, 1]] * 2)
+    for expression, mask in (("0", second), ("1", first)):
+        write_masks(tmp_path / "out/Annotations", "v", expression, {"00000": mask})
+    assert REF_YTVOS.read(tmp_path, TRAIN).score(tmp_path / "out", "refuse").overall["J"] == 0
+
+
 def test_figures_are_those_of_a_brute_force_twin(tree, tmp_path):
     rng = np.random.default_rng(0)
     out = tmp_path / "out"
@@ -160,7 +168,7 @@ def test_figures_are_those_of_a_brute_force_twin(tree, tmp_path):
                 write_masks(out / "Annotations", sample.name, asked.name, {frame: found}, white=1)
                 pairs = set(map(tuple, np.argwhere(true))), set(map(tuple, np.argwhere(found)))
                 of_frame.append(
-                    (len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1]), boundary_f(true, found))
+                    (len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1]), boundary_f(Edge(true), Edge(found)))
                 )
             j.append(sum(one[0] for one in of_frame) / 3)
             f.append(sum(one[1] for one in of_frame) / 3)

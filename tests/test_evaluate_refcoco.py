@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.benchmarks import benchmark
@@ -43,6 +44,32 @@ def test_figures_that_are_read_by_eye():
     assert figures["mIoU"] == (0.5 + 0 + 1 + 0) / 4
     assert figures["oIoU"] == 4 / 8
     assert [figures[f"P@.{t}"] for t in range(5, 10)] == [0.5, 0.25, 0.25, 0.25, 0.25]
+
+
+def test_figures_of_files_are_those_of_counting_pixel_by_pixel(tmp_path):
+    write_refcoco(tmp_path)
+    data = benchmark("refcoco").read(tmp_path, Choice())
+    rng = np.random.default_rng(2)
+    counts = {"expressions": [], "referents": []}
+    for place, mask in enumerate(scene(0).masks):
+        ref = 100 + place
+        files = [("expressions", 10 * ref), ("expressions", 10 * ref + 1), ("referents", ref)]
+        for number, (folder, name) in enumerate(files):
+            # The last is empty.
+            found = np.roll(mask, rng.integers(0, 4, 2), (0, 1)) & (place + number < 3)
+            write_labels(tmp_path / f"out/{folder}/{name}.png", found.astype(np.uint8))
+            true, called = ({(y, x) for y, x in zip(*np.nonzero(m), strict=True)} for m in (mask, found))
+            counts[folder].append((len(true & called), len(true | called)))
+    figures = data.score(tmp_path / "out", "refuse").overall
+    for folder, suffix in (("expressions", ""), ("referents", " per referent")):
+        ious = [shared / either for shared, either in counts[folder]]
+        assert min(ious) < 0.9
+        assert figures[f"mIoU{suffix}"] == pytest.approx(sum(ious) / len(ious))
+        overall = sum(shared for shared, _ in counts[folder]) / sum(either for _, either in counts[folder])
+        assert figures[f"oIoU{suffix}"] == pytest.approx(overall)
+        for tenths in range(5, 10):
+            share = sum(iou >= tenths / 10 for iou in ious) / len(ious)
+            assert figures[f"P@.{tenths}{suffix}"] == pytest.approx(share)
 
 
 def test_expressions_of_a_referent_vote_by_their_scores():
@@ -93,6 +120,36 @@ def test_outlines_are_polygons_or_codes_of_either_form():
     for wrong in ("3", "4"):
         with pytest.raises(InputError):
             instances.mask([wrong], (2, 4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_codes_are_read_as_pycocotools_reads_them(height, width, seed):
+    mask = np.random.default_rng(seed).random((height, width)) < 0.5
+    packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    flat = mask.T.ravel().tolist()
+    runs, value = [], False
+    while flat:
+        run = next((i for i, pixel in enumerate(flat) if pixel != value), len(flat))
+        runs.append(run)
+        flat, value = flat[run:], not value
+    size = [height, width]
+    plain = {"size": size, "counts": runs}
+    assert np.array_equal(coco.decode(coco.frPyObjects(plain, height, width)), mask)
+    outlines = {"packed": {"size": size, "counts": packed["counts"].decode()}, "plain": plain}
+    instances = Instances({}, outlines, {})
+    for name in outlines:
+        assert np.array_equal(instances.mask([name], (height, width)), mask), name
+    assert not instances.mask([], (height, width)).any()
+
+
+def test_an_outline_of_several_parts_is_their_union():
+    parts = [(0, 0, 3, 2), (2, 1, 6, 4)]
+    polygons = [[x0, y0, x1, y0, x1, y1, x0, y1] for x0, y0, x1, y1 in parts]
+    inside = [
+        [any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in parts) for x in range(8)] for y in range(5)
+    ]
+    assert Instances({}, {"1": polygons}, {}).mask(["1"], (5, 8)).tolist() == inside
 
 
 @pytest.mark.parametrize(("name", "splitter"), [("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd")])

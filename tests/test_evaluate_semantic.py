@@ -48,16 +48,67 @@ def test_a_confusion_matrix_that_is_read_by_eye():
     assert tables["class"]["c"] == {"IoU-3": None, "IoU-4": None}
 
 
+def counted(pixels: list[tuple[int, int]], label: int) -> float | None:
+    """The IoU of a label, from pairs of a pixel's true label and the one found."""
+    shared = sum(true == label == found for true, found in pixels)
+    either = sum(label in (true, found) for true, found in pixels)
+    return shared / either if either else None
+
+
+def mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 3, 255]), st.integers(0, 3)), min_size=1, max_size=40))
-def test_ious_are_those_of_counting_pixel_by_pixel(pixels):
+def test_figures_are_those_of_counting_pixel_by_pixel(pixels):
     truth, found = (np.array(side) for side in zip(*pixels, strict=True))
-    expected = []
-    for label in range(4):
-        shared = sum(t == label == f for t, f in pixels)
-        either = sum(t != 255 and label in (t, f) for t, f in pixels)
-        expected.append(shared / either if either else None)
-    assert class_ious(confusion_of(truth, found, 4)) == expected
+    confusion = confusion_of(truth, found, 4)
+    seen = [(t, f) for t, f in pixels if t != 255]
+    ious = [counted(seen, label) for label in range(4)]
+    assert class_ious(confusion) == ious
+    overall, _ = figures_of(confusion, ("background", "a", "b", "c"), reduced=True)
+    # Without the background: its pixels do not count, and whoever finds it elsewhere misses a class.
+    things = [(t, f) for t, f in seen if t != 0]
+    accuracy = sum(t == f for t, f in seen) / len(seen) if seen else None
+    assert overall == {
+        "mIoU-3": pytest.approx(mean([counted(things, label) for label in (1, 2, 3)])),
+        "mIoU-4": pytest.approx(mean(ious)),
+        "pixel accuracy": accuracy,
+    }
+    overall, _ = figures_of(confusion, ("background", "a", "b", "c"), reduced=False)
+    assert overall == {"mIoU": pytest.approx(mean(ious)), "pixel accuracy": accuracy}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_figures_of_files_are_those_of_counting_pixel_by_pixel(tmp_path, name):
+    """An image in which nothing is found, one whose truth is ignored, and one with two classes swapped."""
+    names = WRITERS[name](tmp_path / "data", images=3)
+    data = benchmark(name).read(tmp_path / "data", Choice())
+    truths = [label_map(scene(i), i + 1) for i in range(3)]
+    assert set(np.unique(truths[2])) == {0, 3, 4}
+    truths[0][:, :20] = 255
+    truths[1][:] = 255
+    swapped = np.array([0, 1, 2, 4, 3], np.uint8)[truths[2]]
+    found = [np.zeros(SIZE, np.uint8), np.full(SIZE, 7, np.uint8), swapped]
+    for image, truth, labels in zip(names, truths, found, strict=True):
+        write_labels(data.truth / f"{image}{data.benchmark.truth_suffix}", truth)
+        write_labels(tmp_path / "out" / "masks" / f"{image}.png", labels)
+    pixels = [
+        (true, label)
+        for truth, labels in zip(truths, found, strict=True)
+        for true, label in zip(truth.ravel().tolist(), labels.ravel().tolist(), strict=True)
+        if true != 255
+    ]
+    figures = data.score(tmp_path / "out", "refuse")
+    whole = "mIoU-60" if name == "context" else "mIoU"
+    assert figures.overall[whole] == pytest.approx(mean([counted(pixels, label) for label in range(81)]))
+    rows = [row.get("IoU", row.get("IoU-60")) for row in figures.tables["class"].values()]
+    # Missed; swapped; never in either, though found where the truth is ignored.
+    assert rows[1:3] == [0, 0]
+    assert rows[3:5] == [0, 0]
+    assert rows[5:] == [None] * (COUNTS[name] - 4)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from carvid.data_files import read_names
 from carvid.davis.expressions import EXPRESSION_SETS, Expressions, find_expressions
 from carvid.davis.labels import VOID, decode_label_map
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import read_names
-from carvid.evaluate.problems import refuse_if_any
 from carvid.paths import is_dir
+from carvid.problems import refuse_if_any
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 RESOLUTION = "480p"

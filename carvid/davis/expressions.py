@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carvid.data_files import read_json
 from carvid.errors import InputError
-from carvid.media.json_text import load_json
 from carvid.paths import is_dir, is_file
 from carvid.wording import not_text
 
@@ -133,7 +133,7 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
     frames: dict[str, tuple[str, ...]] = {}
     result = Expressions(by_set, dict.fromkeys(sets, path), frames)
     try:
-        listed = load_json(path.read_text("utf-8-sig"))["videos"]
+        listed = read_json(path)["videos"]
         for video in videos:
             if video not in listed:
                 problems.append(f"{path} has no video {video}")
@@ -149,8 +149,8 @@ def _read_meta(path: Path, sets: Sequence[int], videos: Collection[str], problem
                 for index in sets:
                     place = f"{path}: {video}"
                     _add(by_set[index].setdefault(video, {}), object_id, texts[index], place, problems)
-    except OSError as error:
-        problems.append(f"cannot read {path}: {error.strerror or error}")
+    except InputError as error:
+        problems.append(str(error))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problems.append(f"{path} is not in the form of meta_expressions.json ({error!r})")
     return result

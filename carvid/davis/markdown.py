@@ -9,7 +9,7 @@ from carvid.davis.columns import GLOBAL_COLUMNS, by_column, gap
 from carvid.davis.label_measures import CONSISTENCY_COLUMN, TRACK_COLUMNS, explanations
 from carvid.davis.protocols import PROTOCOLS
 from carvid.davis.scores import ProtocolScore, Scores
-from carvid.evaluate.problems import listing
+from carvid.problems import listing
 
 
 def markdown(scores: Scores) -> str:

@@ -14,8 +14,8 @@ from typing import Literal
 from carvid.davis.dataset import AnnotatedVideo, checked_sets
 from carvid.davis.expressions import EXPRESSION_SETS
 from carvid.errors import InputError
-from carvid.evaluate.problems import listing
 from carvid.paths import is_dir
+from carvid.problems import listing
 
 SETS_FOLDER = "valid"
 

@@ -19,7 +19,7 @@ from carvid.davis.protocols import PROTOCOLS, Protocol
 from carvid.davis.score_video import VideoOutcome, VideoTask, score_video
 from carvid.davis.scores import ProtocolScore, Scores, SetScore, VideoScore
 from carvid.errors import CarvidError, InputError, UsageError
-from carvid.evaluate.problems import listing, refuse_if_any
+from carvid.problems import listing, refuse_if_any
 
 PREDICTION_REMEDY = (
     "Expected one palette PNG per annotated frame, of the annotation's size, label = object id. "

@@ -24,8 +24,8 @@ from carvid.davis.protocols import (
     VideoTally,
 )
 from carvid.errors import InputError
-from carvid.evaluate.problems import listing
 from carvid.motion.flow import Flow
+from carvid.problems import listing
 
 
 @dataclass(frozen=True, eq=False)

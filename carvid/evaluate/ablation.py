@@ -31,7 +31,7 @@ BACKGROUND = {
 _SWEEPS = {
     "eta": (0.3, 0.4, 0.5, 0.6, 0.7),
     "theta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
-    "lam": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "lambda": (0.3, 0.4, 0.5, 0.6, 0.7),
 }
 
 
@@ -62,9 +62,9 @@ def rows_of(
     """The rows of the groups asked for; None for all. The recipe itself comes first, as the group `whole`.
 
     recurrence: without it, which is theta 0, as then no query is dropped. cam: Grad-CAM alone and CLIP-ES. crf: without
-    the CRF. prompts: each alone, and in pairs of an outline and a region. background: each group of texts, none, and
-    none for g either. eta, theta, lambda: sweeps. clips: each pair of f and g among `clips`. variant, only where asked
-    for: each switch of the recipe turned, then all off and all on.
+    the CRF. prompts: each alone, and in pairs of an outline and a region. background: each group of the recipe's texts,
+    none, and none for g either. eta, theta, lambda: sweeps, lambda's with the affinity step. clips: each pair of f and
+    g among `clips`. variant, only where asked for: each switch of the recipe turned, then all off and all on.
     Raises UsageError for an unknown group.
     """
     made: dict[str, list[Row]] = {
@@ -72,13 +72,15 @@ def rows_of(
         "cam": [Row("cam", cam, {"cam": cam}) for cam in CAMS],
         "crf": [Row("crf", "without", {"crf": False})],
         "prompts": [Row("prompts", "+".join(names), {"prompts": names}) for names in _prompts()],
-        "background": [*_background()],
+        "background": _background(recipe),
         **{
-            ("lambda" if name == "lam" else name): [
-                Row("lambda" if name == "lam" else name, f"{value:g}", {name: value}) for value in values
-            ]
-            for name, values in _SWEEPS.items()
+            name: [Row(name, f"{value:g}", {name: value}) for value in _SWEEPS[name]]
+            for name in ("eta", "theta")
         },
+        # Without the affinity step there are no boxes that lambda could cut.
+        "lambda": [
+            Row("lambda", f"{value:g}", {"lam": value, "cam": "clip-es"}) for value in _SWEEPS["lambda"]
+        ],
         "clips": [Row("clips", f"{f}+{g}", {}, f, g) for f, g in product(clips, clips)],
         VARIANT: _variant(recipe),
     }
@@ -103,16 +105,18 @@ def _prompts() -> list[tuple[str, ...]]:
     ]
 
 
-def _background() -> list[Row]:
+def _background(recipe: Recipe) -> list[Row]:
     def changed(texts: tuple[str, ...]) -> dict[str, Any]:
         return {"background": texts, "background_groups": ()}
 
-    groups = [Row("background", name, changed(texts)) for name, texts in BACKGROUND.items()]
-    every = tuple(text for texts in BACKGROUND.values() for text in texts)
+    # A recipe leaves out those that are things in its images.
+    groups = {
+        name: tuple(text for text in texts if text in recipe.background) for name, texts in BACKGROUND.items()
+    }
     return [
         Row("background", "none", changed(())),
-        *groups,
-        Row("background", "all", changed(every)),
+        *(Row("background", name, changed(texts)) for name, texts in groups.items()),
+        Row("background", "all", changed(recipe.background)),
         Row("background", "none in f and g", {**changed(()), "negatives": ()}),
     ]
 

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "ref-ytvos": "carvid.evaluate.ref_ytvos:REF_YTVOS",
     "mevis": "carvid.evaluate.mevis:MEVIS",
     "refdavis": "carvid.evaluate.ref_davis:REF_DAVIS",
+    "shapes": "carvid.evaluate.drawn_images:SHAPES",
 }
 
 #: What runs as a benchmark does, but has no truth to score against.

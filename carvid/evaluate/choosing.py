@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from carvid.errors import InputError, UsageError
 from carvid.evaluate.contract import Choice, Sample
-from carvid.evaluate.problems import listing
-from carvid.paths import is_file
+from carvid.problems import listing
 
 
 def chosen_split(choice: Choice, splits: Sequence[str]) -> str:
@@ -56,31 +54,3 @@ def each(names: Sequence[str], make: Callable[[str], Sample], problems: list[str
         found = list(threads.map(made, names))
     problems.extend(one for one in found if isinstance(one, str))
     return tuple(one for one in found if isinstance(one, Sample))
-
-
-def read_names(path: Path, what: str, stands_for: str, problems: list[str]) -> tuple[str, ...]:
-    """The names in a file with one per line, blank lines aside; what is wrong with it is added to `problems`.
-
-    what: what the names are of, such as "video". stands_for: what has the name, such as "a folder".
-    """
-    if not is_file(path, InputError):
-        problems.append(f"no file {path}")
-        return ()
-    try:
-        # utf-8-sig: some editors begin a file with a byte order mark.
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"cannot read {path}: {error}")
-        return ()
-    found: dict[str, int] = {}
-    for number, name in enumerate(map(str.strip, lines), 1):
-        # One that counted twice would weigh twice in every mean.
-        if name in found:
-            problems.append(f"{path}, line {number}: {name} is listed already, in line {found[name]}")
-        elif name and Path(name).name != name:
-            problems.append(f"{path}, line {number}: {name!r} is not the name of {stands_for} alone")
-        elif name:
-            found[name] = number
-    if not any(line.strip() for line in lines):
-        problems.append(f"{path} names no {what}")
-    return tuple(found)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from carvid.errors import InputError
 from carvid.evaluate.contract import Asked, Missing, Sample
 from carvid.evaluate.figures import Figure
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.truth_png import png_problem, read_labels
 from carvid.measures.pair import boundary_f, iou
 from carvid.paths import is_dir, is_file
+from carvid.problems import refuse_if_any
 from carvid.result import FrameResult
 
 REMEDY = "Run the samples that these are of again; to score, missing masks can count as empty."

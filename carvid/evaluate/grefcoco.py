@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.data_files import read_json
 from carvid.errors import InputError
-from carvid.evaluate.choosing import chosen_names, chosen_split, each, repeated
+from carvid.evaluate.choosing import chosen_split
 from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
-from carvid.evaluate.instances import Instances, image_folder, read_instances, read_json
+from carvid.evaluate.instances import Instances
 from carvid.evaluate.predicted import Predicted
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.refcoco import iou, per_query, shared_and_either
+from carvid.evaluate.referring_images import read_referring_images
 from carvid.paths import is_dir
 from carvid.result import FrameResult
 
@@ -55,27 +56,18 @@ class GRefCoco:
     def read(self, root: Path, choice: Choice) -> GRefCocoDataSet:
         split = chosen_split(choice, self.splits)
         folder = root / self.name if is_dir(root / self.name, InputError) else root
-        problems: list[str] = []
-        expressions: list[Expression] = []
         refs = folder / "grefs(unc).json"
-        try:
-            instances = read_instances(folder / "instances.json")
-            images = image_folder(root)
-            expressions = _expressions(refs, split)
-        except InputError as error:
-            problems.append(str(error))
-        if not expressions and not problems:
-            problems.append(f"{refs} has nothing in the split {split}")
-        twice = repeated(one.id for one in expressions)
-        problems.extend(f"{refs} has the sent_id {one} twice" for one in twice)
-        by_image: dict[str, list[Expression]] = {}
-        for one in expressions:
-            by_image.setdefault(one.image, []).append(one)
-        chosen = () if problems else chosen_names(choice, list(by_image))
-
-        samples = each(chosen, lambda name: _sample(name, by_image[name], instances, images), problems)
-        refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        return GRefCocoDataSet(split, samples, instances, {name: by_image[name] for name in chosen})
+        found = read_referring_images(
+            root,
+            self.name,
+            refs,
+            split,
+            choice,
+            read=lambda: _expressions(refs, split),
+            ids=lambda expressions: {"sent_id": (one.id for one in expressions)},
+            sample=_sample,
+        )
+        return GRefCocoDataSet(split, found.samples, found.instances, found.references)
 
     def paint(
         self, sample: Sample, frame: str, found: Mapping[str, FrameResult]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from carvid.data_files import read_json
 from carvid.errors import InputError
 from carvid.evaluate.stored_size import stored_size
-from carvid.media.json_text import load_json
 from carvid.media.rle import decode_rle
 from carvid.paths import is_dir
 
@@ -69,16 +69,6 @@ def read_instances(path: Path) -> Instances:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is no COCO instances.json ({type(error).__name__}: {error})") from error
     return Instances(images, outlines, image_of)
-
-
-def read_json(path: Path) -> Any:
-    """Raises InputError."""
-    try:
-        return load_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error})") from error
 
 
 def image_folder(root: Path) -> Path:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carvid.data_files import read_json
 from carvid.errors import InputError
 from carvid.evaluate.contract import Asked
 from carvid.evaluate.stored_size import stored_size
-from carvid.media.json_text import load_json
 from carvid.paths import is_file
 
 
@@ -41,7 +41,7 @@ def read_meta_expressions(path: Path, problems: list[str]) -> dict[str, ListedVi
 
     Appends to `problems` what is wrong, one sentence each.
     """
-    values = read_json(path, problems)
+    values = told_json(path, problems)
     if values is None:
         return {}
     videos = values.get("videos") if isinstance(values, dict) else None
@@ -63,20 +63,13 @@ def read_meta_expressions(path: Path, problems: list[str]) -> dict[str, ListedVi
     return found
 
 
-def read_json(path: Path, problems: list[str]) -> Any:
+def told_json(path: Path, problems: list[str]) -> Any:
     """What a JSON file holds; None, and a sentence in `problems`, where it cannot be read or holds null."""
     try:
-        values = load_json(path.read_bytes())
-        if values is None:
-            problems.append(f"{path} holds null")
-        return values
-    except FileNotFoundError:
-        problems.append(f"no file {path}")
-    except OSError as error:
-        problems.append(f"cannot read {path}: {error.strerror or error}")
-    except ValueError as error:
-        problems.append(f"{path} is not JSON ({error})")
-    return None
+        return read_json(path)
+    except InputError as error:
+        problems.append(str(error))
+        return None
 
 
 def find_frames(

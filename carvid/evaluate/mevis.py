@@ -26,12 +26,12 @@ from carvid.evaluate.meta_expressions import (
     Expression,
     ListedVideo,
     find_frames,
-    read_json,
     read_meta_expressions,
+    told_json,
 )
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.server_zip import frame_names, write_zip
 from carvid.media.rle import Rle, checked_runs, decode_rle
+from carvid.problems import refuse_if_any
 from carvid.result import FrameResult
 
 NAME = "mevis"
@@ -171,7 +171,7 @@ def _truth(
     path: Path, videos: Sequence[ListedVideo], sizes: Mapping[str, tuple[int, int]], problems: list[str]
 ) -> Annotations:
     """Of the file, which holds the masks of all videos, only those of `videos` are kept, as codes."""
-    held = read_json(path, problems)
+    held = told_json(path, problems)
     if held is not None and not isinstance(held, dict):
         problems.append(f"{path} holds no object of annotations")
         held = None

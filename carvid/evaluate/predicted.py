@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError
 from carvid.evaluate.contract import Missing
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.truth_png import read_labels
 from carvid.paths import is_file
+from carvid.problems import refuse_if_any
 
 
 class Predicted:

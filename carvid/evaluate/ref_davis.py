@@ -20,8 +20,8 @@ from carvid.errors import InputError
 from carvid.evaluate.choosing import chosen_names, chosen_split
 from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.stored_size import stored_size
+from carvid.problems import refuse_if_any
 from carvid.result import FrameResult
 
 NAME = "refdavis"

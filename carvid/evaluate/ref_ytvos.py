@@ -22,10 +22,10 @@ from carvid.evaluate.choosing import chosen_names, chosen_split
 from carvid.evaluate.contract import PAPER_NAMES, Choice, Missing, Sample
 from carvid.evaluate.expression_masks import paint_masks, score_masks
 from carvid.evaluate.figures import Figures
-from carvid.evaluate.meta_expressions import ListedVideo, find_frames, read_json, read_meta_expressions
-from carvid.evaluate.problems import refuse_if_any
+from carvid.evaluate.meta_expressions import ListedVideo, find_frames, read_meta_expressions, told_json
 from carvid.evaluate.server_zip import write_zip
 from carvid.evaluate.truth_png import png_problem, read_labels
+from carvid.problems import refuse_if_any
 from carvid.result import FrameResult
 
 NAME = "ref-ytvos"
@@ -131,7 +131,7 @@ def _truth(
 ) -> AnnotatedFrames:
     sizes = {sample.name: sample.size for sample in samples}
     path = root / "train" / "meta.json"
-    meta = read_json(path, problems)
+    meta = told_json(path, problems)
     annotations, objects = {}, {}
     for video in videos:
         if meta is not None:

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import chosen_names, each, repeated
 from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
-from carvid.evaluate.instances import Instances, image_folder, read_instances
+from carvid.evaluate.instances import Instances
 from carvid.evaluate.plain_pickle import load_plain
 from carvid.evaluate.predicted import Predicted
-from carvid.evaluate.problems import refuse_if_any
+from carvid.evaluate.referring_images import read_referring_images
 from carvid.result import FrameResult
 
 PRECISIONS = {"P@.5": 0.5, "P@.6": 0.6, "P@.7": 0.7, "P@.8": 0.8, "P@.9": 0.9}
@@ -71,31 +70,21 @@ class RefCoco:
                 f"no split {split!r}; expected one of {', '.join(_SPLITS)}, with {', '.join(_SPLITTERS)} and / before "
                 "it for another splitter"
             )
-        folder = root / self.name
-        refs = folder / f"refs({splitter or self.splitter}).p"
-        problems: list[str] = []
-        try:
-            instances = read_instances(folder / "instances.json")
-            images = image_folder(root)
-            referents = _referents(refs, part)
-        except InputError as error:
-            problems.append(str(error))
-            referents = []
-        if not referents and not problems:
-            problems.append(f"{refs} has nothing in the split {part}")
-        problems.extend(
-            f"{refs} has the ref_id {twice} twice" for twice in repeated(one.id for one in referents)
+        refs = root / self.name / f"refs({splitter or self.splitter}).p"
+        found = read_referring_images(
+            root,
+            self.name,
+            refs,
+            part,
+            choice,
+            read=lambda: _referents(refs, part),
+            ids=lambda referents: {
+                "ref_id": (one.id for one in referents),
+                "sent_id": (key for one in referents for key in one.sentences),
+            },
+            sample=_sample,
         )
-        sentences = (key for one in referents for key in one.sentences)
-        problems.extend(f"{refs} has the sent_id {twice} twice" for twice in repeated(sentences))
-        by_image: dict[str, list[Referent]] = {}
-        for one in referents:
-            by_image.setdefault(one.image, []).append(one)
-        chosen = () if problems else chosen_names(choice, list(by_image))
-
-        samples = each(chosen, lambda name: _sample(name, by_image[name], instances, images), problems)
-        refuse_if_any(problems, f"{root} is not a complete {self.name} tree", "Complete the tree.")
-        return RefCocoDataSet(self.name, split, samples, instances, {name: by_image[name] for name in chosen})
+        return RefCocoDataSet(self.name, split, found.samples, found.instances, found.references)
 
     def paint(
         self, sample: Sample, frame: str, found: Mapping[str, FrameResult]

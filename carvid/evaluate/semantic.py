@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.data_files import read_names
 from carvid.errors import InputError, UsageError
-from carvid.evaluate.choosing import chosen_names, chosen_split, each, read_names
+from carvid.evaluate.choosing import chosen_names, chosen_split, each
 from carvid.evaluate.contract import PAPER_NAMES, Asked, Choice, Missing, Sample
 from carvid.evaluate.figures import Figure, Figures
 from carvid.evaluate.predicted import Predicted
-from carvid.evaluate.problems import refuse_if_any
 from carvid.evaluate.records import read_record
 from carvid.evaluate.stored_size import stored_size
 from carvid.evaluate.truth_png import read_labels
 from carvid.paths import is_dir, is_file
+from carvid.problems import refuse_if_any
 from carvid.result import FrameResult
 
 IGNORED = 255

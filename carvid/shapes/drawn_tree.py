@@ -62,6 +62,12 @@ def write_dataset(root: Path, *, clips: int, frames: int) -> tuple[Clip, ...]:
     return drawn
 
 
+def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
+    """image: (H, W, 3) uint8 RGB."""
+    encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    path.write_bytes(encoded.tobytes())
+
+
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -89,8 +95,7 @@ def _write_clip(root: Path, seed: int, name: str, frames: int) -> Clip:
     annotations.mkdir(parents=True, exist_ok=True)
     visible = []
     for file_name, scene in zip(_names(frames), moving_clip(seed, frames, HEIGHT, WIDTH), strict=True):
-        encoded = cv2.imencode(".jpg", scene.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-        (images / f"{file_name}.jpg").write_bytes(encoded.tobytes())
+        write_jpeg(images / f"{file_name}.jpg", scene.image)
         write_label_png(annotations / f"{file_name}.png", _label_map(scene))
         visible.append(tuple(bool(mask.sum() >= SMALLEST_VISIBLE_PX) for mask in scene.masks))
     names = tuple(thing.name for thing in scene.things)

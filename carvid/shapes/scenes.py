@@ -6,7 +6,7 @@ uint8 RGB unless stated otherwise, masks (H, W) bool, coordinates in pixels with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -225,9 +225,19 @@ def random_thing(
 
 
 def place_things(
-    rng: Generator, height: int, width: int, count: int, *, smallest: float = 0.14, largest: float = 0.34
+    rng: Generator,
+    height: int,
+    width: int,
+    count: int,
+    *,
+    smallest: float = 0.14,
+    largest: float = 0.34,
+    names: Collection[str] | None = None,
 ) -> tuple[Thing, ...]:
-    """Up to `count` things with different names, often sharing a word, that overlap only a little."""
+    """Up to `count` things with different names, often sharing a word, that overlap only a little.
+
+    names: what they may be; None for all colours and shapes.
+    """
     colours, shapes = list(COLOURS), list(SHAPES)
     things: list[Thing] = []
     for _ in range(20 * count):
@@ -244,7 +254,8 @@ def place_things(
             < 0.75 * (thing.radius_px + other.radius_px)
             for other in things
         )
-        if not crowded and all(thing.name != other.name for other in things):
+        known = names is None or thing.name in names
+        if known and not crowded and all(thing.name != other.name for other in things):
             things.append(thing)
     return tuple(things)
 
