@@ -4,7 +4,9 @@ standard deviation of that difference over resampled images, and how many of the
     carvid ablate shapes drawn -o out
     python scripts/ablation_spread.py shapes drawn out
 
-Every row sees the same resampled images (a paired bootstrap). Prints a Markdown table.
+Every row sees the same resampled images (a paired bootstrap). A second table says where rows go wrong: what the pixels
+of things are called, how much of what is predicted lies on the background, and how many of the classes in an image
+survive where it has one, two or three. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from numpy.typing import NDArray
 from carvid.evaluate.ablation import Row
 from carvid.evaluate.benchmarks import benchmark
 from carvid.evaluate.contract import Choice
-from carvid.evaluate.semantic import SemanticDataSet, confusion_of, mask_path
+from carvid.evaluate.records import read_record
+from carvid.evaluate.semantic import ASKED, SemanticDataSet, confusion_of, mask_path
 from carvid.evaluate.truth_png import read_labels
 
 RESAMPLES = 1000
+NUMBERS = (1, 2, 3)
 
 
 def main() -> None:
@@ -43,23 +47,47 @@ def main() -> None:
     # How often each image is drawn: (RESAMPLES + 1, count); once each comes first.
     drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, RESAMPLES)
     weights = np.concatenate([np.ones((1, count), np.int64), drawn])
-    means = {
-        row: mean_ious(weights, confusions(data, folder)) for row, folder in zip(listed, folders, strict=True)
-    }
-    whole = means[listed[0]]
+    counted = [confusions(data, folder) for folder in folders]
+    means = [mean_ious(weights, confusion) for confusion in counted]
     print(f"{count} images.\n")
     print("| what | row | mIoU | against the whole | h_T precision | h_T recall |\n|---|---|--:|--:|--:|--:|")
-    for row, folder in zip(listed, folders, strict=True):
-        against = means[row] - whole
+    for row, folder, found in zip(listed, folders, means, strict=True):
+        against = found - means[0]
         difference = "" if row is listed[0] else f"{against[0]:+.3f} ± {against[1:].std():.3f}"
         survivors = data.score(folder, "refuse").overall
         shares = [survivors["h_T precision"], survivors["h_T recall"]]
+        cells = [f"{found[0]:.3f}", difference, *("-" if one is None else f"{one:.3f}" for one in shares)]
+        print("| " + " | ".join((row.group, row.name, *cells)) + " |")
+    print(
+        "\n| what | row | right | called background | called another | predicted on background "
+        f"| {' | '.join(f'h_T recall of {n}' for n in NUMBERS)} |\n|---|---|{'--:|' * (4 + len(NUMBERS))}"
+    )
+    for row, folder, confusion in zip(listed, folders, counted, strict=True):
         cells = [
-            f"{means[row][0]:.3f}",
-            difference,
-            *("-" if one is None else f"{one:.3f}" for one in shares),
+            f"{share:.2f}" for share in (*pixel_shares(confusion.sum(0)), *recalls(data, folder, confusion))
         ]
         print("| " + " | ".join((row.group, row.name, *cells)) + " |")
+
+
+def pixel_shares(confusion: NDArray[np.int64]) -> tuple[float, float, float, float]:
+    """Of the pixels of things, those called right, background, and another thing; of the pixels called a thing, those
+    of the background."""
+    things = confusion[1:]
+    right, missed = np.trace(things[:, 1:]) / things.sum(), things[:, 0].sum() / things.sum()
+    return right, missed, 1 - right - missed, confusion[0, 1:].sum() / max(1, confusion[:, 1:].sum())
+
+
+def recalls(data: SemanticDataSet, folder: Path, confusion: NDArray[np.int64]) -> list[float]:
+    """The recall of h_T in the images with each of NUMBERS classes; NaN where there are none."""
+    kept, there = dict.fromkeys(NUMBERS, 0), dict.fromkeys(NUMBERS, 0)
+    for sample, of_image in zip(data.samples, confusion, strict=True):
+        present = np.flatnonzero(of_image[1:].sum(1))
+        record = read_record(folder, sample.name)
+        assert record is not None, f"no record of {sample.name} in {folder}"
+        if len(present) in there:
+            there[len(present)] += len(present)
+            kept[len(present)] += np.count_nonzero(np.array(record.asked[ASKED].present_frames)[present])
+    return [kept[number] / there[number] if there[number] else float("nan") for number in NUMBERS]
 
 
 def confusions(data: SemanticDataSet, folder: Path) -> NDArray[np.int64]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from carvid.cli import app
 from carvid.errors import OutputError
 from carvid.evaluate.contract import Choice
 from carvid.evaluate.drawn_images import SHAPES
-from carvid.evaluate.runner import run_benchmark
 from carvid.recipe import load_recipe
 from carvid.shapes import scenes
 from carvid.shapes.image_tree import FIRST_IMAGE_SEED, HEIGHT, MOST_THINGS, WIDTH, draw_image, write_images
 from tests.benchmark_trees import write_labels
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
 def test_the_classes_are_things_that_the_model_knows():
@@ -54,15 +60,40 @@ def test_a_tree_that_cannot_be_written_is_told(tmp_path: Path):
         write_images(tmp_path / "file", 1)
 
 
-def test_from_images_to_figures(tmp_path: Path):
+def test_from_images_to_the_table_of_ablations(tmp_path: Path):
     write_images(tmp_path / "data", 2)
-    data = SHAPES.read(tmp_path / "data", Choice())
     recipe = load_recipe(otherwise=SHAPES.preset)
     assert (recipe.model, recipe.mode, recipe.negatives) == ("shapes", "semantic", ())
-    run_benchmark(SHAPES, data.split, data.samples, recipe, tmp_path / "out")
-    figures = data.score(tmp_path / "out", "refuse").overall
+    command = ["ablate", "shapes", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--rows", "crf"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    data = SHAPES.read(tmp_path / "data", Choice())
+    figures = data.score(tmp_path / "out/rows/whole-the-recipe", "refuse").overall
     for sample in data.samples:
         write_labels(tmp_path / f"none/masks/{sample.name}.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     nothing = data.score(tmp_path / "none", "refuse").overall
     assert figures["mIoU"] > 2 * nothing["mIoU"]
     assert figures["h_T recall"] >= 0.5
+    script = [sys.executable, str(SCRIPTS / "ablation_spread.py"), "shapes", *command[2:3], command[4]]
+    said = subprocess.run(script, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0] == "2 images."
+    first = [cell.strip() for cell in said[4].split("|")[1:-1]]
+    assert first == [
+        "whole",
+        "the recipe",
+        f"{figures['mIoU']:.3f}",
+        "",
+        f"{figures['h_T precision']:.3f}",
+        f"{figures['h_T recall']:.3f}",
+    ]
+    assert [line.split("|")[1:3] for line in said if "without" in line] == [[" crf ", " without "]] * 2
+
+
+def test_differences_of_resampled_images_are_those_of_counting_them_again():
+    spread = runpy.run_path(str(SCRIPTS / "ablation_spread.py"))
+    # Two images, the classes 0 and 1: three of four pixels right, then all of two.
+    confusion = np.array([[[2, 1], [0, 1]], [[1, 0], [0, 1]]])
+    ious = spread["mean_ious"](np.array([[1, 1], [2, 0], [0, 2]]), confusion)
+    assert ious.tolist() == pytest.approx([(3 / 4 + 2 / 3) / 2, (2 / 3 + 1 / 2) / 2, 1])
+    # Of two pixels of things both are right; of three called a thing one is background.
+    assert spread["pixel_shares"](confusion.sum(0)) == pytest.approx((1, 0, 0, 1 / 3))
