@@ -1,0 +1,357 @@
+"""Choosing among a query's things by the clues of its expression: a score table per clue, multiplied.
+
+In the manner of ReCLIP (S. Subramanian et al., ACL 2022), which does so for boxes in one image; here they have tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from carvid.words.candidates import Candidate, Floats
+from carvid.words.reading import Clue
+
+#: What a clue leaves of a candidate's score where it speaks against it most: no clue alone rules a candidate out.
+LEAST = 0.05
+# Below this table's spread a clue holds alike for all candidates.
+_ALIKE = 0.1
+# A verb of going or staying says little by itself.
+_WEAK = {("motion", "moving"), ("motion", "still")}
+# px a frame, as a share of the candidate's size: below it a thing stands still.
+_STILL = 0.005
+# Share of its area by which a thing grows a frame, below which it comes no nearer.
+_STEADY = 0.003
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one clue says of the candidates.
+
+    scores: one per candidate, in [LEAST, 1]; all 1 where it is not decisive.
+    decisive: whether some candidate satisfies it, and another less.
+    """
+
+    clue: Clue
+    scores: tuple[float, ...]
+    decisive: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """chosen: the candidates' numbers, best first. scores: the base scores times what each clue says."""
+
+    chosen: tuple[int, ...]
+    scores: tuple[float, ...]
+    base: tuple[float, ...]
+    said: tuple[Said, ...]
+
+    def explain(self, names: Sequence[str]) -> str:
+        """A line per candidate: what each clue said for or against it. names: of the candidates."""
+        lines = []
+        for i, name in enumerate(names):
+            parts = [f"{self.base[i]:.2f} by itself"]
+            parts += [
+                f"x {one.scores[i]:.2f} {one.clue.words!r}"
+                if one.decisive
+                else f"{one.clue.words!r} not decisive"
+                for one in self.said
+            ]
+            mark = "*" if i in self.chosen else " "
+            lines.append(f"{mark} {name}: {', '.join(parts)} = {self.scores[i]:.3f}")
+        return "\n".join(lines)
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    clues: Sequence[Clue],
+    size: tuple[int, int],
+    *,
+    base: Sequence[float] | None = None,
+    others: Mapping[str, Sequence[Candidate]] | None = None,
+) -> Choice:
+    """Choose among at least one candidate.
+
+    size: (H, W) of the frames in px. base: how well each fits the expression without its clues, above 0; None for all
+    alike. others: the things that the noun phrase of a clue names, by `Clue.other`; where it is "another" or the like,
+    these are the other candidates. A clue whose other thing is not known is not decisive.
+    The only candidate stays whatever the clues say. Of equal candidates the first is chosen.
+    """
+    first = tuple(1.0 for _ in candidates) if base is None else tuple(map(float, base))
+    said = tuple(_said(clue, candidates, size, others or {}) for clue in clues)
+    totals = np.array(first) * np.prod([one.scores for one in said], axis=0) if said else np.array(first)
+    order = sorted(range(len(candidates)), key=lambda i: -totals[i])
+    return Choice(tuple(order[: _count(clues, len(candidates))]), tuple(totals.tolist()), first, said)
+
+
+def _count(clues: Sequence[Clue], candidates: int) -> int:
+    """How many candidates an expression means."""
+    values = [clue.value for clue in clues if clue.kind == "number"]
+    if not values:
+        return 1
+    if values[0] in ("all", "group"):
+        return candidates
+    return 2 if values[0] == "both" else int(values[0])
+
+
+def _said(
+    clue: Clue,
+    candidates: Sequence[Candidate],
+    size: tuple[int, int],
+    others: Mapping[str, Sequence[Candidate]],
+) -> Said:
+    table = None
+    if len(candidates) > 1:
+        known = others.get(clue.other)
+        if known is None and is_own_kind(clue):
+            table = _between_rivals(clue, candidates)
+        elif known:
+            table = _against(clue, candidates, known)
+        elif clue.kind in _TABLES:
+            table = _TABLES[clue.kind](clue.value, candidates, size)
+    if table is None or table.max() < 0.5 or table.max() - table.min() < _ALIKE:
+        return Said(clue, (1.0,) * len(candidates), decisive=False)
+    scores = LEAST + (1 - LEAST) * np.clip(table, 0, 1)
+    if (clue.kind, clue.value) in _WEAK:
+        scores = np.sqrt(scores)
+    return Said(clue, tuple(scores.tolist()), decisive=True)
+
+
+def is_own_kind(clue: Clue) -> bool:
+    """Whether the clue's other thing is of the head's own kind: "another", "another dog", "the others"."""
+    return clue.own_kind or clue.other.lower().split(" ")[0] in ("another", "other", "others")
+
+
+def _spread(values: Floats) -> Floats:
+    """From 0 for the least to 1 for the greatest; all 1/2 where they are alike."""
+    low, high = values.min(), values.max()
+    spread: Floats = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+    return spread
+
+
+def _together(candidates: Sequence[Candidate], values: Callable[[Candidate], Floats]) -> Floats:
+    """The mean of each one's values over the frames in which most candidates are seen; of one that is in none of these,
+    over its own. values: (T,), nan where not seen."""
+    of = np.stack([values(one) for one in candidates])  # (K, T)
+    seen = np.stack([one.seen for one in candidates])
+    frames = seen.sum(0) == seen.sum(0).max()
+    found = []
+    for mine, there in zip(of, seen, strict=True):
+        some = mine[frames & there]
+        found.append(float(np.mean(some if some.size else mine[there])) if there.any() else np.nan)
+    result = np.array(found)
+    result[np.isnan(result)] = np.nanmean(result)
+    return result
+
+
+def _x(one: Candidate) -> Floats:
+    return one.centres[:, 0]
+
+
+def _y(one: Candidate) -> Floats:
+    return one.centres[:, 1]
+
+
+def _nearness(candidates: Sequence[Candidate]) -> Floats:
+    """How near the camera each is, in [0, 1]: its lower edge lies lower, and it is larger."""
+    bottom = _together(candidates, lambda one: one.boxes[:, 3])
+    side = _together(candidates, lambda one: np.sqrt(np.where(one.seen, one.areas, np.nan)))
+    return (_spread(bottom) + _spread(side)) / 2
+
+
+def _along(side: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
+    """How far each lies to a side, larger for further; in no unit."""
+    if side in ("left", "right"):
+        x = _together(candidates, _x)
+        return -x if side == "left" else x
+    if side in ("top", "bottom"):
+        y = _together(candidates, _y)
+        return -y if side == "top" else y
+    if side in ("front", "near"):
+        return _nearness(candidates)
+    if side in ("back", "far"):
+        return -_nearness(candidates)
+    # The middle: of the picture from left to right.
+    return -np.abs(_together(candidates, _x) - size[1] / 2)
+
+
+def _place(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
+    return _spread(_along(value, candidates, size))
+
+
+def _order(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
+    side, _, number = value.partition(":")
+    ranks = np.argsort(np.argsort(-_along(side, candidates, size), kind="stable"), kind="stable") + 1
+    at: Floats = (ranks == int(number)).astype(np.float64)
+    return at
+
+
+def _measure(value: str, one: Candidate) -> float:
+    """What a superlative or comparative of size compares, in px."""
+    if not one.seen.any():
+        return 0.0
+    width, height = np.nanmedian(one.sides, axis=0)
+    return float(
+        {"tallest": height, "shortest": -height, "longest": max(width, height)}.get(
+            value, np.median(one.areas[one.seen]) * (-1 if value in ("smallest", "smaller") else 1)
+        )
+    )
+
+
+def _size(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
+    return _spread(np.array([_measure(value, one) for one in candidates]))
+
+
+_HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+
+def _motion(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
+    scale = np.array([_still_px(one) for one in candidates])
+    speeds = np.array([one.speed for one in candidates])
+    if value in _HEADINGS:
+        ways = np.array([one.velocity @ np.array(_HEADINGS[value]) for one in candidates])
+        return _beyond(ways, scale)
+    if value in ("toward", "away"):
+        growth = np.array([one.growth for one in candidates])
+        return _beyond(growth if value == "toward" else -growth, np.full(len(growth), _STEADY))
+    if value == "turning":
+        return _spread(np.array([one.turn for one in candidates]))
+    if value == "fastest":
+        return _spread(speeds)
+    if value == "slowest":
+        return _spread(-speeds)
+    moving = _beyond(speeds, scale)
+    return moving if value == "moving" else 1 - moving
+
+
+def _still_px(one: Candidate) -> float:
+    return _STILL * float(np.nanmedian(one.sides)) if one.seen.any() else np.inf
+
+
+def _beyond(values: Floats, least: Floats) -> Floats:
+    """0 where a value is not above what counts, else from 1/2 to 1 for the greatest."""
+    greatest = max(float(values.max()), 1e-9)
+    return np.where(values > least, 0.5 + values / greatest / 2, 0.0)
+
+
+def _time(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats | None:
+    count = len(candidates[0].seen)
+    starts = np.array([np.flatnonzero(one.seen)[0] if one.seen.any() else count for one in candidates])
+    ends = np.array([np.flatnonzero(one.seen)[-1] if one.seen.any() else -1 for one in candidates])
+    if value == "first":
+        return _spread(-starts.astype(np.float64))
+    if value == "last":
+        return _spread(starts.astype(np.float64))
+    if value == "enters":
+        return (starts > 0).astype(np.float64)
+    if value == "leaves":
+        return (ends < count - 1).astype(np.float64)
+    return None
+
+
+_TABLES: Mapping[str, Callable[[str, Sequence[Candidate], tuple[int, int]], Floats | None]] = {
+    "place": _place,
+    "order": _order,
+    "size": _size,
+    "motion": _motion,
+    "time": _time,
+}
+
+
+def _between_rivals(clue: Clue, candidates: Sequence[Candidate]) -> Floats | None:
+    rivals = [[other for other in candidates if other is not one] for one in candidates]
+    if any(not each for each in rivals):
+        return None
+    return _pairs(clue, candidates, rivals)
+
+
+def _against(clue: Clue, candidates: Sequence[Candidate], others: Sequence[Candidate]) -> Floats | None:
+    return _pairs(clue, candidates, [list(others)] * len(candidates))
+
+
+def _pairs(
+    clue: Clue, candidates: Sequence[Candidate], others: Sequence[Sequence[Candidate]]
+) -> Floats | None:
+    """How well each candidate stands to the best of its others."""
+    if clue.kind == "relation" and clue.value == "between":
+        return _spread(
+            -np.array([_off_middle(one, mine) for one, mine in zip(candidates, others, strict=True)])
+        )
+    found = []
+    for one, mine in zip(candidates, others, strict=True):
+        pairs = [_pair(clue, one, other) for other in mine]
+        known = [score for score in pairs if score is not None]
+        if not known:
+            return None
+        found.append(max(known))
+    table = np.array(found)
+    return _spread(table) if clue.kind == "relation" and clue.value in ("next to", "near") else table
+
+
+def _pair(clue: Clue, one: Candidate, other: Candidate) -> float | None:
+    """How well one stands to another as the clue says: in [0, 1], or larger for nearer; None for no relation of two."""
+    if clue.kind == "size":
+        return float(_measure(clue.value, one) > _measure(clue.value, other))
+    if clue.kind == "motion" and clue.value in ("toward", "away"):
+        gap = np.linalg.norm(one.centres - other.centres, axis=1)
+        gap = gap[~np.isnan(gap)]
+        if gap.size < 2:
+            return None
+        return float((gap[-1] < gap[0]) == (clue.value == "toward"))
+    if clue.kind != "relation":
+        return None
+    both = one.seen & other.seen
+    if not both.any():
+        return 0.0
+    step = np.mean((one.centres - other.centres)[both], axis=0)
+    reach = float(np.nanmean(np.concatenate([one.sides[both], other.sides[both]])))
+    value = clue.value
+    if value in ("left of", "right of"):
+        return _soft((-step[0] if value == "left of" else step[0]) / reach)
+    if value in ("above", "on", "below", "under"):
+        up = _soft((-step[1] if value in ("above", "on") else step[1]) / reach)
+        # What lies on or under a thing lies over or below it, not beside it.
+        return up * _soft(1 - abs(step[0]) / reach) if value in ("on", "under") else up
+    if value in ("in front of", "behind"):
+        near = float(np.mean((one.boxes[:, 3] - other.boxes[:, 3])[both])) / reach
+        return _soft(near if value == "in front of" else -near)
+    if value in ("next to", "near"):
+        return -float(np.mean(_gap(one, other)[both])) / reach
+    heading = one.velocity + other.velocity
+    length = float(np.linalg.norm(heading))
+    if length < _still_px(one) + _still_px(other):
+        return 0.0
+    ahead = float(step @ heading) / length / reach
+    return _soft(ahead if value == "leading" else -ahead)
+
+
+def _soft(value: float) -> float:
+    """0 for values well below 0, 1/2 at 0, 1 for values well above."""
+    return float(1 / (1 + np.exp(-6 * np.clip(value, -10, 10))))
+
+
+def _gap(one: Candidate, other: Candidate) -> Floats:
+    """(T,) px between two boxes; 0 where they touch."""
+    apart = np.maximum(one.boxes[:, :2] - other.boxes[:, 2:], other.boxes[:, :2] - one.boxes[:, 2:])
+    gap: Floats = np.linalg.norm(np.maximum(apart, 0), axis=1)
+    return gap
+
+
+def _off_middle(one: Candidate, others: Sequence[Candidate]) -> float:
+    """px from the nearest way between two of the others; where there is one, from it."""
+    places = [np.nanmean(other.centres, axis=0) for other in others if other.seen.any()]
+    mine = np.nanmean(one.centres, axis=0)
+    if len(places) < 2:
+        return min((float(np.linalg.norm(mine - place)) for place in places), default=np.inf)
+    off = []
+    for i, start in enumerate(places):
+        for end in places[i + 1 :]:
+            way = end - start
+            share = float(np.clip((mine - start) @ way / max(float(way @ way), 1e-9), 0, 1))
+            # At the ends it is beside both, not between them.
+            outside = abs(share - 0.5) * 2
+            off.append(
+                float(np.linalg.norm(mine - start - share * way)) + outside * float(np.linalg.norm(way)) / 2
+            )
+    return min(off)
