@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check table ablation clean
+.PHONY: demo test check table ablation words clean
 
 demo: .venv/.installed
 	$(BIN)/carvid demo --out demo
@@ -25,6 +25,10 @@ ablation: .venv/.installed
 	$(BIN)/python scripts/draw_images.py drawn --images 128
 	$(BIN)/carvid ablate shapes drawn --out ablation --first 128
 	$(BIN)/python scripts/ablation_spread.py shapes drawn ablation
+
+# The table of choices in docs/words.md.
+words: .venv/.installed
+	$(BIN)/python scripts/measure_words.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), "carvid needs Python 3.10 to 3.13: make PYTHON=python3.12"'

@@ -86,6 +86,8 @@ def clues(text):
         ("the dog that leaves the yard", "the dog", ["time leaves"]),
         ("a boat furthest to the left", "a boat", ["order left:1"]),
         ("a boy on the right side side of the group", "a boy", ["place right"]),
+        ("a boat that leaves", "a boat", ["time leaves"]),
+        ("a tree that leaves fall from", "a tree that leaves fall", []),
         ("the boy leaving the room", "the boy", ["time leaves -> the room"]),
         ("a boat seen at first", "a boat seen", ["time first"]),
         ("the boy who is finally seen", "the boy seen", ["time last"]),

@@ -221,8 +221,10 @@ def _motion(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) 
         return _spread(speeds)
     if value == "slowest":
         return _spread(-speeds)
-    moving = _beyond(speeds, scale)
-    return moving if value == "moving" else 1 - moving
+    if value == "moving":
+        return _beyond(speeds, scale)
+    # By how much slower than the fastest: what the picture's edge cuts seems to move even where it stands.
+    return 1 - speeds / speeds.max() if (speeds > scale).any() else np.ones(len(speeds))
 
 
 def _still_px(one: Candidate) -> float:

@@ -185,7 +185,8 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     # Time.
     (r"<enter>", _clue("time", "enters")),
     (
-        r"<exit>(?: (?:from )?{np})?|leaves (?:the|a|his|her|its) \w+|<go> out(?: of {np})?",
+        r"<exit>(?: (?:from )?{np})?|leaves (?:the|a|his|her|its) \w+|(?:that|which|who) leaves(?! )"
+        r"|<go> out(?: of {np})?",
         _clue("time", "leaves"),
     ),
     (r"then", _clue("time", "then")),
