@@ -22,8 +22,8 @@ table: .venv/.installed
 
 # The table of docs/benchmarks.md; it goes on where it stopped.
 ablation: .venv/.installed
-	$(BIN)/python scripts/draw_images.py drawn --images 200
-	$(BIN)/carvid ablate shapes drawn --out ablation --first 200
+	$(BIN)/python scripts/draw_images.py drawn --images 128
+	$(BIN)/carvid ablate shapes drawn --out ablation --first 128
 	$(BIN)/python scripts/ablation_spread.py shapes drawn ablation
 
 .venv/.installed: pyproject.toml constraints.txt
