@@ -5,8 +5,9 @@ standard deviation of that difference over resampled images, and how many of the
     python scripts/ablation_spread.py shapes drawn out
 
 Every row sees the same resampled images (a paired bootstrap). A second table says where rows go wrong: what the pixels
-of things are called, how much of what is predicted lies on the background, and how many of the classes in an image
-survive where it has one, two or three. Prints Markdown.
+of things are called, how much of what is predicted lies on the background, in how many images a class that is not
+there has over .3 of the background, and how many of the classes in an image survive where it has one, two or three.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from carvid.evaluate.truth_png import read_labels
 
 RESAMPLES = 1000
 NUMBERS = (1, 2, 3)
+TAKEN = 0.3
 
 
 def main() -> None:
@@ -59,13 +61,13 @@ def main() -> None:
         cells = [f"{found[0]:.3f}", difference, *("-" if one is None else f"{one:.3f}" for one in shares)]
         print("| " + " | ".join((row.group, row.name, *cells)) + " |")
     print(
-        "\n| what | row | right | called background | called another | predicted on background "
-        f"| {' | '.join(f'h_T recall of {n}' for n in NUMBERS)} |\n|---|---|{'--:|' * (4 + len(NUMBERS))}"
+        "\n| what | row | right | called background | called another | predicted on background | ground taken "
+        f"| {' | '.join(f'h_T recall of {n}' for n in NUMBERS)} |\n|---|---|{'--:|' * (5 + len(NUMBERS))}"
     )
     for row, folder, confusion in zip(listed, folders, counted, strict=True):
-        cells = [
-            f"{share:.2f}" for share in (*pixel_shares(confusion.sum(0)), *recalls(data, folder, confusion))
-        ]
+        pixels = [f"{share:.2f}" for share in pixel_shares(confusion.sum(0))]
+        recalled = [f"{share:.2f}" for share in recalls(data, folder, confusion)]
+        cells = [*pixels, str(ground_taken(confusion)), *recalled]
         print("| " + " | ".join((row.group, row.name, *cells)) + " |")
 
 
@@ -75,6 +77,13 @@ def pixel_shares(confusion: NDArray[np.int64]) -> tuple[float, float, float, flo
     things = confusion[1:]
     right, missed = np.trace(things[:, 1:]) / things.sum(), things[:, 0].sum() / things.sum()
     return right, missed, 1 - right - missed, confusion[0, 1:].sum() / max(1, confusion[:, 1:].sum())
+
+
+def ground_taken(confusion: NDArray[np.int64]) -> int:
+    """The images in which a class that is not there has over TAKEN of the background."""
+    ground = confusion[:, 0]
+    absent = confusion[:, 1:].sum(2) == 0
+    return int(((ground[:, 1:] > TAKEN * ground.sum(1, keepdims=True)) & absent).any(1).sum())
 
 
 def recalls(data: SemanticDataSet, folder: Path, confusion: NDArray[np.int64]) -> list[float]:

@@ -11,7 +11,7 @@ from carvid.shapes.image_tree import write_images
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=128)
     arguments = parser.parse_args()
     names = write_images(arguments.root, arguments.images)
     print(f"{len(names)} images in {arguments.root}")

@@ -97,3 +97,5 @@ def test_differences_of_resampled_images_are_those_of_counting_them_again():
     assert ious.tolist() == pytest.approx([(3 / 4 + 2 / 3) / 2, (2 / 3 + 1 / 2) / 2, 1])
     # Of two pixels of things both are right; of three called a thing one is background.
     assert spread["pixel_shares"](confusion.sum(0)) == pytest.approx((1, 0, 0, 1 / 3))
+    # Class 1 takes half of the background: once where it is, once where it is not.
+    assert spread["ground_taken"](np.array([[[1, 1], [0, 1]], [[1, 1], [0, 0]]])) == 1
