@@ -5,6 +5,11 @@ import signal
 import sys
 
 import pytest
+from hypothesis import settings
+
+# Other work on the machine makes an example slow, which is no fault of what it tests.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 # One thread per process: the tests' models are tiny, and idle OpenMP threads would spin against each other. Set before
 # torch is imported; the processes that tests start inherit it.
