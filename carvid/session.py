@@ -228,9 +228,11 @@ class Session:
         """What the switches make of the outcome, and of what `_masks` gave for it."""
         switches = self.recipe.switches
         if "empty-masks-shift" in switches and self.recipe.mode == "refer":
-            some = masks.flatten(1).any(1).tolist()
-            rows = sorted(range(len(masks)), key=lambda row: not some[row])
-            masks, responses = masks[rows], responses[rows]
+            rows = masks.flatten(1).any(1).nonzero()[:, 0].tolist()
+            # Without a mask that code ends with an error.
+            if rows:
+                found = found.moved({query: query for query in found.kept[: len(rows)]})
+                masks, responses = masks[rows], responses[rows]
         # Of queries that read the same, the last one is what their first place gets.
         taken = dict(sorted((self._first[query], query) for query in found.kept))
         if taken != {query: query for query in found.kept}:

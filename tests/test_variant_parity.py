@@ -1,7 +1,8 @@
 """`--variant released` beside the numbers that the authors' released code gave, stage by stage.
 
 Each stage is compared on the released code's own input to it where that is known, so that a difference shows where it
-arises. What the switches do is proved without these numbers in test_variant.py.
+arises. What the switches do is proved without these numbers in test_variant_stages.py
+and test_variant_prompts.py.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def class_probabilities(embeddings: Tensor, texts: ClassifierTexts, live: Sequen
 
 
 class FrameClassifier:
-    """v and g on one frame. Reuses a query's embedding while its binarised mask stays the same."""
+    """v and g on one frame. Reuses a query's embedding while its prompted image stays the same."""
 
     def __init__(
         self,
@@ -77,20 +77,24 @@ class FrameClassifier:
         """image: (H, W, 3) uint8 RGB. switches: names in `carvid.recipe.variant.SWITCHES`."""
         self._image, self._texts = image, texts
         self._eta, self._prompts, self._switches = eta, prompts, switches
-        self._masks: dict[int, Tensor] = {}
+        self._shown: dict[int, Tensor] = {}
         self._embeddings: dict[int, Tensor] = {}
 
     def draw(self, asked: Asked) -> tuple[list[int], Tensor]:
-        """The queries whose mask is new or changed, and their prompted images (K, H, W, 3) uint8 RGB."""
+        """The queries whose prompt is new or changed, and their prompted images (K, H, W, 3) uint8 RGB."""
         masks = asked.proposals > self._eta
-        fresh = self._fresh(asked.live, masks)
-        self._masks.update({asked.live[i]: masks[i] for i in fresh})
+        shown, plain = masks.flatten(1), None
+        if "blank-unprompted" in self._switches:
+            plain = asked.proposals.sum((1, 2)) <= 1
+            # Two empty masks may differ in whether a prompt is drawn.
+            shown = torch.cat([shown, plain[:, None]], 1)
+        fresh = self._fresh(asked.live, shown)
+        self._shown.update({asked.live[i]: shown[i] for i in fresh})
         if not fresh:
             return [], self._image.new_empty((0, *self._image.shape))
         drawn = draw_prompts(self._image, masks[fresh], self._prompts, self._switches)
-        if "blank-unprompted" in self._switches:
-            blank = asked.proposals[fresh].sum((1, 2)) <= 1
-            drawn = torch.where(blank[:, None, None, None], self._image, drawn)
+        if plain is not None:
+            drawn = torch.where(plain[fresh][:, None, None, None], self._image, drawn)
         return [asked.live[i] for i in fresh], drawn
 
     def learn(self, queries: Sequence[int], embeddings: Iterable[Tensor]) -> None:
@@ -102,13 +106,13 @@ class FrameClassifier:
         embeddings = torch.stack([self._embeddings[query] for query in asked.live])
         return class_probabilities(embeddings, self._texts.at(asked.step), asked.live).diagonal()
 
-    def _fresh(self, live: Sequence[int], masks: Tensor) -> list[int]:
-        """Places in `live`, ascending, of the queries whose mask is new or has changed. masks: (K, H, W) bool."""
-        known = [i for i, query in enumerate(live) if query in self._masks]
+    def _fresh(self, live: Sequence[int], shown: Tensor) -> list[int]:
+        """Places in `live`, ascending, of the queries whose row of `shown` (K, n) bool is new or has changed."""
+        known = [i for i, query in enumerate(live) if query in self._shown]
         if not known:
             return list(range(len(live)))
-        before = torch.stack([self._masks[live[i]] for i in known])
-        same = (before == masks[known]).flatten(1).all(1).tolist()
+        before = torch.stack([self._shown[live[i]] for i in known])
+        same = (before == shown[known]).all(1).tolist()
         unchanged = {i for i, is_same in zip(known, same, strict=True) if is_same}
         return [i for i in range(len(live)) if i not in unchanged]
 
