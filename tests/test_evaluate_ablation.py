@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from typer.testing import CliRunner
@@ -12,8 +13,9 @@ from carvid.cli import app
 from carvid.davis.dataset import read_dataset
 from carvid.errors import UsageError
 from carvid.evaluate.ablation import BACKGROUND, Ablation, Row, rows_of, together
-from carvid.evaluate.ref_davis import REF_DAVIS, samples_of
-from carvid.evaluate.runner import run_benchmark
+from carvid.evaluate.ref_davis import samples_of
+from carvid.evaluate.segmenting import Segmenting
+from carvid.loading import load_model
 from carvid.recipe import Recipe, load_recipe
 from carvid.recipe.settings import BACKGROUND_TEXTS
 from carvid.shapes.drawn_tree import write_dataset
@@ -107,14 +109,16 @@ def test_a_row_is_what_a_run_of_its_own_gives(tmp_path: Path) -> None:
         ("crf-without", {"crf": False}),
         ("recurrence-without", {"theta": 0.0}),
     ):
-        recipe = load_recipe(model="shapes", speed="exact", size=160, **changes)
-        run_benchmark(REF_DAVIS, "val", samples, recipe, tmp_path / folder)
-        alone = tmp_path / folder / "valid"
-        paths = [path.relative_to(alone) for path in sorted(alone.rglob("*.png"))]
-        assert len(paths) == 8
-        for path in paths:
-            beside = tmp_path / "out" / "rows" / folder / "valid" / path
-            assert beside.read_bytes() == (alone / path).read_bytes(), (folder, path)
+        # What a worker does for a run without rows, in this process: each worker would take seconds to start.
+        model = load_model(load_recipe(model="shapes", speed="exact", size=160, batch=1, **changes))
+        task = {"samples": [sample.to_json() for sample in samples]}
+        Segmenting("refdavis").work(task, tmp_path / folder, model, lambda *_: None)
+        with ZipFile(tmp_path / folder) as alone:
+            paths = [name for name in alone.namelist() if name.endswith(".png")]
+            assert len(paths) == 8
+            for path in paths:
+                beside = tmp_path / "out" / "rows" / folder / path.removeprefix("0/")
+                assert beside.read_bytes() == alone.read(path), (folder, path)
     pairs = CliRunner().invoke(app, [*command, *rows[2:], "--rows", "clips", "--clips", "shapes"])
     assert pairs.exit_code == 0, pairs.output
     # Both are the embedded pair, so the row is the whole.

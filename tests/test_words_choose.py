@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carvid.errors import UsageError
 from carvid.words import read
 from carvid.words.candidates import Candidate
 from carvid.words.choose import Choice, choose
@@ -109,6 +110,9 @@ def test_a_clue_finds_its_thing(expression: str, candidates: tuple[Candidate, ..
         ("the cup above the lamp", 3),
         ("the cup below the lamp", 4),
         ("the cup next to the lamp", 1),
+        ("the cup under the lamp", 4),
+        ("the cup in front of the lamp", 4),
+        ("the cup behind the lamp", 3),
     ],
 )
 def test_a_relation_is_to_the_other_thing(expression: str, right: int) -> None:
@@ -126,6 +130,7 @@ def test_following_and_leading_go_by_the_way_both_take() -> None:
     car = thing(90, step=(4, 0))
     bikes = thing(130, step=(4, 0)), thing(50, step=(4, 0))
     assert chosen("a bike following the car", *bikes, others=[car]).chosen == (1,)
+    assert chosen("the bike leading the car", *bikes, others=[car]).chosen == (0,)
     back, others = thing(90, step=(-4, 0)), (thing(130, step=(-4, 0)), thing(50, step=(-4, 0)))
     assert chosen("a bike following the car", *others, others=[back]).chosen == (0,)
 
@@ -144,6 +149,19 @@ def test_numbers_choose_several() -> None:
     assert set(chosen("two dogs on the left", RIGHT, LEFT, MIDDLE).chosen) == {1, 2}
     assert set(chosen("all the dogs", RIGHT, LEFT, MIDDLE).chosen) == {0, 1, 2}
     assert set(chosen("both dogs", RIGHT, LEFT).chosen) == {0, 1}
+
+
+@pytest.mark.parametrize(("value", "right"), [("first", 0), ("last", 1)])
+def test_the_first_and_the_last_to_come(value: str, right: int) -> None:
+    men = thing(50, frames=(2, FRAMES)), thing(150, frames=(6, FRAMES))
+    assert choose(men, [Clue("time", value, value)], SIZE).chosen == (right,)
+
+
+def test_turning_is_a_change_of_heading_or_of_shape() -> None:
+    straight, turns = thing(20, step=(8, 0)), thing(20, 20, step=(8, 0))
+    turns.boxes[5:, [0, 2]] = turns.boxes[4, [0, 2]]
+    turns.boxes[5:, [1, 3]] += 8 * np.arange(1, FRAMES - 4)[:, None]
+    assert chosen("a car turning", straight, turns).chosen == (1,)
 
 
 def test_clues_multiply() -> None:
@@ -167,6 +185,42 @@ def test_a_clue_that_nothing_satisfies_or_all_do_is_not_decisive() -> None:
         assert found.scores == (1, 1)
     alike = chosen("the largest dog", LEFT, RIGHT)
     assert not alike.said[0].decisive
+
+
+def test_a_difference_that_is_hardly_one_hardly_decides() -> None:
+    # A hundredth larger, a px further left, a thousandth of a px a frame faster: of things 20 px wide.
+    for expression, pair in (
+        ("the largest dog", (thing(50), thing(150, 50, 20.1, 20.1))),
+        ("the fastest dog", (thing(50), thing(150, step=(0.001, 0)))),
+        ("a dog turning", (thing(50, step=(3, 0)), thing(50, 20, step=(4, 0)))),
+    ):
+        assert not chosen(expression, *pair).said[0].decisive, expression
+    near = choose((thing(100), thing(99)), read("the dog on the left").clues, SIZE, base=[1, 0.5])
+    assert near.chosen == (0,)
+    far = choose((thing(100), thing(60)), read("the dog on the left").clues, SIZE, base=[1, 0.5])
+    assert far.chosen == (1,)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "base", "message"),
+    [
+        ((), None, "no candidate to choose from"),
+        ((LEFT, thing(50, frames=(0, 0))), None, "candidate 1 is seen in no frame; leave it out"),
+        ((LEFT, RIGHT), [1.0], "expected 2 numbers above 0, one for each candidate"),
+        ((LEFT, RIGHT), [1.0, float("nan")], "expected 2 numbers above 0"),
+        ((LEFT, RIGHT), [1.0, 0.0], "expected 2 numbers above 0"),
+    ],
+)
+def test_what_cannot_be_chosen_from_is_refused(
+    candidates: tuple[Candidate, ...], base: list[float] | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose(candidates, read("the dog on the left").clues, SIZE, base=base)
+
+
+def test_another_thing_that_is_never_seen_says_nothing() -> None:
+    found = chosen("the cup next to the lamp", LEFT, RIGHT, others=[thing(50, frames=(0, 0))])
+    assert not found.said[0].decisive
 
 
 def test_a_weak_clue_gives_way_to_what_g_says() -> None:

@@ -113,8 +113,8 @@ SWITCHES = MappingProxyType(
         ),
         "empty-masks-shift": Switch(
             MASKS,
-            "In refer mode an empty mask is left out, and each later mask goes to the query before its own; queries that "
-            "are left without one are dropped.",
+            "In refer mode an empty mask is left out, and each later mask goes to the query before its own; queries "
+            "that are left without one are dropped.",
             defect=True,
         ),
         "painted-by-score": Switch(

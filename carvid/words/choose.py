@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carvid.errors import UsageError
 from carvid.words.candidates import Candidate, Floats
 from carvid.words.reading import Clue
 
 #: What a clue leaves of a candidate's score where it speaks against it most: no clue alone rules a candidate out.
 LEAST = 0.05
-# Below this table's spread a clue holds alike for all candidates.
+# Below this spread of its table a clue holds alike for all candidates.
 _ALIKE = 0.1
+# What differs by less than this counts for less, in proportion: of a side, of an area or length by its logarithm, of a
+# speed as a share of the thing's size a frame, and of a turn in radians.
+_PLACES, _SIZES, _SPEEDS, _TURNS = 0.25, 0.2, 0.01, 0.3
 # A verb of going or staying says little by itself.
 _WEAK = {("motion", "moving"), ("motion", "still")}
 # px a frame, as a share of the candidate's size: below it a thing stands still.
@@ -77,8 +81,17 @@ def choose(
     alike. others: the things that the noun phrase of a clue names, by `Clue.other`; where it is "another" or the like,
     these are the other candidates. A clue whose other thing is not known is not decisive.
     The only candidate stays whatever the clues say. Of equal candidates the first is chosen.
+    Raises UsageError for no candidate, one that is never seen, and base scores that are not one above 0 for each.
     """
     first = tuple(1.0 for _ in candidates) if base is None else tuple(map(float, base))
+    if not candidates:
+        raise UsageError("no candidate to choose from; expected at least one")
+    if unseen := [i for i, one in enumerate(candidates) if not one.seen.any()]:
+        raise UsageError(f"candidate {unseen[0]} is seen in no frame; leave it out")
+    if len(first) != len(candidates) or not all(0 < score < np.inf for score in first):
+        raise UsageError(
+            f"the base scores are {first}; expected {len(candidates)} numbers above 0, one for each candidate"
+        )
     said = tuple(_said(clue, candidates, size, others or {}) for clue in clues)
     totals = np.array(first) * np.prod([one.scores for one in said], axis=0) if said else np.array(first)
     order = sorted(range(len(candidates)), key=lambda i: -totals[i])
@@ -103,8 +116,8 @@ def _said(
 ) -> Said:
     table = None
     if len(candidates) > 1:
-        known = others.get(clue.other)
-        if known is None and is_own_kind(clue):
+        known = [one for one in others.get(clue.other, ()) if one.seen.any()]
+        if not known and is_own_kind(clue):
             table = _between_rivals(clue, candidates)
         elif known:
             table = _against(clue, candidates, known)
@@ -123,11 +136,17 @@ def is_own_kind(clue: Clue) -> bool:
     return clue.own_kind or clue.other.lower().split(" ")[0] in ("another", "other", "others")
 
 
-def _spread(values: Floats) -> Floats:
-    """From 0 for the least to 1 for the greatest; all 1/2 where they are alike."""
+def _spread(values: Floats, least: float) -> Floats:
+    """From 0 for the smallest to 1 for the greatest, where these are at least `least` apart; else so much less far from
+    1/2."""
     low, high = values.min(), values.max()
-    spread: Floats = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+    spread: Floats = 0.5 + (values - (low + high) / 2) / max(float(high - low), least)
     return spread
+
+
+def _side(candidates: Sequence[Candidate]) -> float:
+    """px: the usual side of a candidate."""
+    return float(np.median([np.nanmedian(one.sides) for one in candidates]))
 
 
 def _together(candidates: Sequence[Candidate], values: Callable[[Candidate], Floats]) -> Floats:
@@ -139,10 +158,8 @@ def _together(candidates: Sequence[Candidate], values: Callable[[Candidate], Flo
     found = []
     for mine, there in zip(of, seen, strict=True):
         some = mine[frames & there]
-        found.append(float(np.mean(some if some.size else mine[there])) if there.any() else np.nan)
-    result = np.array(found)
-    result[np.isnan(result)] = np.nanmean(result)
-    return result
+        found.append(float(np.mean(some if some.size else mine[there])))
+    return np.array(found)
 
 
 def _x(one: Candidate) -> Floats:
@@ -154,30 +171,31 @@ def _y(one: Candidate) -> Floats:
 
 
 def _nearness(candidates: Sequence[Candidate]) -> Floats:
-    """How near the camera each is, in [0, 1]: its lower edge lies lower, and it is larger."""
+    """How near the camera each is, in usual sides: its lower edge lies lower, and it is larger."""
     bottom = _together(candidates, lambda one: one.boxes[:, 3])
     side = _together(candidates, lambda one: np.sqrt(np.where(one.seen, one.areas, np.nan)))
-    return (_spread(bottom) + _spread(side)) / 2
+    return (bottom + side) / _side(candidates)
 
 
 def _along(side: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
-    """How far each lies to a side, larger for further; in no unit."""
+    """How far each lies to a side, in usual sides of a candidate, larger for further."""
+    unit = _side(candidates)
     if side in ("left", "right"):
-        x = _together(candidates, _x)
+        x = _together(candidates, _x) / unit
         return -x if side == "left" else x
     if side in ("top", "bottom"):
-        y = _together(candidates, _y)
+        y = _together(candidates, _y) / unit
         return -y if side == "top" else y
     if side in ("front", "near"):
         return _nearness(candidates)
     if side in ("back", "far"):
         return -_nearness(candidates)
     # The middle: of the picture from left to right.
-    return -np.abs(_together(candidates, _x) - size[1] / 2)
+    return -np.abs(_together(candidates, _x) - size[1] / 2) / unit
 
 
 def _place(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
-    return _spread(_along(value, candidates, size))
+    return _spread(_along(value, candidates, size), _PLACES)
 
 
 def _order(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
@@ -188,19 +206,15 @@ def _order(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -
 
 
 def _measure(value: str, one: Candidate) -> float:
-    """What a superlative or comparative of size compares, in px."""
-    if not one.seen.any():
-        return 0.0
+    """What a superlative or comparative of size compares, as a logarithm; larger where it fits better."""
     width, height = np.nanmedian(one.sides, axis=0)
-    return float(
-        {"tallest": height, "shortest": -height, "longest": max(width, height)}.get(
-            value, np.median(one.areas[one.seen]) * (-1 if value in ("smallest", "smaller") else 1)
-        )
-    )
+    length = {"tallest": height, "shortest": height, "longest": max(width, height)}.get(value)
+    sign = -1 if value in ("smallest", "smaller", "shortest") else 1
+    return sign * float(np.log(np.median(one.areas[one.seen]) if length is None else length))
 
 
 def _size(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats:
-    return _spread(np.array([_measure(value, one) for one in candidates]))
+    return _spread(np.array([_measure(value, one) for one in candidates]), _SIZES)
 
 
 _HEADINGS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -216,11 +230,9 @@ def _motion(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) 
         growth = np.array([one.growth for one in candidates])
         return _beyond(growth if value == "toward" else -growth, np.full(len(growth), _STEADY))
     if value == "turning":
-        return _spread(np.array([one.turn for one in candidates]))
-    if value == "fastest":
-        return _spread(speeds)
-    if value == "slowest":
-        return _spread(-speeds)
+        return _spread(np.array([one.turn for one in candidates]), _TURNS)
+    if value in ("fastest", "slowest"):
+        return _spread(speeds if value == "fastest" else -speeds, _SPEEDS * _side(candidates))
     if value == "moving":
         return _beyond(speeds, scale)
     # By how much slower than the fastest: what the picture's edge cuts seems to move even where it stands.
@@ -228,7 +240,7 @@ def _motion(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) 
 
 
 def _still_px(one: Candidate) -> float:
-    return _STILL * float(np.nanmedian(one.sides)) if one.seen.any() else np.inf
+    return _STILL * float(np.nanmedian(one.sides))
 
 
 def _beyond(values: Floats, least: Floats) -> Floats:
@@ -239,12 +251,10 @@ def _beyond(values: Floats, least: Floats) -> Floats:
 
 def _time(value: str, candidates: Sequence[Candidate], size: tuple[int, int]) -> Floats | None:
     count = len(candidates[0].seen)
-    starts = np.array([np.flatnonzero(one.seen)[0] if one.seen.any() else count for one in candidates])
-    ends = np.array([np.flatnonzero(one.seen)[-1] if one.seen.any() else -1 for one in candidates])
-    if value == "first":
-        return _spread(-starts.astype(np.float64))
-    if value == "last":
-        return _spread(starts.astype(np.float64))
+    starts = np.array([np.flatnonzero(one.seen)[0] for one in candidates])
+    ends = np.array([np.flatnonzero(one.seen)[-1] for one in candidates])
+    if value in ("first", "last"):
+        return _spread((-starts if value == "first" else starts).astype(np.float64), 1)
     if value == "enters":
         return (starts > 0).astype(np.float64)
     if value == "leaves":
@@ -277,9 +287,8 @@ def _pairs(
 ) -> Floats | None:
     """How well each candidate stands to the best of its others."""
     if clue.kind == "relation" and clue.value == "between":
-        return _spread(
-            -np.array([_off_middle(one, mine) for one, mine in zip(candidates, others, strict=True)])
-        )
+        off = np.array([_off_middle(one, mine) for one, mine in zip(candidates, others, strict=True)])
+        return _spread(-off / _side(candidates), _PLACES)
     found = []
     for one, mine in zip(candidates, others, strict=True):
         pairs = [_pair(clue, one, other) for other in mine]
@@ -288,7 +297,7 @@ def _pairs(
             return None
         found.append(max(known))
     table = np.array(found)
-    return _spread(table) if clue.kind == "relation" and clue.value in ("next to", "near") else table
+    return _spread(table, _PLACES) if clue.kind == "relation" and clue.value in ("next to", "near") else table
 
 
 def _pair(clue: Clue, one: Candidate, other: Candidate) -> float | None:
@@ -342,10 +351,10 @@ def _gap(one: Candidate, other: Candidate) -> Floats:
 
 def _off_middle(one: Candidate, others: Sequence[Candidate]) -> float:
     """px from the nearest way between two of the others; where there is one, from it."""
-    places = [np.nanmean(other.centres, axis=0) for other in others if other.seen.any()]
+    places = [np.nanmean(other.centres, axis=0) for other in others]
     mine = np.nanmean(one.centres, axis=0)
     if len(places) < 2:
-        return min((float(np.linalg.norm(mine - place)) for place in places), default=np.inf)
+        return float(np.linalg.norm(mine - places[0]))
     off = []
     for i, start in enumerate(places):
         for end in places[i + 1 :]:
