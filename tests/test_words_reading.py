@@ -87,6 +87,7 @@ def clues(text):
         ("a boat furthest to the left", "a boat", ["order left:1"]),
         ("a boy on the right side side of the group", "a boy", ["place right"]),
         ("a boat that leaves", "a boat", ["time leaves"]),
+        ("a boat turning", "a boat", ["motion turning"]),
         ("a tree that leaves fall from", "a tree that leaves fall", []),
         ("the boy leaving the room", "the boy", ["time leaves -> the room"]),
         ("a boat seen at first", "a boat seen", ["time first"]),

@@ -180,7 +180,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         r"<turn> (?:(?:to|toward) )?(?:the )?(?P<s><left>|<right>)",
         lambda match: [("motion", "turning"), *_heading(match)],
     ),
-    (r"(?<!at )(?<!the )<turn>", _clue("motion", "turning")),
+    (r"(?<!\bat )(?<!\bthe )<turn>", _clue("motion", "turning")),
     (r"(?P<v><speed>)", _of_class("motion", "speed")),
     # Time.
     (r"<enter>", _clue("time", "enters")),
