@@ -26,9 +26,10 @@ ablation: .venv/.installed
 	$(BIN)/carvid ablate shapes drawn --out ablation --first 128
 	$(BIN)/python scripts/ablation_spread.py shapes drawn ablation
 
-# The table of choices in docs/words.md.
+# The tables of choices in docs/words.md.
 words: .venv/.installed
 	$(BIN)/python scripts/measure_words.py
+	$(BIN)/python scripts/measure_words_run.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), "carvid needs Python 3.10 to 3.13: make PYTHON=python3.12"'

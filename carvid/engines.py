@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carvid.errors import UsageError
 from carvid.frame import Frame
 from carvid.recipe import Recipe
@@ -18,6 +21,10 @@ from carvid.result import FrameResult
 ENGINES = {"car": "carvid.loading:load_model"}
 
 T = TypeVar("T")
+
+#: Takes an image (H, W, 3) uint8 RGB and K masks (K, H, W) bool; returns (K,) float32 in [0, 1], how sure the engine is
+#: that each mask shows what a text says, and not what any of its rivals says.
+Judge = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.float32]]
 
 
 class EngineSession(Protocol):
@@ -46,6 +53,17 @@ class EngineSession(Protocol):
 
     def finish(self) -> Iterator[FrameResult]:
         """The results still due, once the video's last frame is taken."""
+        ...
+
+    def settle(self) -> Iterator[FrameResult]:
+        """The results that are only held back, at once, where a video is given up: nothing more is run for them."""
+        ...
+
+    def judge(self, text: str, rivals: Sequence[str]) -> Judge:
+        """What tells how well masks of a frame show a text, which need be none of the queries.
+
+        Raises UsageError for texts that cannot be used.
+        """
         ...
 
     def describe(self) -> Mapping[str, Any]:

@@ -52,14 +52,14 @@ class Evidence:
     """What CLIP as RNN reports beside a frame's masks, for N queries in the caller's order.
 
     steps: the recurrent steps, in order.
-    read_proposals: returns the values of `proposals`, copied from the device.
+    read_proposals: returns the values of `proposals`, copied from the device; None where they are no longer known.
     sam: what the SAM ensemble did with each query's mask; None where it did not run.
     read_segments: takes a mask (H, W) bool, and returns the segments (M, H, W) bool that lie within it; None where
         there are none, or instances are not asked for.
     """
 
     steps: tuple[RecurrentStep, ...]
-    read_proposals: Callable[[], NDArray[np.float32]]
+    read_proposals: Callable[[], NDArray[np.float32]] | None
     sam: tuple[SamRecord, ...] | None = None
     read_segments: Callable[[NDArray[np.bool_]], NDArray[np.bool_]] | None = None
 
@@ -67,16 +67,45 @@ class Evidence:
     def proposals(self) -> NDArray[np.float32]:
         """(N, H, W) float32 in [0, 1]: y_T, before the CRF; zeros for dropped queries.
 
-        Rarely needed, so they stay on the device until this is first read.
+        Rarely needed, so they stay on the device until this is first read. Raises ValueError where `read_proposals` is
+        None.
         """
+        if self.read_proposals is None:
+            raise ValueError("the proposals of this frame are no longer known; see Evidence.read_proposals")
         values = self.read_proposals()
         object.__setattr__(self, "read_proposals", _Known(values))
         return values
 
     def __getstate__(self) -> dict[str, Any]:
         """Read the proposals first, and leave the segments out: the readers work only in this process."""
-        _ = self.proposals
+        if self.read_proposals is not None:
+            _ = self.proposals
         return {**self.__dict__, "read_segments": None}
+
+
+@dataclass(frozen=True)
+class UsedWords:
+    """A stretch of a query that spoke by a clue.
+
+    words: as written. kind, value: those of the clue; see docs/words.md. decisive: whether it told things apart here.
+    """
+
+    words: str
+    kind: str
+    value: str
+    decisive: bool
+
+
+@dataclass(frozen=True)
+class WordsRecord:
+    """What became of a query's words where some of them choose among what others find.
+
+    head: what the engine was asked. used: by clue, in the order of the query. left: the stretches left to the engine.
+    """
+
+    head: str
+    used: tuple[UsedWords, ...]
+    left: tuple[str, ...]
 
 
 @dataclass(frozen=True)

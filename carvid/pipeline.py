@@ -205,7 +205,12 @@ def run_job(
                     stack.callback(progress.finish)
                     progress.start(stream.info.frames_expected)
                 writer = stack.enter_context(tally.writer(sinks, progress))
-                exhausted = _pump(stream, session, writer, tally, interrupt, progress)
+                taken = deque[Frame]()
+                exhausted = _pump(stream, session, writer, tally, interrupt, progress, taken)
+                if not exhausted:
+                    # What is done is not lost; nothing more is run for it.
+                    for result in session.settle():
+                        writer.put((taken.popleft(), result))
                 with tally.clock("wait"):
                     writer.flush()
                 if exhausted and tally.frames == 0:
@@ -309,9 +314,13 @@ def _pump(
     tally: _Tally,
     interrupt: Interrupt,
     progress: RunProgress | None,
+    taken: deque[Frame],
 ) -> bool:
-    """Segment frames until the stream ends (returns True) or an interrupt is noted (False)."""
-    frames, taken = iter(stream), deque[Frame]()
+    """Segment frames until the stream ends (returns True) or an interrupt is noted (False).
+
+    taken: gets each frame, until its result is written.
+    """
+    frames = iter(stream)
     more = True
     while not interrupt.requested:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.evidence import Evidence, FrameOrigin
+from carvid.evidence import Evidence, FrameOrigin, WordsRecord
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -83,6 +83,8 @@ class FrameResult:
     verdicts: what the engine says of each query, in the caller's order, where `objects` are tracks; None where they
         are one per query. `queries` is right for both.
     origin: which frames the masks come from; None where the engine is run on every frame.
+    words: for each query what became of its words, in the caller's order, None for one whose words are all the
+        engine's; None where no query is read for words.
     """
 
     index: int
@@ -93,6 +95,7 @@ class FrameResult:
     evidence: Evidence | None = None
     verdicts: tuple[QueryVerdict, ...] | None = None
     origin: FrameOrigin | None = None
+    words: tuple[WordsRecord | None, ...] | None = None
 
     @property
     def has_tracks(self) -> bool:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from carvid.engines import run_session
 from carvid.frame import Frame
 from carvid.loading import load_model
-from carvid.motion.keyframes import on_key_frames
 from carvid.recipe import load_recipe
 from carvid.recipe.recipe import key_distance
 from carvid.result import FrameResult
 from carvid.session import Session, numbered
+from carvid.video_session import open_session
 from carvid.wording import checked_queries
 
 
@@ -61,8 +61,15 @@ class VideoSegmenter(Session):
         recipe = self.recipe
         if keyframes is not None:
             recipe = replace(recipe, keyframes=key_distance(keyframes))
-        session = on_key_frames(self, recipe)
-        yield from run_session(session, numbered(frames))
+        yield from run_session(open_session(self._asking, self.queries, recipe), numbered(frames))
+
+    def _asking(self, queries: Sequence[str]) -> Session:
+        """This session or, for other queries, one that adds to its seconds."""
+        if tuple(queries) == self.queries:
+            return self
+        other = self.model.session(queries)
+        other.stopwatch = self.stopwatch
+        return other
 
     def with_queries(self, queries: Sequence[str]) -> VideoSegmenter:
         """A new segmenter with other queries, sharing the model. Raises UsageError for queries that cannot be used."""

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.batch import Batch
-from carvid.car.classifier import ClassifierTexts
+from carvid.car.classifier import ClassifierTexts, class_probabilities
+from carvid.car.prompts import draw_prompts
 from carvid.car.proposals import FrameFeatures, ProposalTexts
 from carvid.car.recurrence import Recurrence, scatter
-from carvid.engines import run_session
+from carvid.engines import Judge, run_session
 from carvid.errors import UsageError
 from carvid.evidence import Evidence, SamRecord
 from carvid.frame import Frame
@@ -161,6 +162,10 @@ class Session:
         """Nothing: `steps` holds no result back."""
         return iter(())
 
+    def settle(self) -> Iterator[FrameResult]:
+        """Nothing, as for `finish`."""
+        return iter(())
+
     @torch.inference_mode()
     def see(self, frame: Frame | NDArray[np.uint8]) -> SeenFrames:
         """f's features of one frame, which no query changes; other sessions of the same model may share them."""
@@ -177,6 +182,26 @@ class Session:
         """Run the recurrence on frames that `Model.see` returned, together, and the refinement on one by one."""
         for found in self._recur(seen):
             yield self._refined(*found)
+
+    def judge(self, text: str, rivals: Sequence[str]) -> Judge:
+        """g's score (eq. 5) of masks for a text, among its rivals and the negatives.
+
+        Raises UsageError as `ask` does.
+        """
+        recipe, device = self.recipe, self.model.proposer.device
+        unique = distinct([text, *rivals])
+        rnn = self.model.rnn(unique)
+
+        @torch.inference_mode()
+        def scores(image: NDArray[np.uint8], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+            shown, on = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (image, masks))
+            with self.stopwatch.stage("prompts"):
+                drawn = draw_prompts(shown, on, recipe.prompts, recipe.switches)
+                embeddings = rnn.encode(drawn, self.stopwatch)
+                found = class_probabilities(embeddings, rnn.g_texts, range(len(unique)))[:, 0]
+            return found.float().cpu().numpy()
+
+        return scores
 
     def describe(self) -> dict[str, Any]:
         """`Model.describe`, with the background texts and negatives used with these queries."""

@@ -18,10 +18,10 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from carvid.loading import load_model
-from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, RunSummary, run_job
 from carvid.recipe import load_recipe
 from carvid.stream import open_frames
+from carvid.video_session import open_session
 
 QUERIES = ("a dog", "the red car", "a person on a horse")
 
@@ -45,7 +45,7 @@ def main() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             open_frames(given.video, stop_frame=given.stop_frame) as frames,
-            closing(open_session(chosen, QUERIES)) as session,
+            closing(open_session(chosen.session, QUERIES, chosen.recipe)) as session,
         ):
             summary = run_job(frames, session, Path(folder), output=OutputOptions(overwrite=True))
             keys = session.totals.get("motion", {}).get("keys", summary.frames)

@@ -1,5 +1,5 @@
-"""Draw the pictures of the docs with the embedded model: README's three frames of the demo's clip, and one 1080p frame
-at each speed.
+"""Draw the pictures of the docs with the embedded model: README's three frames of the demo's clip, and one with words
+that choose; and one 1080p frame at each speed.
 
 python scripts/draw_pictures.py docs/pictures
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,10 +22,12 @@ from carvid.loading import load_model
 from carvid.recipe import load_recipe
 from carvid.recipe.speed import SPEEDS
 from carvid.shapes.drawn_tree import FIRST_CLIP_SEED, write_dataset
-from carvid.shapes.scenes import moving_clip
+from carvid.shapes.scenes import draw_background, draw_scene, moving_clip, random_thing
 from carvid.sinks.legend import Legend
 
 FRAMES, SHOWN = 24, (0, 11, 23)
+# Three squares, x, y and radius in px, in a frame of (height, width) px.
+SQUARES, SQUARES_SIZE = ((80, 60, 24), (220, 150, 36), (350, 100, 30)), (240, 426)
 # A clip with three things, one of them thin, and how large its frame is drawn and shown, (width, height) in px.
 LARGE_SEED, LARGE, SHOWN_SIZE = FIRST_CLIP_SEED + 2, (1920, 1080), (640, 360)
 
@@ -35,6 +38,7 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     save(demo(), out / "shapes.png")
+    save(words(), out / "words.png")
     save(speeds(), out / "speeds.png")
 
 
@@ -57,6 +61,25 @@ def demo() -> list[NDArray[np.uint8]]:
     for frame, result in zip(frames, segmenter.run(frames), strict=True):
         canvas = np.array(result.plot(frame.image))
         legend.draw(canvas, result)
+        panels.append(canvas)
+    return panels
+
+
+def words() -> list[NDArray[np.uint8]]:
+    """A frame of a clip with three yellow squares, asked for one of them by its place, and by its size."""
+    rng = np.random.default_rng(5)
+    background, grounds = draw_background(rng, *SQUARES_SIZE)
+    like = random_thing(rng, *SQUARES_SIZE, "yellow", "square", 0.15, 0.15)
+    images = []
+    for t in range(8):
+        things = tuple(replace(like, x_px=x + t, y_px=y, radius_px=radius) for x, y, radius in SQUARES)
+        images.append(draw_scene(background, grounds, things).image)
+    panels = []
+    for query in ("the yellow square on the left", "the largest yellow square"):
+        segmenter = carvid.VideoSegmenter.from_pretrained("shapes", queries=[query], device="cpu")
+        result = next(iter(segmenter.run(images)))
+        canvas = np.array(result.plot(images[0]))
+        Legend([query], *SQUARES_SIZE).draw(canvas, result)
         panels.append(canvas)
     return panels
 

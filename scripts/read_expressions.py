@@ -4,6 +4,9 @@ python scripts/read_expressions.py LIST...      a line "video object expression"
     --counts       the counts and the time alone
     --draw N       only N expressions, drawn by --seed
     --unread       only print the expressions: for a reader who must not see the program's reading
+    --alone        of Ref-DAVIS 2017 val: how many have a clue though their object is the only annotated one of its kind
+    --by-hand F    how many of those that people have read are read the same, draw by draw; F is
+                   tests/data/read_by_hand.json, and a LIST's path has the name that F gives it
 """
 
 from __future__ import annotations
@@ -57,6 +60,57 @@ def summary(texts: list[str]) -> None:
     )
 
 
+def by_hand(path: Path, lists: list[Path]) -> None:
+    """Print for each draw how many expressions have exactly the clues, by kind and value, that people found."""
+    videos = {each: json.loads(each.read_text("utf-8"))["videos"] for each in lists}
+    right: Counter[int] = Counter()
+    count: Counter[int] = Counter()
+    for row in json.loads(path.read_text("utf-8")):
+        (known,) = (videos[each] for each in lists if row["list"] in each.parts)
+        text = known[row["video"]]["expressions"][row["expression"]]["exp"]
+        found = same_as_by_hand(text, row["clues"])
+        right[row["draw"]] += found
+        count[row["draw"]] += 1
+        if not found:
+            show(text)
+            print("    by hand:", row["clues"])
+    for draw in sorted(count):
+        print(f"draw {draw}: {right[draw]} of {count[draw]}, {right[draw] / count[draw]:.1%}")
+
+
+#: The objects of Ref-DAVIS 2017 val that share their video with another annotated one of their kind.
+RIVALS = {
+    "dogs-jump": "12",
+    "gold-fish": "12345",
+    "india": "123",
+    "judo": "12",
+    "lab-coat": "12345",
+    "loading": "13",
+    "pigs": "123",
+    "soapbox": "23",
+}
+
+
+def alone(path: Path) -> None:
+    """Print by kind of clue how many expressions have one, and of how many the object has no annotated rival."""
+    kinds: Counter[str] = Counter()
+    lone: Counter[str] = Counter()
+    for name, video in json.loads(path.read_text("utf-8"))["videos"].items():
+        for entry in video["expressions"].values():
+            found = {clue.kind for clue in read(entry["exp"]).clues}
+            found |= {"any"} if found else set()
+            kinds.update(found)
+            lone.update(found if entry["obj_id"] not in RIVALS.get(name, "") else ())
+    for kind, count in kinds.most_common():
+        print(f"  {kind:9} {count:4}, the only one of its kind {lone[kind]:4}")
+
+
+def same_as_by_hand(text: str, clues: list[list[str]]) -> bool:
+    """Whether a text has exactly these clues: kind and value; of a `not` the kind alone."""
+    found = [[clue.kind, "" if clue.kind == "not" else clue.value] for clue in read(text).clues]
+    return sorted(found) == sorted(clues)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -66,7 +120,15 @@ def main() -> None:
     parser.add_argument("--draw", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unread", action="store_true")
+    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--by-hand", type=Path)
     given = parser.parse_args()
+    if given.alone:
+        alone(*given.lists)
+        return
+    if given.by_hand is not None:
+        by_hand(given.by_hand, given.lists)
+        return
     texts = [text for path in given.lists for text in expressions(path)]
     if given.draw is not None:
         texts = random.Random(given.seed).sample(texts, given.draw)

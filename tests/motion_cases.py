@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.engines import Judge
 from carvid.frame import Frame
 from carvid.result import FrameResult, ObjectResult
 from carvid.shapes.scenes import Scene, draw_background, draw_scene, place_things
@@ -42,7 +43,13 @@ class KnownMasks:
             )
             yield FrameResult(frame.index, frame.pts_seconds, frame.name, labels, objects)
 
+    def judge(self, text: str, rivals: Sequence[str]) -> Judge:
+        return lambda image, masks: np.full(len(masks), 0.9, np.float32)
+
     def finish(self) -> Iterator[FrameResult]:
+        return iter(())
+
+    def settle(self) -> Iterator[FrameResult]:
         return iter(())
 
     def describe(self) -> Mapping[str, Any]:

@@ -76,6 +76,9 @@ class SquareSegmenter:
     def finish(self) -> Iterator[FrameResult]:
         return iter(())
 
+    def settle(self) -> Iterator[FrameResult]:
+        return iter(())
+
     def step(self, frame: Frame) -> FrameResult:
         if self.on_step is not None:
             self.on_step(frame)

@@ -56,7 +56,7 @@ def test_a_split_with_truth_is_run_and_scored_and_packed(tmp_path: Path) -> None
     assert scored.output.splitlines()[:3] == done.stdout.splitlines()[:3]
     refused = carvid(*command, "--theta", "0.5")
     assert refused.exit_code == 4
-    assert "settings.theta: 0.05 before, 0.5 now" in refused.output
+    assert "settings.theta: 0.2 before, 0.5 now" in refused.output
 
 
 def test_a_split_without_truth_is_packed_for_the_server(tmp_path: Path) -> None:

@@ -188,11 +188,11 @@ def test_another_run_is_refused_unless_it_may_be_overwritten(tmp_path: Path):
         chosen = load_recipe(model="shapes", speed="exact", theta=theta)
         return run_benchmark(PICTURES, str(queries), samples, chosen, out, **more).samples
 
-    assert recipe.theta == 0.05
+    assert recipe.theta == 0.2
     assert run(QUERIES) == 2
     assert run(QUERIES) == 0
     before = tree(out)
-    with pytest.raises(OutputError, match=r"holds another run .*theta: 0.05 before, 0.5 now.*--overwrite"):
+    with pytest.raises(OutputError, match=r"holds another run .*theta: 0.2 before, 0.5 now.*--overwrite"):
         run(QUERIES, 0.5)
     with pytest.raises(OutputError, match="holds another run"):
         run(QUERIES[:1])

@@ -440,8 +440,8 @@ def test_an_embedding_is_reused_while_the_mask_stays_the_same(folders: dict[str,
     classify([one], [Asked((0, 1, 2), masks)], encode)
     (again,) = classify([one], [Asked((0, 2), masks[[0, 2]])], encode)
     assert calls == [3, 1]
-    assert again.shape == (2,)
-    assert first.shape == (3,)
+    assert again.scores.shape == (2,)
+    assert first.scores.shape == (3,)
 
 
 def test_what_a_chunk_holds_does_not_change_the_proposals(

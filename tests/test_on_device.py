@@ -74,7 +74,7 @@ def test_two_frames_go_from_pixels_to_scores_on_their_device(tmp_path: Path, mod
         asked = Asked(live, proposals)
         queries, drawn = classifier.draw(asked)
         classifier.learn(queries, rnn.encode(drawn, watch))
-        scores = classifier.scores(asked)
+        scores = classifier.answer(asked).scores
         labels = label_map(proposals > 0.5, proposals)
         bits = PackedMasks.pack(proposals > 0.5).bits
         for tensor, shape in ((scores, (2,)), (labels, (60, 90)), (bits, (2, 675))):

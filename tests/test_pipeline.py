@@ -452,6 +452,62 @@ def test_the_first_interrupt_finishes_the_frame_and_closes_the_files(tmp_path):
     assert (told["complete"], told["interrupted"], told["frames"], told["error"]) == (False, True, 2, None)
 
 
+HOLDS = """
+    import sys
+    from pathlib import Path
+    from tests.motion_cases import KnownMasks, drifting
+    from tests.sinks_cases import ListStream
+    from carvid.frame import Frame
+    from carvid.pipeline import run_job
+    from carvid.recipe import Recipe
+    from carvid.video_session import open_session
+
+    pictures, masks = drifting(40)
+
+    class Stops(ListStream):
+        def __iter__(self):
+            for frame in super().__iter__():
+                if frame.index == 30:
+                    print("frame 30", flush=True)
+                    sys.stdin.readline()
+                yield frame
+
+    frames = [Frame(i, i / 10, picture, f"{i:05d}") for i, picture in enumerate(pictures)]
+    stream = Stops(frames, Path(sys.argv[1]).parent / "clip.mp4")
+    session = open_session(
+        lambda queries: KnownMasks(dict(enumerate(masks)), queries),
+        ["the square on the left"],
+        Recipe(keyframes=1),
+    )
+    summary = run_job(stream, session, Path(sys.argv[1]))
+    print("interrupted" if summary.interrupted else "done", summary.frames, flush=True)
+"""
+
+
+@posix_only
+def test_an_interrupt_writes_the_results_that_are_held_back(tmp_path):
+    root = Path(__file__).resolve().parents[1]
+    paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDS), str(out)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout.readline() == "frame 30\n"
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = run.communicate(input="\n", timeout=60)
+    # The detector of shots is not yet certain of the last frames.
+    assert (run.returncode, stderr) == (0, "")
+    state, frames_written = stdout.split()
+    assert state == "interrupted"
+    assert 10 <= int(frames_written) <= 30
+    assert len(list(read_results(out / "results.jsonl"))) == int(frames_written)
+
+
 @posix_only
 def test_a_frame_that_takes_too_long_is_given_up_and_the_files_closed(tmp_path):
     out = tmp_path / "out"

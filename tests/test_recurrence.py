@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts, class_probabilities
-from carvid.car.recurrence import Asked, Recurrence, recur_together, scatter
+from carvid.car.recurrence import Answer, Asked, Recurrence, recur_together, scatter
 from carvid.evidence import RecurrentStep
 
 
@@ -40,11 +40,14 @@ def run_together(
     theta: float,
     asking: list[list[int]] | None = None,
 ) -> list[Recurrence]:
-    def classify(asked: dict[int, Asked]) -> list[Tensor]:
+    def classify(asked: dict[int, Asked]) -> list[Answer]:
         if asking is not None:
             asking.append(list(asked))
         assert all(len(step.proposals) == len(step.live) for step in asked.values())
-        return [torch.tensor(tables[i][step.live], dtype=torch.float64) for i, step in asked.items()]
+        return [
+            Answer(torch.tensor(tables[i][step.live], dtype=torch.float64), step.proposals)
+            for i, step in asked.items()
+        ]
 
     return recur_together(proposers, classify, queries, theta)
 

@@ -170,6 +170,9 @@ class Halves:
     def finish(self):
         return iter(())
 
+    def settle(self):
+        return iter(())
+
     def close(self):
         pass
 

@@ -121,7 +121,7 @@ def test_the_preset_shapes_differs_from_the_default_in_what_it_says() -> None:
     assert ours.prompts == ("contour", "gray")
     assert set(default.background) - set(ours.background) == {"tree", "house"}
     assert (ours.eta, ours.lam, ours.mode) == (default.eta, default.lam, default.mode)
-    assert (ours.theta, ours.negatives, ours.keep_best) == (0.05, None, False)
+    assert (ours.theta, ours.negatives, ours.keep_best) == (0.2, None, False)
     assert (ours.cam, default.cam) == ("gradcam", "clip-es")
 
 

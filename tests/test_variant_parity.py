@@ -200,12 +200,13 @@ def test_the_same_live_sets_scores_and_masks_from_picture_to_end(case: Case) -> 
     for ours, theirs in zip(result.evidence.steps, case.steps, strict=True):
         assert np.allclose(ours.scores, theirs["scores"], rtol=0, atol=0.04)
     masks = np.stack([each.mask for each in result.objects])
+    # Another processor rounds otherwise, which may turn over a pixel.
     assert (masks != case.numbers["final_masks"].astype(bool)).sum() <= 1
     kept = case.steps[-1]["kept"]
     scores = [each.score if i in kept else 0.0 for i, each in enumerate(result.objects)]
     assert np.allclose(scores, case.numbers["final_scores"], rtol=0, atol=0.04)
     if not case.refer:
-        assert np.array_equal(result.label_map, case.numbers["benchmark_labels"])
+        assert (result.label_map != case.numbers["benchmark_labels"]).sum() <= 1
 
 
 @pytest.mark.parametrize("setting", ["refcoco", "voc"])
@@ -222,4 +223,4 @@ def test_from_the_command_line(tmp_path: Path, setting: str) -> None:
     told = CliRunner().invoke(app, [*words, *clips, "--separate", "--out", str(out)])
     assert told.exit_code == 0, told.output
     ours = np.stack([np.array(Image.open(path)) > 0 for path in sorted(out.glob("masks/*/00000.png"))])
-    assert np.array_equal(ours, numbers["final_masks"].astype(bool))
+    assert (ours != numbers["final_masks"].astype(bool)).sum() <= 1

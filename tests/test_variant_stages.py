@@ -12,7 +12,7 @@ from torch import Tensor
 
 from carvid.car.affinity import box_mask
 from carvid.car.classifier import character_texts, class_probabilities
-from carvid.car.recurrence import Asked, Recurrence, recur_together
+from carvid.car.recurrence import Answer, Asked, Recurrence, recur_together
 from carvid.errors import UsageError
 from carvid.evaluate.sharing import Sessions
 from carvid.loading import load_model
@@ -195,8 +195,11 @@ class Numbers:
 
 
 def run(table: dict[tuple[int, ...], list[float]], queries: int, *switches: str, **steps: list) -> Recurrence:
-    def classify(asked: dict[int, Asked]) -> list[Tensor]:
-        return [torch.tensor(table[step.live], dtype=torch.float64) for step in asked.values()]
+    def classify(asked: dict[int, Asked]) -> list[Answer]:
+        return [
+            Answer(torch.tensor(table[step.live], dtype=torch.float64), step.proposals)
+            for step in asked.values()
+        ]
 
     numbers = Numbers({int(name[1:]): values for name, values in steps.items()})
     (found,) = recur_together([numbers], classify, queries, 0.3, switches)

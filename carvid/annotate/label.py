@@ -10,13 +10,13 @@ from typing import Any
 
 from carvid.engines import EngineModel, run_session
 from carvid.errors import InputError, UsageError
-from carvid.motion.keyframes import open_session
 from carvid.paths import exists, is_dir, is_file
 from carvid.store.cut import Cut
 from carvid.store.staging import StagingWriter
 from carvid.store.task import Outcome, Task
 from carvid.stream import Damage, NoFrameError, Selection, open_frames
 from carvid.stream.identity import identify_source, source_size
+from carvid.video_session import open_session
 from carvid.workers.job import Tell
 
 
@@ -75,7 +75,7 @@ def label_video(
         part = Cut(stream.piece).part(whole, task.piece)
     size_bytes, sha256 = _identity(task)
     progress(0, None)
-    with closing(open_session(model, task.queries)) as session:
+    with closing(open_session(model.session, task.queries, model.recipe)) as session:
         try:
             frames = open_frames(
                 task.source,

@@ -16,12 +16,12 @@ from carvid.bench.clip import scaled
 from carvid.frame import Frame
 from carvid.measures.pair import iou
 from carvid.model import Model
-from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, run_job
 from carvid.recipe import at_speed
 from carvid.session import Session
 from carvid.stopwatch import Stopwatch, synchronise
 from carvid.stream import open_frames
+from carvid.video_session import open_session
 
 #: (width, height) in px of the frames that larger ones are compared with.
 SMALL = (854, 480)
@@ -116,6 +116,9 @@ def against_exact(model: Model, queries: Sequence[str], source: Path, frames: in
 
 def _run(model: Model, queries: Sequence[str], source: Path, frames: int, out: Path) -> tuple[float, int]:
     """The seconds of a run per frame, and its frames."""
-    with open_frames(source, stop_frame=frames) as stream, closing(open_session(model, queries)) as session:
+    with (
+        open_frames(source, stop_frame=frames) as stream,
+        closing(open_session(model.session, queries, model.recipe)) as session,
+    ):
         summary = run_job(stream, session, out, output=OutputOptions(overwrite=True))
     return summary.seconds["total"] / summary.frames, summary.frames

@@ -95,6 +95,10 @@ def run_bench(options: BenchOptions, say: Callable[[str], None] = lambda line: N
     recipe = replace(options.recipe, sam_options=sam_options, batch=1)
     if "pydensecrf" in options.against or ("naive" in options.against and recipe.crf):
         load_pydensecrf()
+    if "naive" in options.against and recipe.split_things:
+        raise UsageError(
+            "split_things is on; expected it off, as the straightforward method takes no proposal apart"
+        )
     with tempfile.TemporaryDirectory(prefix="carvid-bench-") as folder:
         clip = _clip(options, Path(folder))
         if (

@@ -17,7 +17,7 @@ from carvid.car.proposals import (
     ProposalTexts,
     look,
 )
-from carvid.car.recurrence import Asked, Recurrence, recur_together
+from carvid.car.recurrence import Answer, Asked, Recurrence, recur_together
 from carvid.clip.load import LoadedClip
 from carvid.clip.preprocess import PreprocessOptions, preprocess
 from carvid.recipe.option import Size
@@ -82,11 +82,18 @@ class ClipRnn:
         with watch.stage("cam"):
             proposers = self.proposer.on(features, size)
         classifiers = [
-            FrameClassifier(image, self.g_texts, settings.eta, settings.prompts, settings.switches)
+            FrameClassifier(
+                image,
+                self.g_texts,
+                settings.eta,
+                settings.prompts,
+                settings.switches,
+                split=settings.split_things,
+            )
             for image in images
         ]
 
-        def scores(asked: dict[int, Asked]) -> list[Tensor]:
+        def answers(asked: dict[int, Asked]) -> list[Answer]:
             return classify(
                 [classifiers[i] for i in asked], list(asked.values()), lambda drawn: self.encode(drawn, watch)
             )
@@ -94,7 +101,7 @@ class ClipRnn:
         timed = [_Timed(proposer, watch) for proposer in proposers]
         with watch.stage("prompts"):
             count = len(self.f_texts[0].queries)
-            return recur_together(timed, scores, count, settings.theta, settings.switches)
+            return recur_together(timed, answers, count, settings.theta, settings.switches)
 
     def encode(self, prompted: Tensor, watch: Stopwatch) -> Tensor:
         """g's embeddings (K, d) float32 of length 1, of prompted images (K, H, W, 3) uint8 RGB, K at least 1."""

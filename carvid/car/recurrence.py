@@ -32,9 +32,21 @@ class Asked:
     step: int = 1
 
 
-# Takes the waiting step of each frame, by the frame's number; returns, in the same order, each one's scores P_t^{ii},
-# (len(live),) float32 in [0, 1]: how sure v and g are that query i's proposal shows query i (eq. 4, 5).
-Classify = Callable[[dict[int, Asked]], Sequence[Tensor]]
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What v and g say of a recurrent step.
+
+    scores: P_t^{ii}, (len(live),) float32 in [0, 1]: how sure they are that query i's proposal shows query i (eq. 4
+        and 5).
+    proposals: y_t or, of a proposal that was taken apart, what is left of it; as in `Asked`.
+    """
+
+    scores: Tensor
+    proposals: Tensor
+
+
+# Takes the waiting step of each frame, by the frame's number; returns the answers in the same order.
+Classify = Callable[[dict[int, Asked]], Sequence[Answer]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +96,9 @@ def recur_together(
     asked = {i: next(run) for i, run in enumerate(runs)}
     found: dict[int, Recurrence] = {}
     while asked:
-        for i, scores in zip(list(asked), classify(asked), strict=True):
+        for i, answer in zip(list(asked), classify(asked), strict=True):
             try:
-                asked[i] = runs[i].send(scores)
+                asked[i] = runs[i].send(answer)
             except StopIteration as end:
                 found[i] = end.value
                 del asked[i]
@@ -95,8 +107,8 @@ def recur_together(
 
 def recur(
     proposer: Proposer, queries: int, theta: float, switches: Sequence[str] = ()
-) -> Generator[Asked, Tensor, Recurrence]:
-    """The recurrence of one frame, as a generator: yields each step, is sent its scores, and returns the outcome.
+) -> Generator[Asked, Answer, Recurrence]:
+    """The recurrence of one frame, as a generator: yields each step, is sent its answer, and returns the outcome.
 
     It starts with all `queries` queries (at least 1). When none reaches theta, the best-scoring query is kept for its
     mask and its score is reported as it is. It is not run again alone, because alone in a softmax it would always
@@ -111,7 +123,8 @@ def recur(
     while True:
         step = len(steps) + 1
         made = proposer.propose(live, step)
-        scores = (yield Asked(live, made, step)).tolist()
+        answer = yield Asked(live, made, step)
+        scores, made = answer.scores.tolist(), answer.proposals
         repeats = proposals is not None and "zero-proposals-repeat" in switches and not made.any()
         # That code does not look whose they are: the first query gets the first of them, and so on.
         proposals = proposals[: len(live)] if proposals is not None and repeats else made

@@ -16,7 +16,9 @@ from carvid.recipe import Recipe, recipe_from_json
 
 
 # The random weights need no download, and have the architecture and the cost of real ones.
-@takes_recipe(without=("batch", "size", "keyframes", "causal", "instances", "flow_size"), model="random:clip")
+@takes_recipe(
+    without=("batch", "size", "words", "keyframes", "causal", "instances", "flow_size"), model="random:clip"
+)
 def bench(
     recipe: Recipe,
     queries: Annotated[

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
@@ -34,7 +34,8 @@ def takes_recipe(
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         own = inspect.signature(command, eval_str=True)
         told = preset if isinstance(preset, str) else "that of the published figure"
-        options = {name: one for name, one in _options(told).items() if name not in without}
+        taken = {_flag(name) for name in own.parameters}
+        options = {name: one for name, one in _options(told, taken).items() if name not in without}
 
         @functools.wraps(command)
         def wrapped(**given: Any) -> Any:
@@ -61,8 +62,15 @@ def takes_recipe(
     return wrap
 
 
-def _options(preset: str) -> dict[str, inspect.Parameter]:
-    """Keyword parameters for typer, by the names that `load_recipe` gives the fields."""
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _options(preset: str, taken: Collection[str]) -> dict[str, inspect.Parameter]:
+    """Keyword parameters for typer, by the names that `load_recipe` gives the fields.
+
+    taken: flags of the command itself; where a field would have one of these, it has its own name instead.
+    """
     found = {
         "preset": _parameter(
             "preset",
@@ -83,20 +91,23 @@ def _options(preset: str) -> dict[str, inspect.Parameter]:
         for entry in fields(kind):
             if about(entry).help:
                 name = prefix + entry.name
-                found[name] = _parameter(name, hints[entry.name], entry.default, about(entry))
+                known = about(entry)
+                if known.flag in taken:
+                    known = replace(known, flag="")
+                found[name] = _parameter(name, hints[entry.name], entry.default, known)
     return found
 
 
 def _parameter(name: str, hint: Any, default: Any, known: About) -> inspect.Parameter:
-    kind, flag = bare(hint), known.flag or "--" + name.replace("_", "-")
+    kind, flag = bare(hint), known.flag or _flag(name)
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]  # type: ignore[misc]
     elif kind == Size:
         kind = str
     elif known.parse is not None:
         kind = known.given
-    # A switch that is off by default needs no way to turn it off.
-    if kind is bool and default:
+    # What no preset or speed turns on needs no way to turn it off.
+    if kind is bool and (default or known.decides):
         flag += f"/--no-{flag.removeprefix('--')}"
     option = typer.Option(flag, help=known.help, rich_help_panel=known.group)
     annotation: Any = Annotated[kind | None, option]

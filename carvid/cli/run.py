@@ -17,6 +17,7 @@ from carvid.cli.help import OUTPUT
 from carvid.cli.recipe_options import takes_recipe
 from carvid.paths import real
 from carvid.recipe import Recipe
+from carvid.recipe.settings import METHOD
 from carvid.recipe.speed import in_options
 from carvid.wording import checked_queries
 
@@ -46,6 +47,14 @@ def run(
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.", rich_help_panel=OUTPUT)
     ] = True,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say of each choice among things which word spoke for or against which.",
+            rich_help_panel=METHOD,
+        ),
+    ] = False,
     reader: options.Reader = "pyav",
     start_frame: options.StartFrame = 0,
     stop_frame: options.StopFrame = None,
@@ -76,11 +85,19 @@ def run(
         check_output(folder, frames.info.path, overwrite=overwrite)
         from carvid.cli.forecast import Forecast
         from carvid.engines import load_engine
-        from carvid.motion.keyframes import open_session
         from carvid.pipeline import OutputOptions, run_job
+        from carvid.video_session import open_session
+        from carvid.words.queries import Expressions
 
         typer.echo(f"carvid: {in_options(recipe)}", err=True)
-        with closing(open_session(load_engine(recipe), queries)) as session:
+        if recipe.words:
+            for one in Expressions.of(queries).each:
+                if one.speaks:
+                    typer.echo(f"carvid: {one.told()}", err=True)
+        told = Forecast(Path(source).name, recipe, min(frames.info.width, frames.info.height))
+        tell = told.say if explain else None
+        model = load_engine(recipe)
+        with closing(open_session(model.session, queries, recipe, tell=tell)) as session:
             summary = run_job(
                 frames,
                 session,
@@ -88,7 +105,7 @@ def run(
                 output=OutputOptions(separate=separate, overlay=overlay, overwrite=overwrite),
                 command=["carvid", *sys.argv[1:]],
                 stream_options={"reader": reader, "strict": strict},
-                progress=Forecast(Path(source).name, recipe, min(frames.info.width, frames.info.height)),
+                progress=told,
             )
     _report(summary, as_json)
     if summary.interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from carvid.errors import CarvidError, InputError
 from carvid.evaluate.contract import Asked, Sample
 from carvid.evaluate.sharing import Sessions
 from carvid.frame import Frame
-from carvid.motion.keyframes import on_key_frames
 from carvid.result import FrameResult
 from carvid.stream.image_file import UNREADABLE, read_image
+from carvid.video_session import open_session
+from carvid.words import read
 
 #: A frame's result for each query set, by `Asked.name`.
 Found = dict[str, FrameResult]
@@ -42,7 +44,8 @@ class SampleRunner:
         failed: told of each sample that cannot be run, in part or as a whole; the others are run all the same.
         """
         for (is_image, asked, _), alike in groupby(samples, _kind):
-            if is_image:
+            # Where words choose, an image is a video of one frame, whose things are known once it ends.
+            if is_image and not self._chooses(asked):
                 yield from self._images(asked, list(alike), failed)
                 continue
             for sample in alike:
@@ -50,6 +53,9 @@ class SampleRunner:
                     yield from self._video(sample)
                 except CarvidError as error:
                     failed(sample, error)
+
+    def _chooses(self, asked: tuple[Asked, ...]) -> bool:
+        return self._model.recipe.words and any(read(query).clues for one in asked for query in one.queries)
 
     def _images(
         self, asked: tuple[Asked, ...], samples: list[Sample], failed: Callable[[Sample, CarvidError], None]
@@ -97,7 +103,13 @@ class SampleRunner:
         with ExitStack() as stack:
             sessions = {
                 one.name: stack.enter_context(
-                    closing(on_key_frames(self._sessions.open(one.queries, one.settings), self._model.recipe))
+                    closing(
+                        open_session(
+                            partial(self._sessions.open, settings=one.settings),
+                            one.queries,
+                            self._model.recipe,
+                        )
+                    )
                 )
                 for one in sample.asked
             }

@@ -15,19 +15,23 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.engines import EngineModel, EngineSession
+from carvid.engines import EngineSession, Judge
 from carvid.evidence import FrameOrigin
 from carvid.frame import Frame
+from carvid.motion.camera import shift
 from carvid.motion.edges import refine
 from carvid.motion.flow import Flow, flows, grey
 from carvid.motion.propagate import Carried, at_key, carry, fuse
 from carvid.motion.shots import ShotDetector
-from carvid.motion.tracks import Tracker
+from carvid.motion.tracks import MOST, Tracker
 from carvid.result import FrameResult, ObjectResult
 from carvid.stopwatch import Stopwatch
 
 MOST_BETWEEN = 10
 """With `auto`, the next key comes at the latest this many frames after one."""
+
+MOST_TO_CHOOSE = 65535
+"""How many tracks a video may have where a chooser takes them."""
 
 # With `auto`, the next key comes where a mask's confidence falls below this.
 _SURE = 0.3
@@ -51,6 +55,23 @@ class MotionOptions(Protocol):
     def instances(self) -> bool: ...
     @property
     def flow_size(self) -> int | Literal["full"]: ...
+
+
+class TrackChooser(Protocol):
+    """Gives results for other queries than the engine's, by its tracks; see `carvid.words.chooser.Chooser`."""
+
+    @property
+    def queries(self) -> tuple[str, ...]: ...
+    def push(
+        self,
+        image: NDArray[np.uint8],
+        whole: FrameResult,
+        tracked: FrameResult,
+        shift: NDArray[np.float64] | None,
+    ) -> Iterator[FrameResult]: ...
+    def finish(self) -> Iterator[FrameResult]: ...
+    def describe(self) -> Mapping[str, Any]: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,21 +132,29 @@ class _Step:
 class KeyframeSession:
     """A session of any engine, run on key frames alone. Takes frames in order; for one video and one thread.
 
-    session: the engine's; this closes it. options: see `MotionOptions`.
+    session: the engine's; this closes it. options: see `MotionOptions`. chooser: makes the results of the tracks; None
+    for the engine's own queries.
 
-    Memory: the frames since the last key, with the masks carried to them, and those whose shot is not yet certain
-    (`carvid.motion.shots.LOOKAHEAD`).
+    Memory: the frames since the last key, with the masks carried to them, those whose shot is not yet certain
+    (`carvid.motion.shots.LOOKAHEAD`), and what the chooser holds back.
     """
 
-    def __init__(self, session: EngineSession, options: MotionOptions) -> None:
-        self.session = session
+    def __init__(
+        self, session: EngineSession, options: MotionOptions, chooser: TrackChooser | None = None
+    ) -> None:
+        self.session, self._chooser = session, chooser
         self._adaptive = options.keyframes is None
         self._every = MOST_BETWEEN if options.keyframes is None else options.keyframes
         self._causal = options.causal
         self._flow_size = None if options.flow_size == "full" else options.flow_size
         self._stopwatch = Stopwatch()
         self._detector = ShotDetector(causal=options.causal)
-        self._tracker = Tracker() if options.instances else None
+        self._tracker: Tracker | None = None
+        if chooser is not None:
+            # These tracks need no labels of 8 bits: the chooser gives out its own.
+            self._tracker = Tracker(MOST_TO_CHOOSE)
+        elif options.instances:
+            self._tracker = Tracker(MOST)
         self._uncertain: deque[Frame] = deque()
         self._key: _Key | None = None
         self._between: list[_Step] = []
@@ -134,7 +163,7 @@ class KeyframeSession:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        return self.session.queries
+        return self.session.queries if self._chooser is None else self._chooser.queries
 
     @property
     def batch(self) -> int:
@@ -153,10 +182,16 @@ class KeyframeSession:
         return {**self.session.totals, "motion": dict(self._counts)}
 
     def describe(self) -> Mapping[str, Any]:
-        return self.session.describe()
+        own = {} if self._chooser is None else self._chooser.describe()
+        return {**self.session.describe(), **own}
+
+    def judge(self, text: str, rivals: Sequence[str]) -> Judge:
+        return self.session.judge(text, rivals)
 
     def close(self) -> None:
         self.session.close()
+        if self._chooser is not None:
+            self._chooser.close()
         self._uncertain.clear()
         self._between, self._key, self._grey = [], None, None
 
@@ -172,6 +207,12 @@ class KeyframeSession:
         """The results still due, after the last frame."""
         yield from self._take(self._detector.finish())
         yield from self._meet()
+        if self._chooser is not None:
+            yield from self._chooser.finish()
+
+    def settle(self) -> Iterator[FrameResult]:
+        """What waits for the chooser alone."""
+        return iter(()) if self._chooser is None else self._chooser.finish()
 
     def _take(self, verdicts: Sequence[bool]) -> Iterator[FrameResult]:
         for starts_shot in verdicts:
@@ -181,7 +222,7 @@ class KeyframeSession:
                 yield from self._meet()
                 self._counts["shots"] += 1
                 self._grey = grey(frame.image)
-                yield self._told(self._run(frame), frame, None)
+                yield from self._told(self._run(frame), frame, None)
             else:
                 yield from self._follow(frame, self._key)
 
@@ -197,9 +238,9 @@ class KeyframeSession:
             if is_due:
                 yield from self._meet()
         elif is_due:
-            yield self._told(self._run(frame), frame, step)
+            yield from self._told(self._run(frame), frame, step)
         else:
-            yield self._told(self._carried(frame, step.past, (key,)), frame, step)
+            yield from self._told(self._carried(frame, step.past, (key,)), frame, step)
 
     def _run(self, frame: Frame) -> FrameResult:
         """Run the engine on a frame, which is now the last key."""
@@ -225,20 +266,27 @@ class KeyframeSession:
                 both = fuse(step.past, future, i / len(between))
             found.append(self._carried(step.frame, both, (past_key, key)))
         for step in between:
-            yield self._told(found.pop(), step.frame, step)
+            yield from self._told(found.pop(), step.frame, step)
 
-    def _told(self, result: FrameResult, frame: Frame, step: _Step | None) -> FrameResult:
-        """A frame's result as it is given, in the order of the frames. step: None at the first frame of a shot."""
+    def _told(self, result: FrameResult, frame: Frame, step: _Step | None) -> Iterator[FrameResult]:
+        """What is given for a frame's result, in the order of the frames. step: None at the first frame of a shot."""
         if self._tracker is None:
-            return result
+            yield result
+            return
         back = None if step is None else step.back
         with self._stopwatch.stage("motion/tracks"):
-            evidence = result.evidence
-            if evidence is None or evidence.read_segments is None:
-                return self._tracker.step(frame.image, result, back)
-            # Segments are large, and nobody needs them after this.
-            told = replace(result, evidence=replace(evidence, read_segments=None))
-            return self._tracker.step(frame.image, told, back, evidence.read_segments)
+            evidence, segments = result.evidence, None
+            if evidence is not None and evidence.read_segments is not None:
+                # Segments are large, and nobody needs them after this.
+                segments = evidence.read_segments
+                result = replace(result, evidence=replace(evidence, read_segments=None))
+            tracked = self._tracker.step(frame.image, result, back, segments)
+        if self._chooser is None:
+            yield tracked
+            return
+        with self._stopwatch.stage("motion/tracks"):
+            way = None if back is None else -shift(back, np.asarray(result.masks.any(0)))
+        yield from self._chooser.push(frame.image, result, tracked, way)
 
     def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
         with self._stopwatch.stage("motion/refine"):
@@ -289,14 +337,6 @@ def carried_result(
         objects=tuple(objects),
         origin=FrameOrigin(False, float(trust[left].min(initial=1.0)), tuple(key.index for key in keys)),
     )
-
-
-def open_session(model: EngineModel, queries: Sequence[str]) -> EngineSession:
-    """A session for one video, on the key frames that the model's recipe asks for.
-
-    Raises UsageError for queries that cannot be used.
-    """
-    return on_key_frames(model.session(queries), model.recipe)
 
 
 def on_key_frames(session: EngineSession, options: MotionOptions) -> EngineSession:

@@ -21,7 +21,7 @@ from carvid.motion.things import Parts, Thing, colour_histogram, cropped, gap_fr
 from carvid.result import FrameResult, ObjectResult
 
 Bools = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 LOST = 30
 """A track that has not been seen for more than this many frames has ended."""
@@ -80,8 +80,10 @@ class Tracker:
     nothing behind but its id, which is not given again.
     """
 
-    def __init__(self) -> None:
-        self._given = 0
+    def __init__(self, most: int = MOST) -> None:
+        """most: how many tracks there may be; with more than `MOST`, label maps are uint16."""
+        self._given, self._most = 0, most
+        self._dtype = np.uint8 if most <= MOST else np.uint16
         self._things: dict[str, list[Thing]] = {}
         self._labels: dict[str, Labels] = {}
 
@@ -101,11 +103,11 @@ class Tracker:
         read_segments: gives the frame's segments within a mask, as `Evidence.read_segments` does; None without any.
 
         The label map has the tracks of the query that has the pixel in the result's; specks are left out.
-        Raises UsageError where a track would have an id above 255.
+        Raises UsageError where there would be more tracks than labels.
         """
         if back is None:
             self._things, self._labels = {}, {}
-        label_map = np.zeros_like(result.label_map)
+        label_map = np.zeros(result.label_map.shape, self._dtype)
         tracks: list[ObjectResult] = []
         # Of a query given twice, the first object is the one in the label map.
         firsts: dict[str, ObjectResult] = {}
@@ -130,7 +132,7 @@ class Tracker:
 
     def _follow(self, things: list[Thing], view: _View) -> tuple[list[Thing], Labels]:
         """A query's things in this frame, those lost for a while too, and the label map of those that are seen."""
-        labels = np.zeros(view.mask.shape, np.uint8)
+        labels = np.zeros(view.mask.shape, self._dtype)
         if not things and not view.parts.count:
             return [], labels
         before = {thing.id: thing.place for thing in things}
@@ -209,14 +211,19 @@ class Tracker:
                 things.append(new)
 
     def _new(self, mask: Bools, image: NDArray[np.uint8]) -> Thing:
-        if self._given == MOST:
-            raise UsageError(
-                f"the video has more than {MOST} tracks, and a label map has no more labels; "
-                "cut the video into shorter ones, or run it without instances"
-            )
+        if self._given == self._most:
+            raise too_many_tracks(self._most)
         self._given += 1
         area = int(np.count_nonzero(mask))
         return Thing(self._given, *cropped(mask), colour_histogram(image, mask), area, np.zeros(2))
+
+
+def too_many_tracks(most: int = MOST) -> UsageError:
+    """The error of a video with more tracks than there are labels."""
+    return UsageError(
+        f"the video has more than {most} tracks, and a label map has no more labels; "
+        "cut the video into shorter ones, or run it without instances"
+    )
 
 
 def _velocity(mask: Bools, back: Flow) -> NDArray[np.float64]:
@@ -296,7 +303,7 @@ def _divide(labels: Labels, part: Bools, owners: Sequence[Thing], warped: Labels
     distance = np.stack([thing.distance(part.shape) for thing in owners])
     if warped is not None:
         distance -= _BEFORE_PX * np.stack([warped == thing.id for thing in owners])
-    ids = np.array([thing.id for thing in owners], np.uint8)
+    ids = np.array([thing.id for thing in owners], labels.dtype)
     labels[part] = ids[distance.argmin(0)][part]
 
 

@@ -122,6 +122,14 @@ class Recipe(Settings):
     )
     #: Decides the masks only where `sam` is given, so it is `Model.describe` that reports it.
     sam_options: SamOptions = option(SamOptions(), decides=False)
+    #: Read the queries for words that CLIP cannot read, and choose by them among the things that are found.
+    words: bool = option(
+        True,
+        formerly=False,
+        group=METHOD,
+        help="Read place, order, size, motion and the like in a query, and choose by them; else leave all words to "
+        "CLIP (docs/words.md).",
+    )
     #: Run the engine on key frames alone: one every so many frames; None for as far apart as their masks can be
     #: carried. 1 runs it on every frame, as in the paper.
     keyframes: int | None = option(

@@ -107,6 +107,14 @@ class Settings:
         group=METHOD,
         help="Text that competes with the queries in the classifier; repeat for several, or give none for no text.",
     )
+    #: Take a proposal that covers several things apart, and keep the pieces that g prefers for its query.
+    split_things: bool = option(
+        False,
+        group=METHOD,
+        flag="--split",
+        help="Take a proposal that covers several things apart, prompt each piece, and keep those that the classifier "
+        "prefers for the query.",
+    )
     #: Whether the best-scoring query keeps its mask when none reaches theta, as in the paper.
     keep_best: bool = False
     #: What is done as the authors' released code does it, not as the paper says: names in

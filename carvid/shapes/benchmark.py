@@ -15,12 +15,12 @@ from carvid.davis.label_measures import CONSISTENCY_COLUMN
 from carvid.engines import EngineSession
 from carvid.loading import load_model
 from carvid.media.palette import read_label_png, write_label_png
-from carvid.motion.keyframes import open_session
 from carvid.pipeline import OutputOptions, RunProgress, run_job
 from carvid.recipe import load_recipe
 from carvid.shapes.drawn_tree import Clip
 from carvid.sinks.results import read_results
 from carvid.stream import open_frames
+from carvid.video_session import open_session
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ VARIANTS = (
     Variant("... without negatives", {**_ALONE, "negatives": ()}),
     Variant("... with the affinity step", {**_ALONE, "cam": "clip-es"}),
     Variant("... without the CRF", {**_ALONE, "crf": False}),
+    # With theta as it suits whole proposals.
+    Variant("... without --split", {**_ALONE, "split_things": False, "theta": 0.05}),
 )
 
 
@@ -87,7 +89,7 @@ def measure(
     for clip in clips:
         run = out / "runs" / clip.name
         queries = [f"the {name}" for name in (*clip.expressions, *clip.absent)]
-        with closing(open_session(loaded, queries)) as session:
+        with closing(open_session(loaded.session, queries, recipe)) as session:
             _run(root / "JPEGImages" / "480p" / clip.name, run, session, overlay, progress)
         predictions = out / "predictions" / clip.name
         predictions.mkdir(parents=True, exist_ok=True)

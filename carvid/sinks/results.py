@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,9 @@ def frame_record(queries: Sequence[str], frame: Frame, result: FrameResult) -> d
             for query, said, mask in zip(queries, result.queries, result.query_masks, strict=True)
         ],
     }
+    for said, words in zip(record["queries"], result.words or (), strict=False):
+        if words is not None:
+            said["words"] = asdict(words)
     if result.origin is not None:
         record |= {
             "key": result.origin.key,
@@ -75,7 +79,9 @@ class ResultsSink:
     order, `query`, `score` and `present`, and of its own mask (with tracks, the union of theirs) `area_px`, `box_xywh`
     (null when empty) and `rle` (COCO's compressed form); and `steps`, the recurrence: the live queries' indices and
     scores, step by step. Where masks are carried from key frames, it has `key` (whether the frame is one), `confidence`
-    and `keys`, the indices of the frames they come from. Where there are tracks, it has `objects`, those in the frame:
+    and `keys`, the indices of the frames they come from. A query whose words chose among things has `words`: `head`,
+    what the engine was asked; `used`, each with `words`, `kind`, `value` and `decisive`; and `left`, what was left to
+    the engine (docs/words.md). Where there are tracks, it has `objects`, those in the frame:
     `id`, `query` (its text), `score`, and the mask as for a query. If the SAM ensemble ran, each query also has `sam`:
     `matched`, `iou` (null without a match) and `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is
     escaped (`\u8d64`), so a line stays one line for every reader, whatever a query holds. A line is handed to the

@@ -139,7 +139,7 @@ class StagingWriter:
 
 def _proposal_ious(result: FrameResult, eta: float) -> list[float | None]:
     """For each object the IoU of its query's proposal, cut at `eta`, with its mask; None where there is none."""
-    if result.evidence is None or result.has_tracks:
+    if result.evidence is None or result.evidence.read_proposals is None or result.has_tracks:
         return [None] * len(result.objects)
     pairs = zip(result.evidence.proposals > eta, (one.mask for one in result.objects), strict=True)
     # NULL where both are empty: there is nothing to compare.

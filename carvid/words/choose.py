@@ -21,6 +21,12 @@ _ALIKE = 0.1
 # What differs by less than this counts for less, in proportion: of a side, of an area or length by its logarithm, of a
 # speed as a share of the thing's size a frame, and of a turn in radians.
 _PLACES, _SIZES, _SPEEDS, _TURNS = 0.25, 0.2, 0.01, 0.3
+# Numbers that mean all that the other clues leave.
+_ALL = ("all", "group")
+# Things that share this much of their boxes are one thing, found by two names.
+_SAME = 0.7
+# "on the left" and "the largest" mean the utmost one: the second is meant far less.
+_UTMOST = ("place", "size")
 # A verb of going or staying says little by itself.
 _WEAK = {("motion", "moving"), ("motion", "still")}
 # px a frame, as a share of the candidate's size: below it a thing stands still.
@@ -50,6 +56,12 @@ class Choice:
     scores: tuple[float, ...]
     base: tuple[float, ...]
     said: tuple[Said, ...]
+
+    @property
+    def decides(self) -> bool:
+        """Whether the words leave out a candidate: a clue is decisive, or a number is asked and there are more."""
+        counted = any(one.clue.kind == "number" and one.clue.value not in _ALL for one in self.said)
+        return any(one.decisive for one in self.said) or (counted and len(self.chosen) < len(self.scores))
 
     def explain(self, names: Sequence[str]) -> str:
         """A line per candidate: what each clue said for or against it. names: of the candidates."""
@@ -95,16 +107,18 @@ def choose(
     said = tuple(_said(clue, candidates, size, others or {}) for clue in clues)
     totals = np.array(first) * np.prod([one.scores for one in said], axis=0) if said else np.array(first)
     order = sorted(range(len(candidates)), key=lambda i: -totals[i])
-    return Choice(tuple(order[: _count(clues, len(candidates))]), tuple(totals.tolist()), first, said)
+    return Choice(tuple(order[: _count(said, totals)]), tuple(totals.tolist()), first, said)
 
 
-def _count(clues: Sequence[Clue], candidates: int) -> int:
+def _count(said: Sequence[Said], totals: Floats) -> int:
     """How many candidates an expression means."""
-    values = [clue.value for clue in clues if clue.kind == "number"]
+    values = [one.clue.value for one in said if one.clue.kind == "number"]
     if not values:
         return 1
-    if values[0] in ("all", "group"):
-        return candidates
+    if values[0] in _ALL:
+        # "all the cars on the left": those of which the other clues hold nearly as well as of the best.
+        decided = any(one.decisive for one in said)
+        return int(np.count_nonzero(totals >= totals.max() / 2)) if decided else len(totals)
     return 2 if values[0] == "both" else int(values[0])
 
 
@@ -125,7 +139,10 @@ def _said(
             table = _TABLES[clue.kind](clue.value, candidates, size)
     if table is None or table.max() < 0.5 or table.max() - table.min() < _ALIKE:
         return Said(clue, (1.0,) * len(candidates), decisive=False)
-    scores = LEAST + (1 - LEAST) * np.clip(table, 0, 1)
+    table = np.clip(table, 0, 1)
+    if clue.kind in _UTMOST:
+        table = table**2
+    scores = LEAST + (1 - LEAST) * table
     if (clue.kind, clue.value) in _WEAK:
         scores = np.sqrt(scores)
     return Said(clue, tuple(scores.tolist()), decisive=True)
@@ -272,31 +289,49 @@ _TABLES: Mapping[str, Callable[[str, Sequence[Candidate], tuple[int, int]], Floa
 
 
 def _between_rivals(clue: Clue, candidates: Sequence[Candidate]) -> Floats | None:
-    rivals = [[other for other in candidates if other is not one] for one in candidates]
-    if any(not each for each in rivals):
-        return None
-    return _pairs(clue, candidates, rivals)
+    return _pairs(
+        clue, candidates, [[other for other in candidates if other is not one] for one in candidates]
+    )
 
 
 def _against(clue: Clue, candidates: Sequence[Candidate], others: Sequence[Candidate]) -> Floats | None:
-    return _pairs(clue, candidates, [list(others)] * len(candidates))
+    rivals = [[other for other in others if not _are_one(one, other)] for one in candidates]
+    return _pairs(clue, candidates, rivals)
+
+
+def _are_one(one: Candidate, other: Candidate) -> bool:
+    """Whether both are the same thing: "the white dog" may be among the dogs."""
+    both = one.seen & other.seen
+    if not both.any():
+        return False
+    a, b = one.boxes[both], other.boxes[both]
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    areas = (np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (a, b))
+    return float(np.mean(shared / (sum(areas) - shared))) > _SAME
 
 
 def _pairs(
     clue: Clue, candidates: Sequence[Candidate], others: Sequence[Sequence[Candidate]]
 ) -> Floats | None:
-    """How well each candidate stands to the best of its others."""
+    """How well each candidate stands to the best of its others; 0 for one that has none. None for no relation of two,
+    and where no candidate has another."""
+    if not any(others):
+        return None
     if clue.kind == "relation" and clue.value == "between":
+        if not all(others):
+            return None
         off = np.array([_off_middle(one, mine) for one, mine in zip(candidates, others, strict=True)])
         return _spread(-off / _side(candidates), _PLACES)
     found = []
     for one, mine in zip(candidates, others, strict=True):
         pairs = [_pair(clue, one, other) for other in mine]
         known = [score for score in pairs if score is not None]
-        if not known:
+        if mine and not known:
             return None
-        found.append(max(known))
+        found.append(max(known, default=np.nan))
     table = np.array(found)
+    table[np.isnan(table)] = min(0.0, np.nanmin(table))
     return _spread(table, _PLACES) if clue.kind == "relation" and clue.value in ("next to", "near") else table
 
 

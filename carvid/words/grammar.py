@@ -17,6 +17,9 @@ SIDES = ("left", "right", "top", "bottom", "middle", "front", "back")
 DIRECTIONS = {"left": "left", "right": "right", "top": "up", "bottom": "down", "up": "up", "down": "down"}
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
+# The beginning of a clause about what stands before it.
+_RELATIVE = re.compile(r" (?:which|that|who) ")
+
 Found = tuple[str, str]
 """Kind and value of a clue."""
 
@@ -62,6 +65,16 @@ def _coming(match: re.Match[str]) -> list[Found]:
     return [("motion", DIRECTIONS[OPPOSITE[side]] if side in OPPOSITE else "moving")]
 
 
+def _corner(match: re.Match[str]) -> list[Found]:
+    return [("place", "top" if match["v"] == "up" else "bottom"), ("place", _side(match["s"]))]
+
+
+def _in_hand(match: re.Match[str]) -> list[Found]:
+    # "a man with a ball in the left hand": the hand is the man's, and so says nothing.
+    bears = re.search(r"\b(?:with|holding|having|carrying)\b", match.string[: match.start()])
+    return [] if bears else [("relation", "near")]
+
+
 def _clue(kind: str, value: str) -> Callable[[re.Match[str]], list[Found]]:
     return lambda match: [(kind, value)]
 
@@ -78,7 +91,7 @@ MACROS = {
     "{end}": r"(?: hand(?= side| end| of (?:the )?<scene>))?(?:"
     r" (?:side|end|corner|edge|part|half|portion|position|area)(?: side)?)?",
     "{scene}": r"(?: (?:of|in|from) (?:the |a )?(?:\w+ )?<scene>\b)?",
-    "{np}": r"(?P<o>(?:(?:the|a|an|its|his|her|their|some|this|that) )?{core}(?: of {det}{core})?"
+    "{np}": r"(?P<o>(?:(?:the|a|an|its|his|her|their|some|this|that) )?(?:parked )?{core}(?: of {det}{core})?"
     r"(?: in {det}<colour>(?: (?!<stop>\b)\w+){0,2})?)",
     "{core}": r"(?!(?:{last}|the|a|an|its|his|her|their|it|them|him|himself)\b)\w+(?: (?:and"
     r" <colour>\b|(?!{last}\b)\w+)){0,4}",
@@ -98,12 +111,27 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         r" <side>)?{end}{scene}",
         _nothing,
     ),
-    (r"<gaze> (?:up|down|away|straight|ahead|forward|back)(?: (?:at|to|from) {np})?", _nothing),
+    (
+        r"<gaze> (?:up|down|away|straight|ahead|forward|back)(?: (?:at|to|from) {np})?"
+        r"(?: and (?:to|toward) (?:the )?<side>{end}{scene})?",
+        _nothing,
+    ),
     (
         r"(?:on|with|behind|to) (?:its|it s|it's|his|her|their) (?:left|right|back|side)(?! <part>| most)",
         _nothing,
     ),
     (r"<side> {part}", _nothing),
+    # What stands to the thing itself is something else's place.
+    (
+        r"(?:(?:in|at) (?:the )?front of|behind|(?:to|on|at) (?:the )?<side>{end} of)"
+        r" (?:it|them|him|himself|itself|themselves)",
+        _nothing,
+    ),
+    (
+        r"(?:touching|holding|feeding|watching|carrying|petting|hitting|with) (?:the|a|an|another)"
+        r"(?: (?!{prep}\b)\w+){0,3}? (?:which|that|who) (?:is|are) .+",
+        _nothing,
+    ),
     (
         r"(?:\w+ )?(?:the )?(?:top|bottom|front|back|rear|middle|side|upper part) of"
         r" (?:its|his|her|their) \w+",
@@ -114,7 +142,16 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         r" )?<side>{end}|<stay>|<go>)",
         _nothing,
     ),
-    (r"on (?:its|his|her|their) (?:<part>|head|neck|face|nose)", _nothing),
+    (r"on (?:its|his|her|their) (?:\w+ )?(?:<part>|<body>)(?! of\b)", _nothing),
+    # What is steered or moved is CLIP's to see.
+    (r"(?:<steer>|moving|moves|move) (?:a|an|the|his|her|its|their) \w+", _nothing),
+    (r"with (?:\w+ ){1,3}coming out(?: of {np}| {det}<side>)?", _nothing),
+    (r"(?:chewing|chews|working|works|worked|biting|feeding|feeds|munching|nibbling|gnawing) on", _nothing),
+    # "a rope which the man is standing on": he is who stands.
+    (
+        r"(?:which|that) (?:the|a|an) \w+ (?:is |are |was )?(?:<go>|<stay>|hanging)(?: (?:on|in|at|by))?",
+        _nothing,
+    ),
     # Negation takes what follows it.
     (r"(?:is |are )?not (?:moving|<go>)", _clue("motion", "still")),
     (
@@ -130,6 +167,18 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         )
         for verb, value in (("worn", "on"), ("held", "near"), ("ridden", "under"))
     ),
+    (r"in (?:the |a |one )?(?:(?:<left>|<right>) )?(?:hand|hands|arms) (?:of|on) (?P<o>.+)", _in_hand),
+    (r"in (?P<o>(?:the|a|an) (?:\w+ )?\w+?)(?:'s| s) (?:(?:<left>|<right>) )?(?:hand|hands|arms)", _in_hand),
+    (r"in (?P<o>(?:the|a|one) (?:\w+ )?(?:hand|hands|arms))", _in_hand),
+    # What is on a part of somebody is on them.
+    (
+        r"on (?:the )?(?:(?:<left>|<right>) )?(?:<part>|head|neck|face|nose|chest|forehead) of"
+        r" (?!(?:the |a )?(?:\w+ )?<scene>\b)(?P<o>.+)",
+        _clue("relation", "on"),
+    ),
+    (r"on (?:the )?back of (?P<o>{det}(?:\w+ ){0,2}?<bearer>.*)", _clue("relation", "on")),
+    (r"(?:mounting|mounts|riding|rides) (?P<o>another(?: (?!{last}\b)\w+)?)", _clue("relation", "on")),
+    (r"(?:mounting|mounts) {np}", _clue("relation", "on")),
     # Orders.
     (
         r"(?:(?:on|in|at) (?:the )?)?(?P<n><ordinal>)(?: place| position)?(?P<k>(?:"
@@ -148,6 +197,10 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     (
         r"(?:in )?(?P<n><ordinal>) place|(?P<m><ordinal>) in (?:the )?(?:line|row|race)",
         lambda m: [("order", f"front:{vocabulary()['ordinal'][m['n'] or m['m']]}")],
+    ),
+    (
+        r"last(?P<k>(?: (?!{last}\b)\w+){0,4}) (?:to|on|at|from) (?:the )?{far}(?P<s><left>|<right>){end}{scene}",
+        lambda m: [("order", f"{_side(m['s'])}:1")],
     ),
     (r"(?:the )?last (?:in|of) (?:the )?(?:line|row|race|group)", _clue("order", "back:1")),
     (
@@ -172,9 +225,28 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     ),
     (r"<go> {adv}from (?:the )?{far}(?P<s><side>){end}{scene}", _coming),
     (r"<go> (?:up and down)", lambda m: [("motion", "up"), ("motion", "down")]),
-    (r"<go> (?:toward )?(?P<s>(?:up|down)(?: <left>| <right>)?)(?! (?:to|the|a|an|his|her|its)\b)", _heading),
+    (
+        r"<go> (?:toward )?(?P<s>(?:up|down)(?: <left>| <right>)?)"
+        r"(?! (?:to|the|a|an|his|her|its|tracks?|roads?|streets?)\b)",
+        _heading,
+    ),
+    (
+        r"<go> (?P<s>up|down) {det}(?:\w+ )?<slope>",
+        lambda m: [("motion", m["s"])],
+    ),
+    (r"<go> (?P<s>up|down)hill", lambda m: [("motion", m["s"])]),
+    (r"<come> (?:near|close to|closer to) (?:to )?{np}", _clue("motion", "toward")),
     (r"<go> (?:\w+ )?away(?: from {np})?", _clue("motion", "away")),
     (r"<go> (?:\w+ )?(?:toward|up to) {np}", _clue("motion", "toward")),
+    (
+        r"<go> (?:in|on|along|across|through|over) {det}\w+(?: (?!{last}\b)\w+)? toward {np}",
+        _clue("motion", "toward"),
+    ),
+    (
+        r"<go> (?:with {det}\w+ |(?:back|over|up|straight|slowly|quickly|along) )?to"
+        r" (?=(?:the|a|an|another)\b)(?!the (?:far |other )?(?:side|<side>)\b){np}",
+        _clue("motion", "toward"),
+    ),
     (r"<go> (?:forward|forwards)", _clue("motion", "toward")),
     (
         r"<turn> (?:(?:to|toward) )?(?:the )?(?P<s><left>|<right>)",
@@ -183,7 +255,7 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     (r"(?<!\bat )(?<!\bthe )<turn>", _clue("motion", "turning")),
     (r"(?P<v><speed>)", _of_class("motion", "speed")),
     # Time.
-    (r"<enter>", _clue("time", "enters")),
+    (r"(?<!\bto )<enter>", _clue("time", "enters")),
     (
         r"<exit>(?: (?:from )?{np})?|leaves (?:the|a|his|her|its) \w+|(?:that|which|who) leaves(?! )"
         r"|<go> out(?: of {np})?",
@@ -194,6 +266,9 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     (r"finally|lastly|at last|at the end of the video", _clue("time", "last")),
     (r"(?:in )?(?:the )?<middle> of (?=(?:the )?(?:two|2) ){np}", _clue("relation", "between")),
     # Relations, before the places that they contain.
+    (r"surrounded by {np}", _clue("relation", "between")),
+    # What is around somebody is on them; what goes around does so by itself.
+    (r"(?<!ing )(?<!s )around (?P<o>(?:the|a|an|its|his|her|their) .+)", _clue("relation", "on")),
     (
         r"(?:in )?between {np}(?: and (?P<o2>{det}(?!{last}\b)\w+(?: (?!{last}\b)\w+){0,3}))?",
         _clue("relation", "between"),
@@ -234,8 +309,17 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         _clue("place", "far"),
     ),
     (r"(?:next to|beside|besides|adjacent to|alongside) {np}", _clue("relation", "next to")),
+    # After a participle, "by" tells who does it.
+    (
+        r"(?<!ed )(?<!en )(?<!ut )(?<!ht )(?<!on )(?<!with )by (?=(?:the|a|an)\b)(?!the <side>\b){np}",
+        _clue("relation", "next to"),
+    ),
     (r"(?:near|close to|closest to|nearest to|closer to) (?:to )?{np}", _clue("relation", "near")),
     # Places.
+    (
+        r"(?:on|at|in|to|from|near|by) (?:the )?(?P<v>up|down) (?P<s><middle>|<left>|<right>){end}{scene}",
+        _corner,
+    ),
     (
         r"(?:all the way )?(?:on|at|in|to|from|toward|near|by) (?:the"
         r" )?{far}(?P<s><side>(?:(?: far| and)? <side>)?)(?! {part}){end}{scene}"
@@ -254,11 +338,16 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     (r"^(?:the )?(?P<v><cardinal>)(?= \w)", _of_class("number", "cardinal")),
     (r"^both(?: of)?", _clue("number", "both")),
     (r"^all(?: of)?(?! the way)(?= the| \w+s\b)", _clue("number", "all")),
-    (r"^{det}(?:group|pair|herd|flock|crowd) of", _clue("number", "group")),
-    (r"on (?!(?:the |a )?(?:spot|phone)\b|<go>|<stay>){np}", _clue("relation", "on")),
+    (
+        r"^{det}(?:group|pair|herd|flock|crowd) of"
+        r"(?! (?:\w+ )?(?:glasses|sunglasses|goggles|pants|trousers|shorts|jeans|shoes|boots|gloves|scissors)\b)",
+        _clue("number", "group"),
+    ),
+    (r"on (?!(?:the |a )?(?:same )?(?:spot|phone)\b|<go>|<stay>){np}", _clue("relation", "on")),
     # Weak: the verb stays with the head.
     (r"(?P<k><go>)", _clue("motion", "moving")),
     (r"(?P<k><stay>)", _clue("motion", "still")),
+    (r"(?P<k>hanging|hangs)(?= (?:on|from|in|at|by|over|around|down)\b)", _clue("motion", "still")),
 )
 
 
@@ -289,8 +378,11 @@ def matches(plain: str, starts: tuple[int, ...]) -> Iterator[Match]:
         for rule, found in _compiled():
             match = rule.match(plain, start)
             if match and match.end() > start:
-                done = match.end()
-                yield _as_match(match, found)
+                one = _as_match(match, found)
+                # "next to a man who is walking": the rest is the other thing's.
+                relative = one.found and one.other and _RELATIVE.match(plain, match.end())
+                done = len(plain) if relative else match.end()
+                yield one
                 break
 
 

@@ -13,6 +13,8 @@ OWN_KIND = frozenset(
 LOOSE = frozenset("is are was were who which that and on in at to of from the a an , ; . : ! ?".split())
 """Words that say nothing at the end of a head, once what followed them is gone."""
 
+_GOES = (("motion", "moving"),)
+_HEADINGS = frozenset(("motion", value) for value in ("left", "right", "up", "down", "toward", "away"))
 ARTICLES = frozenset({"the", "a", "an"})
 LOOSE_BEFORE = frozenset("is are was were who which that and , ; . : ! ?".split())
 
@@ -53,7 +55,12 @@ def read(expression: str) -> Reading:
     count = len(tokens.starts)
     used, gone = [False] * count, [False] * count
     clues: list[Clue] = []
-    for match in matches(tokens.plain, tokens.starts):
+    found = list(matches(tokens.plain, tokens.starts))
+    headed = any(each in _HEADINGS for match in found for each in match.found)
+    for match in found:
+        if headed and match.found == _GOES and match.keep:
+            # "swimming in the sea and swimming away": the direction says it all.
+            continue
         words = tokens.indices(*match.span)
         kept = tokens.indices(*match.keep) if match.keep else range(0)
         clues += _clues(tokens, match, words)
@@ -70,7 +77,8 @@ def read(expression: str) -> Reading:
 
 
 def _clues(tokens: Tokens, match: Match, words: range) -> list[Clue]:
-    other = tokens.stretch(tokens.indices(*match.other)) if match.other else ""
+    # "in a girl's hand" is about a girl.
+    other = tokens.stretch(tokens.indices(*match.other)).removesuffix("'s") if match.other else ""
     text = tokens.stretch(words)
     return [
         Clue(kind, other, text) if kind == "not" else Clue(kind, value, text, other)
