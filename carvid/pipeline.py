@@ -210,6 +210,9 @@ def run_job(
                 if not exhausted:
                     # What is done is not lost; nothing more is run for it.
                     for result in session.settle():
+                        # One that was cut short on its way here is not given again.
+                        while taken[0].index != result.index:
+                            taken.popleft()
                         writer.put((taken.popleft(), result))
                 with tally.clock("wait"):
                     writer.flush()

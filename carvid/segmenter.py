@@ -54,7 +54,8 @@ class VideoSegmenter(Session):
 
         frames: `Frame`s, or images (H, W, 3) uint8 RGB, which are numbered from 0.
         keyframes: run the models on every K-th frame and carry the masks to those between, or "auto"; None for the
-            recipe's. Unless it is 1, a frame's result waits for later frames, except with the recipe's `causal`.
+            recipe's. Unless it is 1, and where the words of the queries choose, a frame's result waits for later
+            frames, except with the recipe's `causal`.
         Raises UsageError for an image of another shape or dtype.
         """
         self.restart()

@@ -57,6 +57,9 @@ class SeenFrames:
     features: FrameFeatures
 
 
+# Masks that `judge` draws at a time.
+JUDGED_AT_ONCE = 8
+
 # A frame and the outcome of its recurrence.
 Found = tuple[SeenFrame, Recurrence]
 
@@ -196,9 +199,12 @@ class Session:
         def scores(image: NDArray[np.uint8], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
             shown, on = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (image, masks))
             with self.stopwatch.stage("prompts"):
-                drawn = draw_prompts(shown, on, recipe.prompts, recipe.switches)
-                embeddings = rnn.encode(drawn, self.stopwatch)
-                found = class_probabilities(embeddings, rnn.g_texts, range(len(unique)))[:, 0]
+                # A few at a time: the prompted images are as large as the frame.
+                embeddings = [
+                    rnn.encode(draw_prompts(shown, some, recipe.prompts, recipe.switches), self.stopwatch)
+                    for some in torch.split(on, JUDGED_AT_ONCE)
+                ]
+                found = class_probabilities(torch.cat(embeddings), rnn.g_texts, range(len(unique)))[:, 0]
             return found.float().cpu().numpy()
 
         return scores

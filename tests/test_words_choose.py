@@ -305,3 +305,55 @@ def test_an_order_is_the_place_in_a_sorted_row(spots: list, number: int) -> None
     found = choose(things, [Clue("order", f"left:{number}", "")], SIZE)
     row = sorted(range(len(things)), key=lambda i: spots[i][0])
     assert found.chosen == ((row[number - 1],) if number <= len(row) else (0,))
+
+
+def test_what_a_side_of_the_picture_cuts_moves_as_its_opposite_edge_does() -> None:
+    whole = thing(180, width=60, step=(2, 0))
+    cut = Candidate(whole.boxes.clip(0, SIZE[1]), whole.areas, whole.camera, SIZE)
+    other = thing(60, step=(1.5, 0))
+    assert cut.velocity == pytest.approx([2, 0])
+    # By its middle it would move 1 px a frame.
+    assert Candidate(cut.boxes, cut.areas, cut.camera).velocity == pytest.approx([1, 0])
+    assert choose([cut, other], read("the fastest dog").clues, SIZE).chosen == (0,)
+    assert choose([cut, other], read("the slowest dog").clues, SIZE).chosen == (1,)
+
+
+def test_a_thing_found_by_both_phrases_is_no_relation_of_its_own() -> None:
+    white, brown = thing(40), thing(90)
+    clues = read("the dog to the right of the white dog").clues
+    assert choose([white, brown], clues, SIZE, others={"the white dog": [thing(41)]}).chosen == (1,)
+    # Where there is no other thing but itself, the words decide nothing.
+    alone = choose([white], clues, SIZE, others={"the white dog": [white]})
+    assert not alone.decides
+
+
+def test_all_with_another_clue_means_all_that_it_holds_of() -> None:
+    row = [thing(20), thing(45), thing(180)]
+    assert set(choose(row, read("all the dogs on the left").clues, SIZE).chosen) == {0, 1}
+    everything = choose(row, read("all the dogs").clues, SIZE)
+    assert set(everything.chosen) == {0, 1, 2}
+    assert not everything.decides
+    assert choose(row, read("two dogs").clues, SIZE).decides
+
+
+def test_what_never_shares_a_frame_with_the_other_thing_is_not_next_to_it() -> None:
+    lamp = thing(50, frames=(0, 4))
+    near, later = thing(76), thing(190, frames=(4, FRAMES))
+    choice = choose([later, near], read("the mug next to the lamp").clues, SIZE, others={"the lamp": [lamp]})
+    assert choice.chosen == (1,)
+    assert choice.decides
+
+
+@pytest.mark.parametrize("text", ["a boy walking toward the man", "a boat bigger than the ferry"])
+def test_a_clue_whose_other_thing_is_not_known_decides_nothing(text: str) -> None:
+    grows, small = thing(50, width=40, height=40, grow=0.05), thing(150)
+    choice = choose([small, grows], read(text).clues, SIZE)
+    assert not choice.decides
+    assert choice.said[0].scores == (1, 1)
+
+
+def test_one_of_which_it_is_unknown_leaves_the_clue_to_the_others() -> None:
+    man = thing(100, frames=(0, 5))
+    comes, goes, later = thing(20, step=(5, 0)), thing(160, step=(3, 0)), thing(60, frames=(6, FRAMES))
+    clues = read("a dog walking toward the man").clues
+    assert choose([goes, comes, later], clues, SIZE, others={"the man": [man]}).chosen == (1,)

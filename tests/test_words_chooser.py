@@ -17,7 +17,8 @@ from carvid.recipe import Recipe
 from carvid.result import FrameResult, ObjectResult, QueryVerdict
 from carvid.sinks.results import frame_record
 from carvid.video_session import open_session
-from carvid.words.chooser import Chooser, Packed
+from carvid.words.chooser import Chooser
+from carvid.words.held import Packed
 from carvid.words.queries import Expressions
 from tests.motion_cases import KnownMasks, as_frames, textured
 
@@ -373,3 +374,62 @@ def test_a_query_that_cannot_be_judged_closes_the_engine() -> None:
     with pytest.raises(UsageError, match="too long"):
         open_session(open_engine, ["the square on the left"], Recipe())
     assert opened[0].is_closed
+
+
+def test_results_that_are_cut_short_are_given_later() -> None:
+    chooser = Chooser(Expressions.of(["the mug on the left"]), sure)
+    image = np.zeros((H, W, 3), np.uint8)
+    for t in range(4):
+        assert list(chooser.push(image, *results(t, ("the mug",), ROW), np.zeros(2) if t else None)) == []
+    first = next(chooser.finish())
+    assert [first.index, *(one.index for one in chooser.finish())] == [0, 1, 2, 3]
+    assert list(chooser.finish()) == []
+
+
+def test_a_judge_that_is_cut_short_loses_no_earlier_result() -> None:
+    class Cut(BaseException):
+        pass
+
+    def judge(text, rivals):
+        def scores(image, masks):
+            if len(masks) == 1:
+                raise Cut
+            return np.ones(len(masks), np.float32)
+
+        return scores
+
+    chooser = Chooser(Expressions.of(["the mug on the left"]), judge)
+    image = np.zeros((H, W, 3), np.uint8)
+    assert list(chooser.push(image, *results(0, ("the mug",), ROW), None)) == []
+    with pytest.raises(Cut):
+        list(chooser.push(image, *results(1, ("the mug",), [*ROW, (4, 0, box(1, 30))]), np.zeros(2)))
+    (one,) = chooser.finish()
+    assert np.array_equal(one.masks[0], ROW[0][2])
+
+
+def test_with_instances_queries_that_differ_in_case_have_their_tracks_each() -> None:
+    (one,) = ask(["the mug on the left", "The mug on the left"], [ROW], instances=True)
+    assert [(track.id, track.query) for track in one.objects] == [
+        (1, "the mug on the left"),
+        (2, "The mug on the left"),
+    ]
+    assert np.array_equal(one.query_masks, [ROW[0][2], ROW[0][2]])
+
+
+def test_things_that_are_long_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chooser_module, "REMEMBERED", 5)
+    chooser = Chooser(Expressions.of(["the mug on the left"]), sure, causal=True)
+    image = np.zeros((H, W, 3), np.uint8)
+    for t in range(12):
+        things = [(t // 2 + 1, 0, box(5 + t, 10)), (99, 0, box(60, 10))]
+        list(chooser.push(image, *results(t, ("the mug",), things), np.zeros(2) if t else None))
+    assert set(chooser._shot.heads) == {99, 4, 5, 6}
+    assert {thing for _, thing in chooser._shot.scores} == {99, 4, 5, 6}
+
+
+def test_what_is_not_judged_yet_is_told() -> None:
+    (one,) = Expressions.of(["a mug on the left without a lid"]).each
+    assert one.told() == (
+        "'a mug on the left without a lid': CLIP reads 'a mug'; used to choose: 'on the left' (place left); "
+        "not judged yet, but CLIP compares the whole: 'without a lid'"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +27,8 @@ Found = dict[str, FrameResult]
 class SampleRunner:
     """Runs samples on one model. Query sets that come again sample after sample, as class names do, are embedded once.
 
-    Memory holds the images of one batch, or the frames that key frames hold back.
+    Memory holds the images of one batch, or the frames that key frames or words hold back. Where words choose, each
+    image has a session of its own.
     """
 
     def __init__(self, model: EngineModel) -> None:
@@ -117,11 +119,18 @@ class SampleRunner:
                 frame = _frame(sample, number)
                 waiting.append(frame)
                 for name, session in sessions.items():
-                    found[name].extend(session.steps([frame]))
+                    found[name].extend(map(_light, session.steps([frame])))
                 yield from complete()
             for name, session in sessions.items():
-                found[name].extend(session.finish())
+                found[name].extend(map(_light, session.finish()))
                 yield from complete()
+
+
+def _light(result: FrameResult) -> FrameResult:
+    """The result without what it may hold on the device, as it may wait for those of other query sets."""
+    if result.evidence is None:
+        return result
+    return replace(result, evidence=replace(result.evidence, read_proposals=None, read_segments=None))
 
 
 def _kind(sample: Sample) -> tuple[bool, tuple[Asked, ...], tuple[int, int]]:

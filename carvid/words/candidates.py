@@ -20,11 +20,13 @@ class Candidate:
     areas: (T,) float64 px; 0 where it is not seen.
     camera: (T, 2) float64 px, how far the picture's content has shifted since the first frame because the camera moved;
         what is left of a thing's way without it is its own motion.
+    size: (H, W) of the picture in px; None where its sides are not known, so that no thing counts as cut by them.
     """
 
     boxes: Floats
     areas: Floats
     camera: Floats
+    size: tuple[int, int] | None = None
 
     @classmethod
     def of_masks(cls, masks: Bools, camera: Floats | None = None) -> Candidate:
@@ -35,7 +37,7 @@ class Candidate:
             if rows.size:
                 box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
         still = np.zeros((len(masks), 2)) if camera is None else camera
-        return cls(boxes, masks.sum((1, 2)).astype(np.float64), still)
+        return cls(boxes, masks.sum((1, 2)).astype(np.float64), still, (masks.shape[1], masks.shape[2]))
 
     @cached_property
     def seen(self) -> Bools:
@@ -54,12 +56,28 @@ class Candidate:
         return self.boxes[:, 2:] - self.boxes[:, :2]
 
     @cached_property
+    def own_way(self) -> Floats:
+        """(T, 2) px, x and y: where it is without the camera's motion; nan where it is not seen.
+
+        That of its middle or, where one side of the picture cuts it in some frame, of its opposite edge: what is cut
+        seems to move by half as much as it does.
+        """
+        found = self.centres.copy()
+        for axis in (0, 1):
+            first, last = self.boxes[self.seen][:, axis], self.boxes[self.seen][:, axis + 2]
+            cut = np.any(first <= 0), self.size is not None and np.any(last >= self.size[1 - axis])
+            if cut[0] != cut[1] and self.size is not None:
+                found[:, axis] = self.boxes[:, axis + 2 if cut[0] else axis]
+        way: Floats = found - self.camera
+        return way
+
+    @cached_property
     def velocity(self) -> Floats:
         """(2,) px a frame, x and y, of its own motion: its way from the first to the last frame in which it is seen."""
         when = np.flatnonzero(self.seen)
         if when.size < 2:
             return np.zeros(2)
-        own = self.centres - self.camera
+        own = self.own_way
         step: Floats = (own[when[-1]] - own[when[0]]) / (when[-1] - when[0])
         return step
 
@@ -69,7 +87,7 @@ class Candidate:
         when = np.flatnonzero(self.seen)
         if when.size < 2:
             return 0.0
-        own = (self.centres - self.camera)[when]
+        own = self.own_way[when]
         marks = np.unique(np.linspace(0, when.size - 1, min(when.size, 5)).round().astype(int))
         way = np.linalg.norm(np.diff(own[marks], axis=0), axis=1).sum()
         return float(way / (when[-1] - when[0]))
@@ -91,7 +109,7 @@ class Candidate:
         if when.size < 3:
             return 0.0
         ratio = np.log(self.sides[when, 0] / self.sides[when, 1])
-        own = (self.centres - self.camera)[when]
+        own = self.own_way[when]
         middle = when.size // 2
         legs = own[middle] - own[0], own[-1] - own[middle]
         lengths = [float(np.linalg.norm(leg)) for leg in legs]

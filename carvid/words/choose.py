@@ -135,7 +135,7 @@ def _said(
             table = _between_rivals(clue, candidates)
         elif known:
             table = _against(clue, candidates, known)
-        elif clue.kind in _TABLES:
+        elif not clue.other and clue.kind in _TABLES:
             table = _TABLES[clue.kind](clue.value, candidates, size)
     if table is None or table.max() < 0.5 or table.max() - table.min() < _ALIKE:
         return Said(clue, (1.0,) * len(candidates), decisive=False)
@@ -146,6 +146,11 @@ def _said(
     if (clue.kind, clue.value) in _WEAK:
         scores = np.sqrt(scores)
     return Said(clue, tuple(scores.tolist()), decisive=True)
+
+
+def is_judged(clue: Clue) -> bool:
+    """Whether there is a way to tell how well the clue holds; not yet for "then" and "not"."""
+    return clue.kind != "not" and (clue.kind, clue.value) != ("time", "then")
 
 
 def is_own_kind(clue: Clue) -> bool:
@@ -314,8 +319,8 @@ def _are_one(one: Candidate, other: Candidate) -> bool:
 def _pairs(
     clue: Clue, candidates: Sequence[Candidate], others: Sequence[Sequence[Candidate]]
 ) -> Floats | None:
-    """How well each candidate stands to the best of its others; 0 for one that has none. None for no relation of two,
-    and where no candidate has another."""
+    """How well each candidate stands to the best of its others; the least of all where that is unknown. None for no
+    relation of two, and where it is unknown of all."""
     if not any(others):
         return None
     if clue.kind == "relation" and clue.value == "between":
@@ -326,17 +331,18 @@ def _pairs(
     found = []
     for one, mine in zip(candidates, others, strict=True):
         pairs = [_pair(clue, one, other) for other in mine]
-        known = [score for score in pairs if score is not None]
-        if mine and not known:
-            return None
-        found.append(max(known, default=np.nan))
+        found.append(max((score for score in pairs if score is not None), default=np.nan))
     table = np.array(found)
-    table[np.isnan(table)] = min(0.0, np.nanmin(table))
-    return _spread(table, _PLACES) if clue.kind == "relation" and clue.value in ("next to", "near") else table
+    if np.isnan(table).all():
+        return None
+    is_near = clue.kind == "relation" and clue.value in ("next to", "near")
+    # Nearness has no least value: what is not known to be near is further off than all others.
+    table[np.isnan(table)] = np.nanmin(table) - 1 if is_near else 0.0
+    return _spread(table, _PLACES) if is_near else table
 
 
 def _pair(clue: Clue, one: Candidate, other: Candidate) -> float | None:
-    """How well one stands to another as the clue says: in [0, 1], or larger for nearer; None for no relation of two."""
+    """How well one stands to another as the clue says: in [0, 1], or larger for nearer; None where that is unknown."""
     if clue.kind == "size":
         return float(_measure(clue.value, one) > _measure(clue.value, other))
     if clue.kind == "motion" and clue.value in ("toward", "away"):
@@ -349,7 +355,7 @@ def _pair(clue: Clue, one: Candidate, other: Candidate) -> float | None:
         return None
     both = one.seen & other.seen
     if not both.any():
-        return 0.0
+        return None
     step = np.mean((one.centres - other.centres)[both], axis=0)
     reach = float(np.nanmean(np.concatenate([one.sides[both], other.sides[both]])))
     value = clue.value

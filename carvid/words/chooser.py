@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from carvid.motion.tracks import MOST, too_many_tracks
 from carvid.result import FrameResult, ObjectResult, QueryVerdict
 from carvid.words.candidates import Candidate
 from carvid.words.choose import Choice, choose
+from carvid.words.held import Held, hold
 from carvid.words.queries import Expression, Expressions
 
 Bools = NDArray[np.bool_]
@@ -34,27 +34,13 @@ _RIVAL = 0.1
 # A thing is looked at again once it is so much larger.
 _GROWN = 1.5
 # A judgement counts for so much, as an exponent: g is surer of large things, so that the clues have to outweigh it.
-_JUDGED = 1 / 3
+_JUDGED = 1 / 4
 # What a judge leaves at least: no judgement alone rules a thing out.
 _LEAST = 0.05
 
 
-class Packed:
-    """An array, in little memory."""
-
-    def __init__(self, values: NDArray[Any]) -> None:
-        self._shape, self._dtype = values.shape, values.dtype
-        flat = np.packbits(values) if values.dtype == np.bool_ else values
-        self._bytes = zlib.compress(np.ascontiguousarray(flat).tobytes(), 1)
-
-    @property
-    def values(self) -> NDArray[Any]:
-        """The array again, a new one each time."""
-        flat = np.frombuffer(zlib.decompress(self._bytes), np.uint8)
-        if self._dtype == np.bool_:
-            count = int(np.prod(self._shape))
-            return np.unpackbits(flat, count=count).view(np.bool_).reshape(self._shape)
-        return flat.view(self._dtype).reshape(self._shape)
+#: The ids of the things that an expression means, None for all that was found; and why.
+Chosen: TypeAlias = tuple[frozenset[int] | None, Choice | None]
 
 
 @dataclass(frozen=True)
@@ -63,21 +49,6 @@ class _Seen:
 
     box: tuple[int, int, int, int]
     area_px: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A frame whose result waits for the choice.
-
-    bare: the engine's result without its arrays. labels, masks: its label map and (A, H, W) masks, of what was asked.
-    things: the tracks' (id, place of what was asked), with `of_things`, (K, H, W) bool.
-    """
-
-    bare: FrameResult
-    labels: Packed
-    masks: Packed
-    things: tuple[tuple[int, int], ...]
-    of_things: Packed
 
 
 @dataclass
@@ -92,8 +63,10 @@ class _Shot:
     views: dict[tuple[int, int], int] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)
 
-    def candidates(self, place: int) -> dict[int, Candidate]:
-        """The things found for what was asked in a place, by id, without those too small or too short to be rivals."""
+    def candidates(self, place: int, size: tuple[int, int]) -> dict[int, Candidate]:
+        """The things found for what was asked in a place, by id, without those too small or too short to be rivals.
+
+        size: (H, W) of the frames in px."""
         found = {}
         camera = np.stack(self.ways)
         for thing, head in self.heads.items():
@@ -104,7 +77,7 @@ class _Shot:
                 if thing in step:
                     boxes[t], areas[t] = step[thing].box, step[thing].area_px
             if areas.any():
-                found[thing] = Candidate(boxes, areas, camera)
+                found[thing] = Candidate(boxes, areas, camera, size)
         areas_px = {thing: float(np.median(one.areas[one.seen])) for thing, one in found.items()}
         frames = {thing: int(one.seen.sum()) for thing, one in found.items()}
         return {
@@ -113,6 +86,13 @@ class _Shot:
             if areas_px[thing] >= _RIVAL * max(areas_px.values())
             and frames[thing] >= _RIVAL * max(frames.values())
         }
+
+    def forget(self) -> None:
+        """Drop what is known of things that no remembered step holds."""
+        alive = {thing for step in self.steps for thing in step}
+        self.heads = {thing: head for thing, head in self.heads.items() if thing in alive}
+        self.views = {key: area for key, area in self.views.items() if key[1] in alive}
+        self.scores = {key: score for key, score in self.scores.items() if key[1] in alive}
 
 
 class Chooser:
@@ -144,7 +124,8 @@ class Chooser:
             for one in expressions.each
         ]
         self._shot = _Shot()
-        self._held: list[_Held] = []
+        self._held: list[Held] = []
+        self._ready: deque[tuple[Held, Sequence[Chosen]]] = deque()
         self._ids: dict[tuple[int, int], int] = {}
 
     @property
@@ -176,25 +157,30 @@ class Chooser:
         masks = {one.id: one.mask for one in tracked.objects if one.id in step}
         for one in tracked.objects:
             shot.heads.setdefault(one.id, asked.index(one.query))
+        # An interrupt may come while it looks; what is kept of the frame then comes after.
+        self._look(image, step, masks)
         shot.ways.append(np.zeros(2) if shift is None or not shot.ways else shot.ways[-1] + shift)
         shot.steps.append(step)
-        self._look(image, step, masks)
-        self._held.append(_held(whole, masks, shot.heads))
+        self._held.append(hold(whole, masks, shot.heads))
         if self._causal or len(self._held) >= min(HELD, max(1, HELD_BYTES // image.nbytes)):
             yield from self.finish()
 
     def finish(self) -> Iterator[FrameResult]:
-        """Choose, and give the results that are held back."""
-        if not self._held:
-            return
-        choices = [self._choice(i) for i in range(len(self._expressions.each))]
-        held, self._held = self._held, []
-        for one in held:
-            yield self._result(one, choices)
+        """Choose, and give the results that are held back. If it is cut short, another call goes on."""
+        if self._held:
+            choices = [self._choice(i) for i in range(len(self._expressions.each))]
+            self._ready += [(one, choices) for one in self._held]
+            self._held = []
+            self._shot.forget()
+        while self._ready:
+            result = self._result(*self._ready[0])
+            self._ready.popleft()
+            yield result
 
     def close(self) -> None:
         """Let go of what is held back."""
         self._held, self._shot = [], _Shot()
+        self._ready.clear()
 
     def _look(self, image: NDArray[np.uint8], step: Mapping[int, _Seen], masks: Mapping[int, Bools]) -> None:
         """Judge each thing where it is first seen, and again where it is much larger."""
@@ -212,15 +198,16 @@ class Chooser:
                 shot.views[i, thing] = step[thing].area_px
                 shot.scores[i, thing] = max(score**_JUDGED, _LEAST)
 
-    def _choice(self, i: int) -> tuple[frozenset[int] | None, Choice | None]:
+    def _choice(self, i: int) -> Chosen:
         """The ids of the things that expression i means, None for all that was found; and why."""
         one, shot = self._expressions.each[i], self._shot
         if not one.speaks:
             return None, None
-        candidates = shot.candidates(one.place)
+        height, width = self._held[0].bare.label_map.shape
+        size = (height, width)
+        candidates = shot.candidates(one.place, size)
         if not candidates:
             return None, None
-        size = (self._held[0].bare.label_map.shape[0], self._held[0].bare.label_map.shape[1])
         choice = choose(
             list(candidates.values()),
             one.reading.clues,
@@ -236,7 +223,7 @@ class Chooser:
     def _others(self, one: Expression, size: tuple[int, int]) -> dict[str, list[Candidate]]:
         found = {}
         for other in one.others:
-            things = list(self._shot.candidates(other.place).values())
+            things = list(self._shot.candidates(other.place, size).values())
             if things and other.clues:
                 choice = choose(things, other.clues, size)
                 things = [things[place] for place in choice.chosen] if choice.decides else things
@@ -253,9 +240,7 @@ class Chooser:
         kept = "" if choice.decides else "; no word decides, so all that was found stays"
         return f"{frames}, {one.text!r}{kept}\n{choice.explain(names)}"
 
-    def _result(
-        self, held: _Held, choices: Sequence[tuple[frozenset[int] | None, Choice | None]]
-    ) -> FrameResult:
+    def _result(self, held: Held, choices: Sequence[Chosen]) -> FrameResult:
         """The frame's result for the expressions."""
         each, bare = self._expressions.each, held.bare
         labels, masks, of_things = held.labels.values, held.masks.values, held.of_things.values
@@ -272,7 +257,8 @@ class Chooser:
             if chosen is not None and not mask.any():
                 said = replace(said, score=0.0, present=False)
             verdicts.append(QueryVerdict(one.text, said.score, said.present))
-            first = self._expressions.first(i)
+            # Tracks are told apart by the exact text.
+            first = self._expressions.first(i, exact=self._instances)
             own: list[tuple[int, Bools]] = [(i + 1, mask)]
             if self._instances:
                 own = [(self._id(first, held.things[row][0]), of_things[row]) for row in rows]
@@ -312,28 +298,6 @@ class Chooser:
                 raise too_many_tracks()
             self._ids[key] = len(self._ids) + 1
         return self._ids[key]
-
-
-def _held(whole: FrameResult, masks: Mapping[int, Bools], heads: Mapping[int, int]) -> _Held:
-    height, width = whole.label_map.shape
-    evidence = whole.evidence
-    if evidence is not None:
-        # What they read may lie on the device.
-        evidence = replace(evidence, read_proposals=None, read_segments=None)
-    bare = replace(
-        whole,
-        label_map=np.broadcast_to(np.uint8(0), (height, width)),
-        objects=(),
-        evidence=evidence,
-        verdicts=whole.queries,
-    )
-    return _Held(
-        bare,
-        Packed(whole.label_map),
-        Packed(whole.masks),
-        tuple((thing, heads[thing]) for thing in masks),
-        Packed(np.stack([*masks.values()]) if masks else np.zeros((0, height, width), np.bool_)),
-    )
 
 
 def _box(mask: Bools) -> tuple[int, int, int, int]:

@@ -255,7 +255,8 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
     (r"(?<!\bat )(?<!\bthe )<turn>", _clue("motion", "turning")),
     (r"(?P<v><speed>)", _of_class("motion", "speed")),
     # Time.
-    (r"(?<!\bto )<enter>", _clue("time", "enters")),
+    (r"(?<!\bto )<enter>(?: (?:into |in )?(?!front\b){np})?", _clue("time", "enters")),
+    (r"<come> (?:into|in) (?:the )?(?:view|sight|picture|frame|scene)", _clue("time", "enters")),
     (
         r"<exit>(?: (?:from )?{np})?|leaves (?:the|a|his|her|its) \w+|(?:that|which|who) leaves(?! )"
         r"|<go> out(?: of {np})?",
@@ -344,6 +345,9 @@ RULES: tuple[tuple[str, Callable[[re.Match[str]], list[Found]]], ...] = (
         _clue("number", "group"),
     ),
     (r"on (?!(?:the |a )?(?:same )?(?:spot|phone)\b|<go>|<stay>){np}", _clue("relation", "on")),
+    # These tell CLIP nothing.
+    (r"moving|moves|move", _clue("motion", "moving")),
+    (r"stationary|motionless", _clue("motion", "still")),
     # Weak: the verb stays with the head.
     (r"(?P<k><go>)", _clue("motion", "moving")),
     (r"(?P<k><stay>)", _clue("motion", "still")),

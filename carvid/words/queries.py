@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from carvid.evidence import UsedWords, WordsRecord
 from carvid.wording import MOST_QUERIES, checked_queries, distinct, folded
-from carvid.words.choose import Choice, is_own_kind
+from carvid.words.choose import Choice, is_judged, is_own_kind
 from carvid.words.reading import Clue, Reading, read
 
 
@@ -50,11 +50,14 @@ class Expression:
 
     def told(self) -> str:
         """In a line: what is used and what is left to the engine."""
-        used = ", ".join(
-            f"{clue.words!r} ({clue.kind}{'' if clue.kind == 'not' else f' {clue.value}'})"
-            for clue in self.reading.clues
+        judged = [clue for clue in self.reading.clues if is_judged(clue)]
+        used = ", ".join(f"{clue.words!r} ({clue.kind} {clue.value})" for clue in judged)
+        others = ", ".join(f"{clue.words!r}" for clue in self.reading.clues if not is_judged(clue))
+        return (
+            f"{self.text!r}: CLIP reads {self.reading.head!r}"
+            + (f"; used to choose: {used}" if used else "")
+            + (f"; not judged yet, but CLIP compares the whole: {others}" if others else "")
         )
-        return f"{self.text!r}: CLIP reads {self.reading.head!r}; used to choose: {used}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,6 @@ class Expressions:
 
     each: tuple[Expression, ...]
     asked: tuple[str, ...]
-    _firsts: Mapping[str, int] = field(repr=False)
 
     @classmethod
     def of(cls, queries: Sequence[str]) -> Expressions:
@@ -93,19 +95,17 @@ class Expressions:
             )
             for text, reading, head, others in zip(texts, readings, heads, related, strict=True)
         )
-        firsts: dict[str, int] = {}
-        for i, text in enumerate(texts):
-            firsts.setdefault(folded(text), i)
-        return cls(each, asked, firsts)
+        return cls(each, asked)
 
     @property
     def speak(self) -> bool:
         """Whether any has words that are not left to the engine."""
         return any(one.speaks for one in self.each)
 
-    def first(self, i: int) -> int:
-        """The place of the first expression that reads as expression i does."""
-        return self._firsts[folded(self.each[i].text)]
+    def first(self, i: int, *, exact: bool = False) -> int:
+        """The place of the first expression that reads as expression i does or, if `exact`, has the same text."""
+        alike = str if exact else folded
+        return [alike(one.text) for one in self.each].index(alike(self.each[i].text))
 
     def describe(self) -> list[dict[str, Any]]:
         """For a record, as plain data."""

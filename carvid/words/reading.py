@@ -10,6 +10,9 @@ from carvid.words.tokens import Tokens, tokenise
 OWN_KIND = frozenset(
     {"another", "another one", "other", "others", "the other", "the others", "the other one"}
 )
+VIEWER = frozenset({"camera", "the camera", "the viewer", "us", "me"})
+"""Towards whom a thing moves that comes nearer in the picture: no other thing."""
+
 LOOSE = frozenset("is are was were who which that and on in at to of from the a an , ; . : ! ?".split())
 """Words that say nothing at the end of a head, once what followed them is gone."""
 
@@ -79,6 +82,8 @@ def read(expression: str) -> Reading:
 def _clues(tokens: Tokens, match: Match, words: range) -> list[Clue]:
     # "in a girl's hand" is about a girl.
     other = tokens.stretch(tokens.indices(*match.other)).removesuffix("'s") if match.other else ""
+    if other.lower() in VIEWER or all(kind == "time" for kind, _ in match.found):
+        other = ""
     text = tokens.stretch(words)
     return [
         Clue(kind, other, text) if kind == "not" else Clue(kind, value, text, other)
