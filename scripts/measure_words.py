@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from carvid.motion.camera import shift
+from carvid.motion.camera import after, camera_step
 from carvid.motion.flow import flows, grey
 from carvid.words import Candidate, Clue, choose, read
 
@@ -297,23 +297,30 @@ def real(folder: Path) -> Iterator[Question]:
     masks = np.stack([np.array(Image.open(path).convert("L")) > 0 for path in sorted(folder.glob("*.png"))])
     frames = sorted((folder.parents[2] / "JPEGImages" / "480p" / folder.name).glob("*.jpg"))[: len(masks)]
     greys = [grey(np.array(Image.open(path).convert("RGB"))) for path in frames]
-    steps = [shift(flows(a, b)[0], things) for a, b, things in zip(greys, greys[1:], masks, strict=False)]
-    camera = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+    ways = [np.array([0.0, 0.0, 1.0])]
+    for a, b, things in zip(greys, greys[1:], masks, strict=False):
+        ways.append(after(ways[-1], camera_step(flows(a, b)[0], things)))
+    camera, zoom = np.stack(ways)[:, :2], np.stack(ways)[:, 2]
     size = (masks.shape[1], masks.shape[2])
 
-    def moved(by: NDArray[np.float64], scale: float = 1) -> NDArray[np.bool_]:
-        """The first mask's place in each frame, shifted by (T, 2) px."""
-        return np.stack([copied(masks[0], step, scale) for step in by])
+    def of(masks: NDArray[np.bool_]) -> Candidate:
+        return Candidate.of_masks(masks, camera, zoom)
+
+    def in_scene() -> NDArray[np.bool_]:
+        """The first mask where it would be in each frame if it stood still in the scene."""
+        return np.stack([warped(masks[0], way[2], way[:2]) for way in ways])
 
     def copied(mask: NDArray[np.bool_], step: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+        """Shifted, and scaled around its middle."""
         ys, xs = np.nonzero(mask)
-        middle = np.array([xs.mean(), ys.mean()])
-        matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
-        matrix[:, 2] = middle * (1 - scale) + step
+        return warped(mask, scale, np.array([xs.mean(), ys.mean()]) * (1 - scale) + step)
+
+    def warped(mask: NDArray[np.bool_], scale: float, step: NDArray[np.float64]) -> NDArray[np.bool_]:
+        matrix = np.array([[scale, 0, step[0]], [0, scale, step[1]]], np.float64)
         return cv2.warpAffine(mask.astype(np.uint8), matrix, size[::-1], flags=cv2.INTER_NEAREST) > 0
 
-    own = Candidate.of_masks(masks, camera)
-    mirrored = Candidate.of_masks(masks[:, :, ::-1], camera)
+    own = of(masks)
+    mirrored = of(masks[:, :, ::-1])
     x = float(np.nanmean(own.centres[:, 0]))
     if abs(x - size[1] / 2) > 0.02 * size[1]:
         left = 0 if x < size[1] / 2 else 1
@@ -321,17 +328,17 @@ def real(folder: Path) -> Iterator[Question]:
         yield Question("place", "", "the thing on the right side", [own, mirrored], {1 - left})
         yield Question("order", "", "the second thing from the left", [own, mirrored], {1 - left})
     for scale in (0.7, 1.3):
-        other = Candidate.of_masks(np.stack([copied(mask, np.zeros(2), scale) for mask in masks]), camera)
+        other = of(np.stack([copied(mask, np.zeros(2), scale) for mask in masks]))
         yield Question("size", "", "the larger one", [own, other], {int(scale > 1)})
         yield Question("size", "", "the smallest thing", [own, other], {int(scale < 1)})
     for dx, side in ((-80, 1), (80, 0)):
-        other = Candidate.of_masks(np.stack([copied(mask, np.array([dx, 0.0]), 1) for mask in masks]), camera)
+        other = of(np.stack([copied(mask, np.array([dx, 0.0]), 1) for mask in masks]))
         yield Question("place", "", "the thing on the left", [own, other], {side})
     # Its own way, by matched corners and not by flow, tells the truth of what moves where.
     way = matched_way(greys, masks)
     if np.abs(way) > 0.1 * np.sqrt(masks[0].sum()):
         heading = "right" if way > 0 else "left"
-        still = Candidate.of_masks(moved(camera), camera)
+        still = of(in_scene())
         yield Question("motion", "", "the thing that is moving", [still, own], {1})
         yield Question("motion", "", "the stationary thing", [own, still], {1})
         yield Question("motion", "", f"the one moving to the {heading}", [still, own], {1})

@@ -309,7 +309,7 @@ def test_an_order_is_the_place_in_a_sorted_row(spots: list, number: int) -> None
 
 def test_what_a_side_of_the_picture_cuts_moves_as_its_opposite_edge_does() -> None:
     whole = thing(180, width=60, step=(2, 0))
-    cut = Candidate(whole.boxes.clip(0, SIZE[1]), whole.areas, whole.camera, SIZE)
+    cut = Candidate(whole.boxes.clip(0, SIZE[1]), whole.areas, whole.camera, None, SIZE)
     other = thing(60, step=(1.5, 0))
     assert cut.velocity == pytest.approx([2, 0])
     # By its middle it would move 1 px a frame.
@@ -357,3 +357,56 @@ def test_one_of_which_it_is_unknown_leaves_the_clue_to_the_others() -> None:
     comes, goes, later = thing(20, step=(5, 0)), thing(160, step=(3, 0)), thing(60, frames=(6, FRAMES))
     clues = read("a dog walking toward the man").clues
     assert choose([goes, comes, later], clues, SIZE, others={"the man": [man]}).chosen == (1,)
+
+
+def turns_back(x: float, first: float, then: float) -> Candidate:
+    """A thing that moves by `first` px a frame, and by `then` from the middle of the clip on."""
+    steps = [first] * (FRAMES // 2) + [then] * (FRAMES - FRAMES // 2 - 1)
+    way = x + np.concatenate([[0], np.cumsum(steps)])
+    boxes = np.stack([way - 10, np.full(FRAMES, 40), way + 10, np.full(FRAMES, 60)], 1).astype(float)
+    return Candidate(boxes, np.full(FRAMES, 400.0), np.zeros((FRAMES, 2)))
+
+
+def test_then_parts_what_comes_first_from_what_comes_later() -> None:
+    there, back = turns_back(60, 6, -6), turns_back(140, -6, 6)
+    for text, right in (
+        ("a dog walking to the right and then walking to the left", 0),
+        ("a dog walking to the left and then walking to the right", 1),
+    ):
+        choice = choose([there, back], read(text).clues, SIZE)
+        assert choice.chosen == (right,)
+        assert [(one.clue.value, one.decisive) for one in choice.said if one.clue.kind == "time"] == [
+            ("then", True)
+        ]
+    # Who is not seen in both halves cannot be judged by them.
+    gone = thing(100, frames=(0, 3))
+    assert not choose([there, gone], read("a dog then on the left").clues, SIZE).said[0].decisive
+
+
+def test_not_is_told_by_how_well_each_shows_it() -> None:
+    clues = read("a mug without a lid").clues
+    row = [thing(40), thing(90), thing(140)]
+    choice = choose(row, clues, SIZE, showing={"a lid": [0.9, 0.1, 0.8]})
+    assert choice.chosen == (1,)
+    assert choice.decides
+    assert not choose(row, clues, SIZE).decides
+    assert not choose(row, clues, SIZE, showing={"a lid": [0.1, 0.12, 0.1]}).decides
+
+
+def test_the_cameras_zoom_is_no_motion() -> None:
+    # The camera zooms in on the top left corner by 5 % a frame: what stands grows and goes away from the corner.
+    zoom = 1.05 ** np.arange(FRAMES)
+
+    def filmed(x: float, side: float, grow: float) -> Candidate:
+        half = side / 2 * (1 + grow) ** np.arange(FRAMES)
+        middle = np.array([x, 40.0]) * zoom[:, None]
+        boxes = np.concatenate(
+            [middle - half[:, None] * zoom[:, None], middle + half[:, None] * zoom[:, None]], 1
+        )
+        return Candidate(boxes, (2 * half * zoom) ** 2, np.zeros((FRAMES, 2)), zoom)
+
+    stands, comes = filmed(30, 20, 0), filmed(60, 10, 0.03)
+    assert stands.speed == pytest.approx(0, abs=1e-9)
+    assert stands.growth == pytest.approx(0, abs=1e-9)
+    assert choose([stands, comes], read("a bus coming toward the camera").clues, SIZE).chosen == (1,)
+    assert not choose([stands, filmed(60, 10, 0)], read("a bus coming toward the camera").clues, SIZE).decides

@@ -23,6 +23,7 @@ from carvid.words.queries import Expressions
 from tests.motion_cases import KnownMasks, as_frames, textured
 
 H, W = 40, 80
+STAYS = np.array([0.0, 0.0, 1.0])
 
 
 def box(x, y, side=8):
@@ -65,7 +66,7 @@ def ask(queries, frames, *, judge=sure, shifts=None, **options):
     chooser = Chooser(expressions, judge, **options)
     image, given = np.zeros((H, W, 3), np.uint8), []
     for t, things in enumerate(frames):
-        shift = None if t == 0 else np.zeros(2) if shifts is None else shifts[t]
+        shift = None if t == 0 else STAYS if shifts is None else shifts[t]
         given += chooser.push(image, *results(t, expressions.asked, things), shift)
     return [*given, *chooser.finish()]
 
@@ -144,7 +145,7 @@ def test_the_other_thing_may_have_words_of_its_own() -> None:
 def test_motion_is_told_once_the_shot_is_over_and_the_cameras_is_taken_off() -> None:
     # The picture drifts to the left by 2 px a frame; thing 2 stays in its place, so it moves to the right.
     frames = [[(1, 0, box(60 - 2 * t, 10)), (2, 0, box(20, 20))] for t in range(8)]
-    shifts = [np.array([-2.0, 0.0])] * 8
+    shifts = [np.array([-2.0, 0.0, 1.0])] * 8
     chooser = Chooser(Expressions.of(["the mug moving to the right"]), sure)
     image = np.zeros((H, W, 3), np.uint8)
     for t, things in enumerate(frames):
@@ -160,7 +161,7 @@ def test_causal_holds_nothing_back_and_knows_only_the_past() -> None:
     chooser = Chooser(Expressions.of(["the mug moving to the right"]), sure, causal=True)
     image, chosen = np.zeros((H, W, 3), np.uint8), []
     for t, things in enumerate(frames):
-        (one,) = chooser.push(image, *results(t, ("the mug",), things), None if t == 0 else np.zeros(2))
+        (one,) = chooser.push(image, *results(t, ("the mug",), things), None if t == 0 else STAYS)
         chosen.append([number for number, _, mask in things if (one.masks[0] & mask).any()])
     # Before anything moves, the word decides nothing.
     assert chosen[:4] == [[1, 2]] * 4
@@ -185,16 +186,14 @@ def test_a_long_shot_is_told_in_stretches(monkeypatch: pytest.MonkeyPatch) -> No
     image = np.zeros((H, W, 3), np.uint8)
     counts = []
     for t in range(7):
-        counts.append(
-            len(list(chooser.push(image, *results(t, ("the mug",), ROW), np.zeros(2) if t else None)))
-        )
+        counts.append(len(list(chooser.push(image, *results(t, ("the mug",), ROW), STAYS if t else None))))
     assert counts == [0, 0, 3, 0, 0, 3, 0]
     assert len(list(chooser.finish())) == 1
     # Large pictures are held back in a smaller number.
     monkeypatch.setattr(chooser_module, "HELD_BYTES", 2 * image.nbytes)
     chooser = Chooser(Expressions.of(["the mug on the left"]), sure)
     assert list(chooser.push(image, *results(0, ("the mug",), ROW), None)) == []
-    assert len(list(chooser.push(image, *results(1, ("the mug",), ROW), np.zeros(2)))) == 2
+    assert len(list(chooser.push(image, *results(1, ("the mug",), ROW), STAYS))) == 2
 
 
 def test_a_speck_and_what_flashes_up_are_no_rivals() -> None:
@@ -380,7 +379,7 @@ def test_results_that_are_cut_short_are_given_later() -> None:
     chooser = Chooser(Expressions.of(["the mug on the left"]), sure)
     image = np.zeros((H, W, 3), np.uint8)
     for t in range(4):
-        assert list(chooser.push(image, *results(t, ("the mug",), ROW), np.zeros(2) if t else None)) == []
+        assert list(chooser.push(image, *results(t, ("the mug",), ROW), STAYS if t else None)) == []
     first = next(chooser.finish())
     assert [first.index, *(one.index for one in chooser.finish())] == [0, 1, 2, 3]
     assert list(chooser.finish()) == []
@@ -402,7 +401,7 @@ def test_a_judge_that_is_cut_short_loses_no_earlier_result() -> None:
     image = np.zeros((H, W, 3), np.uint8)
     assert list(chooser.push(image, *results(0, ("the mug",), ROW), None)) == []
     with pytest.raises(Cut):
-        list(chooser.push(image, *results(1, ("the mug",), [*ROW, (4, 0, box(1, 30))]), np.zeros(2)))
+        list(chooser.push(image, *results(1, ("the mug",), [*ROW, (4, 0, box(1, 30))]), STAYS))
     (one,) = chooser.finish()
     assert np.array_equal(one.masks[0], ROW[0][2])
 
@@ -422,14 +421,25 @@ def test_things_that_are_long_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch
     image = np.zeros((H, W, 3), np.uint8)
     for t in range(12):
         things = [(t // 2 + 1, 0, box(5 + t, 10)), (99, 0, box(60, 10))]
-        list(chooser.push(image, *results(t, ("the mug",), things), np.zeros(2) if t else None))
+        list(chooser.push(image, *results(t, ("the mug",), things), STAYS if t else None))
     assert set(chooser._shot.heads) == {99, 4, 5, 6}
-    assert {thing for _, thing in chooser._shot.scores} == {99, 4, 5, 6}
+    assert {thing for _, _, thing in chooser._shot.scores} == {99, 4, 5, 6}
 
 
-def test_what_is_not_judged_yet_is_told() -> None:
-    (one,) = Expressions.of(["a mug on the left without a lid"]).each
-    assert one.told() == (
-        "'a mug on the left without a lid': CLIP reads 'a mug'; used to choose: 'on the left' (place left); "
-        "not judged yet, but CLIP compares the whole: 'without a lid'"
-    )
+def test_what_a_thing_is_not_is_judged_too() -> None:
+    asked = []
+
+    def judge(text, rivals):
+        asked.append((text, list(rivals)))
+        # Thing 1, at (5, 10), has a lid.
+        has = text == "a lid"
+        return lambda image, masks: np.array([0.9 if has and m[10, 5] else 0.1 for m in masks], np.float32)
+
+    (one,) = ask(["a mug without a lid"], [ROW[:2]], judge=judge)
+    assert asked == [("a mug without a lid", []), ("a lid", ["a mug"])]
+    assert np.array_equal(one.masks[0], ROW[1][2])
+    assert one.words is not None
+    assert one.words[0] is not None
+    assert [asdict(used) for used in one.words[0].used] == [
+        {"words": "without a lid", "kind": "not", "value": "a lid", "decisive": True}
+    ]

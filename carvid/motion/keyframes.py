@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from carvid.engines import EngineSession, Judge
 from carvid.evidence import FrameOrigin
 from carvid.frame import Frame
-from carvid.motion.camera import shift
+from carvid.motion.camera import camera_step, inverse
 from carvid.motion.edges import refine
 from carvid.motion.flow import Flow, flows, grey
 from carvid.motion.propagate import Carried, at_key, carry, fuse
@@ -67,7 +67,7 @@ class TrackChooser(Protocol):
         image: NDArray[np.uint8],
         whole: FrameResult,
         tracked: FrameResult,
-        shift: NDArray[np.float64] | None,
+        camera: NDArray[np.float64] | None,
     ) -> Iterator[FrameResult]: ...
     def finish(self) -> Iterator[FrameResult]: ...
     def describe(self) -> Mapping[str, Any]: ...
@@ -285,8 +285,9 @@ class KeyframeSession:
             yield tracked
             return
         with self._stopwatch.stage("motion/tracks"):
-            way = None if back is None else -shift(back, np.asarray(result.masks.any(0)))
-        yield from self._chooser.push(frame.image, result, tracked, way)
+            things = np.asarray(result.masks.any(0))
+            camera = None if back is None else inverse(camera_step(back, things))
+        yield from self._chooser.push(frame.image, result, tracked, camera)
 
     def _carried(self, frame: Frame, carried: Carried, keys: tuple[_Key, ...]) -> FrameResult:
         with self._stopwatch.stage("motion/refine"):

@@ -19,17 +19,19 @@ class Candidate:
     boxes: (T, 4) float64, left, top, right and bottom edge in px; nan where it is not seen.
     areas: (T,) float64 px; 0 where it is not seen.
     camera: (T, 2) float64 px, how far the picture's content has shifted since the first frame because the camera moved;
-        what is left of a thing's way without it is its own motion.
+        what is left of a thing's way without it is its own motion. With a zoom, of the picture's top left corner.
+    zoom: (T,) float64, how much larger the picture's content is than in the first frame; None where it stays so.
     size: (H, W) of the picture in px; None where its sides are not known, so that no thing counts as cut by them.
     """
 
     boxes: Floats
     areas: Floats
     camera: Floats
+    zoom: Floats | None = None
     size: tuple[int, int] | None = None
 
     @classmethod
-    def of_masks(cls, masks: Bools, camera: Floats | None = None) -> Candidate:
+    def of_masks(cls, masks: Bools, camera: Floats | None = None, zoom: Floats | None = None) -> Candidate:
         """From masks (T, H, W) bool; camera None for one that stands still."""
         boxes = np.full((len(masks), 4), np.nan)
         for box, mask in zip(boxes, masks, strict=True):
@@ -37,7 +39,12 @@ class Candidate:
             if rows.size:
                 box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
         still = np.zeros((len(masks), 2)) if camera is None else camera
-        return cls(boxes, masks.sum((1, 2)).astype(np.float64), still, (masks.shape[1], masks.shape[2]))
+        return cls(boxes, masks.sum((1, 2)).astype(np.float64), still, zoom, (masks.shape[1], masks.shape[2]))
+
+    def during(self, frames: slice) -> Candidate:
+        """It in some of the frames."""
+        zoom = None if self.zoom is None else self.zoom[frames]
+        return Candidate(self.boxes[frames], self.areas[frames], self.camera[frames], zoom, self.size)
 
     @cached_property
     def seen(self) -> Bools:
@@ -57,7 +64,7 @@ class Candidate:
 
     @cached_property
     def own_way(self) -> Floats:
-        """(T, 2) px, x and y: where it is without the camera's motion; nan where it is not seen.
+        """(T, 2) px of the first frame, x and y: where it is without the camera's motion; nan where it is not seen.
 
         That of its middle or, where one side of the picture cuts it in some frame, of its opposite edge: what is cut
         seems to move by half as much as it does.
@@ -68,8 +75,12 @@ class Candidate:
             cut = np.any(first <= 0), self.size is not None and np.any(last >= self.size[1 - axis])
             if cut[0] != cut[1] and self.size is not None:
                 found[:, axis] = self.boxes[:, axis + 2 if cut[0] else axis]
-        way: Floats = found - self.camera
+        way: Floats = (found - self.camera) / self._scale[:, None]
         return way
+
+    @property
+    def _scale(self) -> Floats:
+        return np.ones(len(self.areas)) if self.zoom is None else self.zoom
 
     @cached_property
     def velocity(self) -> Floats:
@@ -99,7 +110,8 @@ class Candidate:
         if when.size < 2:
             return 0.0
         part = max(1, when.size // 4)
-        before, after = (float(np.median(self.areas[some])) for some in (when[:part], when[-part:]))
+        own = self.areas / self._scale**2
+        before, after = (float(np.median(own[some])) for some in (when[:part], when[-part:]))
         return float(np.log(after / before) / (when[-1] - when[0]))
 
     @cached_property

@@ -86,12 +86,15 @@ def choose(
     *,
     base: Sequence[float] | None = None,
     others: Mapping[str, Sequence[Candidate]] | None = None,
+    showing: Mapping[str, Sequence[float]] | None = None,
 ) -> Choice:
     """Choose among at least one candidate.
 
     size: (H, W) of the frames in px. base: how well each fits the expression without its clues, above 0; None for all
     alike. others: the things that the noun phrase of a clue names, by `Clue.other`; where it is "another" or the like,
-    these are the other candidates. A clue whose other thing is not known is not decisive.
+    these are the other candidates. A clue whose other thing is not known is not decisive. showing: how well each
+    candidate shows what a `not` clue names, in [0, 1], by `Clue.value`.
+    What stands before "then" is judged in the first half of the frames, and what stands after it in the second.
     The only candidate stays whatever the clues say. Of equal candidates the first is chosen.
     Raises UsageError for no candidate, one that is never seen, and base scores that are not one above 0 for each.
     """
@@ -104,7 +107,7 @@ def choose(
         raise UsageError(
             f"the base scores are {first}; expected {len(candidates)} numbers above 0, one for each candidate"
         )
-    said = tuple(_said(clue, candidates, size, others or {}) for clue in clues)
+    said = _in_order(candidates, clues, size, others or {}, showing or {})
     totals = np.array(first) * np.prod([one.scores for one in said], axis=0) if said else np.array(first)
     order = sorted(range(len(candidates)), key=lambda i: -totals[i])
     return Choice(tuple(order[: _count(said, totals)]), tuple(totals.tolist()), first, said)
@@ -122,11 +125,35 @@ def _count(said: Sequence[Said], totals: Floats) -> int:
     return 2 if values[0] == "both" else int(values[0])
 
 
+def _in_order(
+    candidates: Sequence[Candidate],
+    clues: Sequence[Clue],
+    size: tuple[int, int],
+    others: Mapping[str, Sequence[Candidate]],
+    showing: Mapping[str, Sequence[float]],
+) -> tuple[Said, ...]:
+    """What each clue says, those before and after "then" each of their half."""
+    middle = next((i for i, clue in enumerate(clues) if (clue.kind, clue.value) == ("time", "then")), None)
+    half = len(candidates[0].seen) // 2
+    if middle is None or not all(one.seen[:half].any() and one.seen[half:].any() for one in candidates):
+        return tuple(_said(clue, candidates, size, others, showing) for clue in clues)
+    said = []
+    for i, clue in enumerate(clues):
+        frames = slice(half) if i < middle else slice(half, None)
+        parts = [one.during(frames) for one in candidates]
+        known = {name: [thing.during(frames) for thing in things] for name, things in others.items()}
+        said.append(_said(clue, parts, size, known, showing))
+    ordered = any(one.decisive for one in said)
+    said[middle] = Said(clues[middle], (1.0,) * len(candidates), decisive=ordered)
+    return tuple(said)
+
+
 def _said(
     clue: Clue,
     candidates: Sequence[Candidate],
     size: tuple[int, int],
     others: Mapping[str, Sequence[Candidate]],
+    showing: Mapping[str, Sequence[float]],
 ) -> Said:
     table = None
     if len(candidates) > 1:
@@ -135,6 +162,8 @@ def _said(
             table = _between_rivals(clue, candidates)
         elif known:
             table = _against(clue, candidates, known)
+        elif clue.kind == "not" and clue.value in showing:
+            table = 1 - np.array(showing[clue.value], np.float64)
         elif not clue.other and clue.kind in _TABLES:
             table = _TABLES[clue.kind](clue.value, candidates, size)
     if table is None or table.max() < 0.5 or table.max() - table.min() < _ALIKE:
@@ -146,11 +175,6 @@ def _said(
     if (clue.kind, clue.value) in _WEAK:
         scores = np.sqrt(scores)
     return Said(clue, tuple(scores.tolist()), decisive=True)
-
-
-def is_judged(clue: Clue) -> bool:
-    """Whether there is a way to tell how well the clue holds; not yet for "then" and "not"."""
-    return clue.kind != "not" and (clue.kind, clue.value) != ("time", "then")
 
 
 def is_own_kind(clue: Clue) -> bool:

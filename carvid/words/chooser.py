@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carvid.engines import Judge
+from carvid.motion.camera import after
 from carvid.motion.tracks import MOST, too_many_tracks
 from carvid.result import FrameResult, ObjectResult, QueryVerdict
 from carvid.words.candidates import Candidate
@@ -29,6 +30,8 @@ HELD_BYTES = 256 * 2**20
 REMEMBERED = 1500
 """Things are told apart by what they did in so many frames of their shot."""
 
+# A camera that has not moved.
+_STILL = np.array([0.0, 0.0, 1.0])
 # A thing is a rival only with this share of the largest one's area, and of the frames of the one seen most.
 _RIVAL = 0.1
 # A thing is looked at again once it is so much larger.
@@ -53,22 +56,25 @@ class _Seen:
 
 @dataclass
 class _Shot:
-    """What is known of the things in a shot. steps: per frame the things by id; ways: how far the picture's content has
-    shifted since the first frame, (2,) px. heads: what was asked for each thing. views, scores: by expression and
-    thing, the area at which it was judged, and how."""
+    """What is known of the things in a shot.
+
+    steps: per frame the things by id. ways: how the camera has moved the picture's content since the first frame, (3,),
+        as `carvid.motion.camera.camera_step` tells. heads: for each thing the place of what was asked.
+    views, scores: by expression, text and thing, the area at which it was judged, and how.
+    """
 
     steps: deque[Mapping[int, _Seen]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     ways: deque[NDArray[np.float64]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     heads: dict[int, int] = field(default_factory=dict)
-    views: dict[tuple[int, int], int] = field(default_factory=dict)
-    scores: dict[tuple[int, int], float] = field(default_factory=dict)
+    views: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    scores: dict[tuple[int, str, int], float] = field(default_factory=dict)
 
     def candidates(self, place: int, size: tuple[int, int]) -> dict[int, Candidate]:
         """The things found for what was asked in a place, by id, without those too small or too short to be rivals.
 
         size: (H, W) of the frames in px."""
         found = {}
-        camera = np.stack(self.ways)
+        ways = np.stack(self.ways)
         for thing, head in self.heads.items():
             if head != place:
                 continue
@@ -77,7 +83,7 @@ class _Shot:
                 if thing in step:
                     boxes[t], areas[t] = step[thing].box, step[thing].area_px
             if areas.any():
-                found[thing] = Candidate(boxes, areas, camera, size)
+                found[thing] = Candidate(boxes, areas, ways[:, :2], ways[:, 2], size)
         areas_px = {thing: float(np.median(one.areas[one.seen])) for thing, one in found.items()}
         frames = {thing: int(one.seen.sum()) for thing, one in found.items()}
         return {
@@ -91,8 +97,8 @@ class _Shot:
         """Drop what is known of things that no remembered step holds."""
         alive = {thing for step in self.steps for thing in step}
         self.heads = {thing: head for thing, head in self.heads.items() if thing in alive}
-        self.views = {key: area for key, area in self.views.items() if key[1] in alive}
-        self.scores = {key: score for key, score in self.scores.items() if key[1] in alive}
+        self.views = {key: area for key, area in self.views.items() if key[2] in alive}
+        self.scores = {key: score for key, score in self.scores.items() if key[2] in alive}
 
 
 class Chooser:
@@ -117,12 +123,14 @@ class Chooser:
         """
         self._expressions, self._causal, self._instances, self._tell = expressions, causal, instances, tell
         asked = expressions.asked
-        self._judges = [
-            judge(one.text, [text for place, text in enumerate(asked) if place != one.place])
-            if one.speaks
-            else None
-            for one in expressions.each
-        ]
+        # By expression and text: the whole expression, and what it says that the thing is not.
+        self._judges: dict[tuple[int, str], Judge] = {}
+        for i, one in enumerate(expressions.each):
+            if one.speaks:
+                rivals = [text for place, text in enumerate(asked) if place != one.place]
+                self._judges[i, one.text] = judge(one.text, rivals)
+            for unlike in one.unlike:
+                self._judges[i, unlike] = judge(unlike, [asked[one.place]])
         self._shot = _Shot()
         self._held: list[Held] = []
         self._ready: deque[tuple[Held, Sequence[Chosen]]] = deque()
@@ -141,15 +149,15 @@ class Chooser:
         image: NDArray[np.uint8],
         whole: FrameResult,
         tracked: FrameResult,
-        shift: NDArray[np.float64] | None,
+        camera: NDArray[np.float64] | None,
     ) -> Iterator[FrameResult]:
         """Take the next frame; give the results that are ready, in order.
 
         image: (H, W, 3) uint8 RGB. whole: one object for each text that was asked. tracked: the same as tracks.
-        shift: (2,) px, x and y, how far the camera's motion has shifted the picture's content since the frame before;
-        None at the first frame of a shot.
+        camera: (3,), how the camera has moved the picture's content since the frame before, as `camera_step` of
+        `carvid.motion.camera` tells; None at the first frame of a shot.
         """
-        if shift is None:
+        if camera is None:
             yield from self.finish()
             self._shot = _Shot()
         shot, asked = self._shot, self._expressions.asked
@@ -159,7 +167,7 @@ class Chooser:
             shot.heads.setdefault(one.id, asked.index(one.query))
         # An interrupt may come while it looks; what is kept of the frame then comes after.
         self._look(image, step, masks)
-        shot.ways.append(np.zeros(2) if shift is None or not shot.ways else shot.ways[-1] + shift)
+        shot.ways.append(_STILL if camera is None or not shot.ways else after(shot.ways[-1], camera))
         shot.steps.append(step)
         self._held.append(hold(whole, masks, shot.heads))
         if self._causal or len(self._held) >= min(HELD, max(1, HELD_BYTES // image.nbytes)):
@@ -185,18 +193,19 @@ class Chooser:
     def _look(self, image: NDArray[np.uint8], step: Mapping[int, _Seen], masks: Mapping[int, Bools]) -> None:
         """Judge each thing where it is first seen, and again where it is much larger."""
         shot = self._shot
-        for i, (one, judge) in enumerate(zip(self._expressions.each, self._judges, strict=True)):
+        for (i, text), judge in self._judges.items():
             due = [
                 thing
                 for thing, seen in step.items()
-                if shot.heads[thing] == one.place and seen.area_px > _GROWN * shot.views.get((i, thing), 0)
+                if shot.heads[thing] == self._expressions.each[i].place
+                and seen.area_px > _GROWN * shot.views.get((i, text, thing), 0)
             ]
-            if judge is None or not due:
+            if not due:
                 continue
             scores = judge(image, np.stack([masks[thing] for thing in due]))
             for thing, score in zip(due, scores.tolist(), strict=True):
-                shot.views[i, thing] = step[thing].area_px
-                shot.scores[i, thing] = max(score**_JUDGED, _LEAST)
+                shot.views[i, text, thing] = step[thing].area_px
+                shot.scores[i, text, thing] = score
 
     def _choice(self, i: int) -> Chosen:
         """The ids of the things that expression i means, None for all that was found; and why."""
@@ -212,7 +221,10 @@ class Chooser:
             list(candidates.values()),
             one.reading.clues,
             size,
-            base=[shot.scores[i, thing] for thing in candidates],
+            base=[max(shot.scores[i, one.text, thing] ** _JUDGED, _LEAST) for thing in candidates],
+            showing={
+                unlike: [shot.scores[i, unlike, thing] for thing in candidates] for unlike in one.unlike
+            },
             others=self._others(one, size),
         )
         ids = list(candidates)

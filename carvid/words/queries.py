@@ -8,7 +8,7 @@ from typing import Any
 
 from carvid.evidence import UsedWords, WordsRecord
 from carvid.wording import MOST_QUERIES, checked_queries, distinct, folded
-from carvid.words.choose import Choice, is_judged, is_own_kind
+from carvid.words.choose import Choice, is_own_kind
 from carvid.words.reading import Clue, Reading, read
 
 
@@ -38,6 +38,11 @@ class Expression:
         """Whether some of its words are not left to the engine."""
         return bool(self.reading.clues)
 
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """What the thing is not, or does not have."""
+        return tuple(clue.value for clue in self.reading.clues if clue.kind == "not")
+
     def record(self, choice: Choice | None) -> WordsRecord | None:
         """What became of its words. choice: None where nothing was found to choose among."""
         if not self.speaks:
@@ -50,14 +55,8 @@ class Expression:
 
     def told(self) -> str:
         """In a line: what is used and what is left to the engine."""
-        judged = [clue for clue in self.reading.clues if is_judged(clue)]
-        used = ", ".join(f"{clue.words!r} ({clue.kind} {clue.value})" for clue in judged)
-        others = ", ".join(f"{clue.words!r}" for clue in self.reading.clues if not is_judged(clue))
-        return (
-            f"{self.text!r}: CLIP reads {self.reading.head!r}"
-            + (f"; used to choose: {used}" if used else "")
-            + (f"; not judged yet, but CLIP compares the whole: {others}" if others else "")
-        )
+        used = ", ".join(f"{clue.words!r} ({clue.kind} {clue.value})" for clue in self.reading.clues)
+        return f"{self.text!r}: CLIP reads {self.reading.head!r}; used to choose: {used}"
 
 
 @dataclass(frozen=True)
