@@ -84,6 +84,8 @@ ROW = [(1, 0, box(5, 10)), (2, 0, box(30, 20, 12)), (3, 0, box(65, 5, 6))]
         ("a mug to the left of another", [1]),
         ("two mugs on the right", [2, 3]),
         ("all the mugs on the left", [1]),
+        ("the mugs at the bottom", [2]),
+        ("the mugs to the left of another", [1, 2]),
         # What no word tells apart stays as it is.
         ("the mug", [1, 2, 3]),
         ("all the mugs", [1, 2, 3]),

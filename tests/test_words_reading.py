@@ -256,3 +256,24 @@ def test_real_expressions_are_read_as_two_people_read_them() -> None:
         right[row["draw"]] += sorted(found) == sorted(row["clues"])
     # The grammar was mended with the first two draws, not with the third.
     assert right == {1: 118, 2: 115, 3: 112}
+
+
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("the cars on the left", True),
+        ("red mugs with handles on the right", True),
+        ("the people in the background", True),
+        ("the geese walking to the left", True),
+        ("the car on the left", False),
+        ("a car behind the vans", False),
+        ("the bus on the left", False),
+        ("the glasses on the right", False),
+        ("the boy's kite on the left", False),
+        ("the man with keys on the left", False),
+        ("the largest", False),
+        ("", False),
+    ],
+)
+def test_a_plural_means_several(text: str, several: bool) -> None:
+    assert read(text).several == several

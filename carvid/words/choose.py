@@ -87,6 +87,7 @@ def choose(
     base: Sequence[float] | None = None,
     others: Mapping[str, Sequence[Candidate]] | None = None,
     showing: Mapping[str, Sequence[float]] | None = None,
+    several: bool = False,
 ) -> Choice:
     """Choose among at least one candidate.
 
@@ -94,6 +95,7 @@ def choose(
     alike. others: the things that the noun phrase of a clue names, by `Clue.other`; where it is "another" or the like,
     these are the other candidates. A clue whose other thing is not known is not decisive. showing: how well each
     candidate shows what a `not` clue names, in [0, 1], by `Clue.value`.
+    several: whether the expression means several things, though it gives no number (`Reading.several`).
     What stands before "then" is judged in the first half of the frames, and what stands after it in the second.
     The only candidate stays whatever the clues say. Of equal candidates the first is chosen.
     Raises UsageError for no candidate, one that is never seen, and base scores that are not one above 0 for each.
@@ -110,15 +112,15 @@ def choose(
     said = _in_order(candidates, clues, size, others or {}, showing or {})
     totals = np.array(first) * np.prod([one.scores for one in said], axis=0) if said else np.array(first)
     order = sorted(range(len(candidates)), key=lambda i: -totals[i])
-    return Choice(tuple(order[: _count(said, totals)]), tuple(totals.tolist()), first, said)
+    return Choice(tuple(order[: _count(said, totals, several)]), tuple(totals.tolist()), first, said)
 
 
-def _count(said: Sequence[Said], totals: Floats) -> int:
+def _count(said: Sequence[Said], totals: Floats, several: bool) -> int:
     """How many candidates an expression means."""
     values = [one.clue.value for one in said if one.clue.kind == "number"]
-    if not values:
+    if not values and not several:
         return 1
-    if values[0] in _ALL:
+    if not values or values[0] in _ALL:
         # "all the cars on the left": those of which the other clues hold nearly as well as of the best.
         decided = any(one.decisive for one in said)
         return int(np.count_nonzero(totals >= totals.max() / 2)) if decided else len(totals)

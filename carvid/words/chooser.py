@@ -226,6 +226,7 @@ class Chooser:
                 unlike: [shot.scores[i, unlike, thing] for thing in candidates] for unlike in one.unlike
             },
             others=self._others(one, size),
+            several=one.reading.several,
         )
         ids = list(candidates)
         if self._tell is not None:

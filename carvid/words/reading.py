@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from carvid.words.grammar import Match, matches
 from carvid.words.tokens import Tokens, tokenise
+from carvid.words.vocabulary import vocabulary
 
 OWN_KIND = frozenset(
     {"another", "another one", "other", "others", "the other", "the others", "the other one"}
@@ -50,6 +52,23 @@ class Reading:
     clues: tuple[Clue, ...]
     used: tuple[str, ...]
     left: tuple[str, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether the head's noun is a plural, as in "the cars on the left"."""
+        words = re.findall(r"[a-z']+", self.head.lower())
+        if not words or words[0] in ("a", "an", "one", "this", "that", "another"):
+            return False
+        classes = vocabulary()
+        ends = {*classes["stop"], *classes["go"], *classes["stay"], *classes["turn"]}
+        noun = next((words[i - 1] for i in range(1, len(words)) if words[i] in ends), words[-1])
+        if noun in classes["plural"]:
+            return True
+        return (
+            noun.endswith("s")
+            and not noun.endswith(("ss", "us", "is", "'s"))
+            and noun not in classes["single"]
+        )
 
 
 def read(expression: str) -> Reading:

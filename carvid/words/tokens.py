@@ -13,7 +13,7 @@ WORD = re.compile(r"[^\W_]+(?:['’](?:t|s)\b)?|[,;.:!?]")
 SHORTEST_SLIP = 5
 """Shorter words have too many neighbours that mean something else."""
 
-NO_SOURCE = ("slips", "distinct", "compound", "colour", "part", "scene", "stop")
+NO_SOURCE = ("slips", "distinct", "compound", "colour", "part", "scene", "stop", "plural", "single")
 """Classes whose words are not what a slip is taken for."""
 
 
