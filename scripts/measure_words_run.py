@@ -144,9 +144,12 @@ def still(clip: Clip) -> Iterator[Question]:
         yield clip.ask(
             "relation", ["the {} next to the []"], np.hypot(xs - other.x_px, ys - other.y_px).argmin()
         )
-    if clip.count == 3:
+    if clip.count > 2:
         order = xs.argsort()
         yield clip.ask("number", ["two {}s on the left", "2 {}s on the left"], *order[:2])
+        yield clip.ask("number", ["both {}s on the right"], *order[-2:])
+    if clip.count > 3:
+        yield clip.ask("number", ["three {}s on the right side"], *order[-3:])
 
 
 def moving(clip: Clip) -> Iterator[Question]:
@@ -199,6 +202,7 @@ def are_found(masks: Bools, things: Bools) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Whole runs with words and without.")
     parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--kind", help="ask about this kind of clue alone")
     parser.add_argument("--show", action="store_true", help="print every question that is answered wrongly")
     options = parser.parse_args()
     model = load_model(load_recipe("shapes"))
@@ -206,10 +210,13 @@ def main() -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + options.clips):
         for steps, questions in (("still", still), ("all", moving), ("one", one_moves), ("enters", enters)):
             clip = Clip(seed, steps)
+            asked = [one for one in questions(clip) if options.kind in (None, one.kind)]
+            if not asked:
+                continue
             own, other = clip.masks[:, :-1], clip.masks[:, -1:]
             found_own = are_found(run(model, clip, f"the {clip.name}", words=False), own)
             found_other = are_found(run(model, clip, f"the {clip.other_name}", words=False), other)
-            for question in questions(clip):
+            for question in asked:
                 found = found_own and (found_other or clip.other_name not in question.expression)
                 truth = clip.masks[:, list(question.right)].any(1)
                 told = []

@@ -191,6 +191,7 @@ def test_another_is_of_the_heads_own_kind_and_a_named_thing_is_not():
         ("a lamp hanging from the ceiling", ["motion still"]),
         ("a pair of glasses", []),
         ("a pair of swans", ["number group"]),
+        ("all horses", ["number all"]),
         ("there is a boat", []),
     ],
 )

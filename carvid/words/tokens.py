@@ -13,7 +13,20 @@ WORD = re.compile(r"[^\W_]+(?:['’](?:t|s)\b)?|[,;.:!?]")
 SHORTEST_SLIP = 5
 """Shorter words have too many neighbours that mean something else."""
 
-NO_SOURCE = ("slips", "distinct", "compound", "colour", "part", "scene", "stop", "plural", "single")
+NO_SOURCE = (
+    "slips",
+    "distinct",
+    "compound",
+    "colour",
+    "part",
+    "scene",
+    "stop",
+    "plural",
+    "single",
+    "bearer",
+    "slope",
+    "body",
+)
 """Classes whose words are not what a slip is taken for."""
 
 
