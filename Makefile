@@ -18,7 +18,7 @@ check: .venv/.installed-dev
 
 # The table of the README.
 table: .venv/.installed
-	$(BIN)/carvid demo --out demo-table --clips 10 --frames 11 --table
+	$(BIN)/carvid demo --out demo-table --clips 30 --frames 11 --table
 
 # The table of docs/benchmarks.md; it goes on where it stopped.
 ablation: .venv/.installed
