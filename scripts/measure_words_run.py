@@ -3,9 +3,9 @@
     python scripts/measure_words_run.py [--clips 24]
 
 Draws clips of 12 frames with two to four things of one name and one of another, asks about them in the wording of real
-lists, slips included, and runs the embedded model with the preset `shapes`, with --words and with --no-words. A thing
-is found if the masks of its plain name cover half of it in most frames. What a run has chosen is each thing of which
-its masks cover at least half as much as of the one they cover most. Prints Markdown.
+lists, slips included, and runs the embedded model with the preset `shapes`, with --words and with --no-words. All are
+found where the masks of what CLIP is asked cover half of each thing in most frames. What a run has chosen is each
+thing of which its masks cover at least half as much as of the one they cover most. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from carvid.model import Model
 from carvid.recipe import load_recipe
 from carvid.shapes.scenes import COLOURS, SHAPES, Thing, draw_background, draw_scene, random_thing
 from carvid.video_session import open_session
+from carvid.words.queries import Expressions
 
 HEIGHT, WIDTH, FRAMES = 240, 426, 12
 FIRST_SEED = 3_000_000
@@ -214,10 +215,13 @@ def main() -> None:
             if not asked:
                 continue
             own, other = clip.masks[:, :-1], clip.masks[:, -1:]
-            found_own = are_found(run(model, clip, f"the {clip.name}", words=False), own)
-            found_other = are_found(run(model, clip, f"the {clip.other_name}", words=False), other)
+            known: dict[str, bool] = {}
             for question in asked:
-                found = found_own and (found_other or clip.other_name not in question.expression)
+                head, *others = Expressions.of([question.expression]).asked
+                for text, things in ((head, own), *((one, other) for one in others)):
+                    if text not in known:
+                        known[text] = are_found(run(model, clip, text, words=False), things)
+                found = all(known[text] for text in (head, *others))
                 truth = clip.masks[:, list(question.right)].any(1)
                 told = []
                 for words in (True, False):
