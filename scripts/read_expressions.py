@@ -5,7 +5,7 @@ python scripts/read_expressions.py LIST...      a line "video object expression"
     --draw N       only N expressions, drawn by --seed
     --unread       only print the expressions: for a reader who must not see the program's reading
     --alone        of Ref-DAVIS 2017 val: how many have a clue though their object is the only annotated one of its kind
-    --by-hand F    how many of those that people have read are read the same, draw by draw; F is
+    --by-hand F    how many of those that two readers read are read the same, draw by draw; F is
                    tests/data/read_by_hand.json, and a LIST's path has the name that F gives it
 """
 
@@ -61,7 +61,7 @@ def summary(texts: list[str]) -> None:
 
 
 def by_hand(path: Path, lists: list[Path]) -> None:
-    """Print for each draw how many expressions have exactly the clues, by kind and value, that people found."""
+    """Print for each draw how many expressions have exactly the clues, by kind and value, that the readers found."""
     videos = {each: json.loads(each.read_text("utf-8"))["videos"] for each in lists}
     right: Counter[int] = Counter()
     count: Counter[int] = Counter()

@@ -248,7 +248,7 @@ def test_reading_needs_no_torch():
 
 
 @pytest.mark.skipif(not all(path.is_file() for path in LISTS), reason="the real lists are not here")
-def test_real_expressions_are_read_as_two_people_read_them() -> None:
+def test_real_expressions_are_read_as_two_readers_read_them() -> None:
     videos = {path.parents[2].name: json.loads(path.read_text("utf-8"))["videos"] for path in LISTS}
     right = Counter()
     for row in json.loads(BY_HAND.read_text("utf-8")):
