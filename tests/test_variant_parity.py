@@ -81,6 +81,14 @@ class Case:
     def masks(self, t: int) -> NDArray[np.bool_]:
         return np.unpackbits(self.numbers[f"t{t}_masks"], axis=-1, count=self.size[1]).astype(bool)
 
+    def lead(self) -> NDArray[np.float32]:
+        """(H, W): by how much our strongest marginal is above the next one."""
+        with torch.inference_mode():
+            ((seen, found),) = self.session._recur(self.seen)
+            assert seen.crf is not None
+            first, second = seen.crf.refine_labels(found.proposals).topk(2, 0).values
+        return (first - second).numpy()
+
     def proposals(self, t: int) -> Tensor:
         """The released code's proposals of step t, out of its refined CAMs."""
         maps = self.of(f"t{t}_cam_refined")[None]
@@ -200,19 +208,21 @@ def test_the_same_live_sets_scores_and_masks_from_picture_to_end(case: Case) -> 
     for ours, theirs in zip(result.evidence.steps, case.steps, strict=True):
         assert np.allclose(ours.scores, theirs["scores"], rtol=0, atol=0.04)
     masks = np.stack([each.mask for each in result.objects])
-    # Another processor rounds otherwise, which may turn over a pixel.
     assert (masks != case.numbers["final_masks"].astype(bool)).sum() <= 1
     kept = case.steps[-1]["kept"]
     scores = [each.score if i in kept else 0.0 for i, each in enumerate(result.objects)]
     assert np.allclose(scores, case.numbers["final_scores"], rtol=0, atol=0.04)
     if not case.refer:
-        assert (result.label_map != case.numbers["benchmark_labels"]).sum() <= 1
+        differs = result.label_map != case.numbers["benchmark_labels"]
+        # On some processors a pixel where two labels tie, as far as their marginals are the same, turns over.
+        assert differs.sum() <= 1
+        assert (case.lead()[differs] < 2 / 255).all()
 
 
 @pytest.mark.parametrize("setting", ["refcoco", "voc"])
 def test_from_the_command_line(tmp_path: Path, setting: str) -> None:
     about = next(each for each in CASES.values() if each["setting"] == setting and each["pair"] == "a")
-    numbers, weights = np.load(RELEASED / about["file"]), RELEASED / "weights" / "a"
+    weights = RELEASED / "weights" / "a"
     folder = tmp_path / "picture"
     folder.mkdir()
     picture = folder / "00000.png"
@@ -223,4 +233,10 @@ def test_from_the_command_line(tmp_path: Path, setting: str) -> None:
     told = CliRunner().invoke(app, [*words, *clips, "--separate", "--out", str(out)])
     assert told.exit_code == 0, told.output
     ours = np.stack([np.array(Image.open(path)) > 0 for path in sorted(out.glob("masks/*/00000.png"))])
-    assert (ours != numbers["final_masks"].astype(bool)).sum() <= 1
+    alone = Case(about["file"])
+    theirs = alone.numbers["final_masks"].astype(bool)
+    alone.numbers.close()
+    if setting == "refcoco":
+        assert np.array_equal(ours, theirs)
+    # What a tie may turn over is told above.
+    assert np.array_equal(ours, np.stack([each.mask for each in alone.session.segment(alone.seen).objects]))
