@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 
 import carvid.words.chooser as chooser_module
-from carvid.engines import run_session
 from carvid.errors import UsageError
 from carvid.evidence import Evidence, FrameOrigin, RecurrentStep, UsedWords, WordsRecord
 from carvid.frame import Frame
-from carvid.motion.keyframes import KeyframeSession
-from carvid.recipe import Recipe
 from carvid.result import FrameResult, ObjectResult, QueryVerdict
 from carvid.sinks.results import frame_record
-from carvid.video_session import open_session
 from carvid.words.chooser import Chooser
-from carvid.words.held import Packed
 from carvid.words.queries import Expressions
-from tests.motion_cases import KnownMasks, as_frames, textured
 
 H, W = 40, 80
 STAYS = np.array([0.0, 0.0, 1.0])
@@ -111,6 +105,15 @@ def test_two_queries_with_one_head_are_asked_once_and_told_apart() -> None:
     assert np.array_equal(one.masks, [left, right, left | middle | right, left])
     # Each pixel has the first query that it answers; of a query given twice the first place.
     assert np.array_equal(one.label_map, 1 * left + 2 * right + 3 * middle)
+
+
+def test_the_only_thing_stays_and_the_words_are_not_decisive() -> None:
+    for one in ask(["the mug on the left"], [ROW[1:2]] * 2):
+        assert np.array_equal(one.masks[0], ROW[1][2])
+        assert one.objects[0].present
+        assert one.words is not None
+        assert one.words[0] is not None
+        assert [used.decisive for used in one.words[0].used] == [False]
 
 
 def test_a_thing_that_is_not_in_the_frame_is_not_present() -> None:
@@ -299,82 +302,6 @@ def test_choices_are_explained_word_by_word() -> None:
         "  thing 2 around (36, 26): 1.00 by itself, x 0.33 'on the left' = 0.329\n"
         "  thing 3 around (68, 8): 1.00 by itself, x 0.05 'on the left' = 0.050"
     ]
-
-
-@pytest.mark.parametrize("shape", [(3, 7, 5), (0, 4, 4), (2, 8, 8)])
-def test_packed_arrays_come_back_as_they_were(shape: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    for values in (rng.random(shape) > 0.5, rng.integers(0, 255, shape).astype(np.uint8)):
-        again = Packed(values).values
-        assert again.dtype == values.dtype
-        assert np.array_equal(again, values)
-
-
-def moving_squares(frames=9):
-    """Two textured squares on a textured ground, one of which moves to the right; pictures and masks (1, H, W)."""
-    ground, squares = textured(1), textured(2)
-    pictures, masks = [], []
-    for t in range(frames):
-        picture, mask = ground.copy(), np.zeros((1, *ground.shape[:2]), np.bool_)
-        for x, y in ((10 + 3 * t, 10), (20, 60)):
-            picture[y : y + 20, x : x + 20] = squares[:20, :20]
-            mask[0, y : y + 20, x : x + 20] = True
-        pictures.append(picture)
-        masks.append(mask)
-    return pictures, masks
-
-
-@pytest.mark.parametrize("options", [{"keyframes": 1}, {"keyframes": 4}, {"keyframes": 4, "causal": True}])
-def test_a_session_on_key_frames_follows_what_moves(options: dict) -> None:
-    pictures, masks = moving_squares()
-    asked = []
-
-    def open_engine(queries):
-        asked.append(tuple(queries))
-        return KnownMasks(dict(enumerate(masks)), queries)
-
-    session = open_session(open_engine, ["the square moving to the right"], Recipe(**options))
-    assert session.queries == ("the square moving to the right",)
-    assert asked == [("the square",)]
-    found = list(run_session(session, as_frames(pictures)))
-    assert [one.index for one in found] == list(range(9))
-    last = found[-1].masks[0]
-    assert last[15, 40]
-    assert not last[65, 25]
-    assert session.describe()["expressions"][0]["head"] == "the square"
-
-
-def test_without_clues_or_without_words_the_session_is_the_one_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _pictures, masks = moving_squares()
-
-    def open_engine(queries):
-        return KnownMasks(dict(enumerate(masks)), queries)
-
-    plain = open_session(open_engine, ["the square"], Recipe(keyframes=4))
-    assert isinstance(plain, KeyframeSession)
-    assert plain._chooser is None
-    off = open_session(open_engine, ["the square on the left"], Recipe(keyframes=1, words=False))
-    assert isinstance(off, KnownMasks)
-    assert off.queries == ("the square on the left",)
-
-
-def test_a_query_that_cannot_be_judged_closes_the_engine() -> None:
-    _pictures, masks = moving_squares(1)
-    opened = []
-
-    class Refuses(KnownMasks):
-        def judge(self, text, rivals):
-            raise UsageError("too long")
-
-    def open_engine(queries):
-        opened.append(Refuses(dict(enumerate(masks)), queries))
-        return opened[-1]
-
-    with pytest.raises(UsageError, match="too long"):
-        open_session(open_engine, ["the square on the left"], Recipe())
-    assert opened[0].is_closed
 
 
 def test_results_that_are_cut_short_are_given_later() -> None:

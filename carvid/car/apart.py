@@ -30,7 +30,10 @@ def pieces(mask: Bools) -> Bools:
 
 
 def nearest_kept(found: Bools, kept: Sequence[bool]) -> Bools:
-    """(H, W) bool: the pixels nearer to a kept piece than to any other. found: (K, H, W) bool; some are kept."""
+    """(H, W) bool: the pixels at least as near to a kept piece as to any other.
+
+    found: (K, H, W) bool; some are kept.
+    """
     if all(kept):
         return np.ones(found.shape[1:], np.bool_)
     stays = np.asarray(kept)

@@ -46,24 +46,20 @@ _LEAST = 0.05
 Chosen: TypeAlias = tuple[frozenset[int] | None, Choice | None]
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A thing in one frame. box: left, top, right, bottom px."""
-
-    box: tuple[int, int, int, int]
-    area_px: int
-
-
 @dataclass
 class _Shot:
     """What is known of the things in a shot.
 
-    steps: per frame the things by id. ways: how the camera has moved the picture's content since the first frame, (3,),
-        as `carvid.motion.camera.camera_step` tells. heads: for each thing the place of what was asked.
+    steps: per frame the things by id, each its left, top, right and bottom edge in px and its area.
+    ways: how the camera has moved the picture's content since the first frame, (3,), as
+        `carvid.motion.camera.camera_step` tells.
+    heads: for each thing the place of what was asked.
     views, scores: by expression, text and thing, the area at which it was judged, and how.
     """
 
-    steps: deque[Mapping[int, _Seen]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    steps: deque[Mapping[int, tuple[int, int, int, int, int]]] = field(
+        default_factory=lambda: deque(maxlen=REMEMBERED)
+    )
     ways: deque[NDArray[np.float64]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     heads: dict[int, int] = field(default_factory=dict)
     views: dict[tuple[int, str, int], int] = field(default_factory=dict)
@@ -72,7 +68,8 @@ class _Shot:
     def candidates(self, place: int, size: tuple[int, int]) -> dict[int, Candidate]:
         """The things found for what was asked in a place, by id, without those too small or too short to be rivals.
 
-        size: (H, W) of the frames in px."""
+        size: (H, W) of the frames in px.
+        """
         found = {}
         ways = np.stack(self.ways)
         for thing, head in self.heads.items():
@@ -81,7 +78,7 @@ class _Shot:
             boxes, areas = np.full((len(self.steps), 4), np.nan), np.zeros(len(self.steps))
             for t, step in enumerate(self.steps):
                 if thing in step:
-                    boxes[t], areas[t] = step[thing].box, step[thing].area_px
+                    *boxes[t], areas[t] = step[thing]
             if areas.any():
                 found[thing] = Candidate(boxes, areas, ways[:, :2], ways[:, 2], size)
         areas_px = {thing: float(np.median(one.areas[one.seen])) for thing, one in found.items()}
@@ -161,12 +158,14 @@ class Chooser:
             yield from self.finish()
             self._shot = _Shot()
         shot, asked = self._shot, self._expressions.asked
-        step = {one.id: _Seen(_box(one.mask), one.area_px) for one in tracked.objects if one.mask.any()}
-        masks = {one.id: one.mask for one in tracked.objects if one.id in step}
+        step, masks = {}, {}
         for one in tracked.objects:
-            shot.heads.setdefault(one.id, asked.index(one.query))
+            if (box := one.box_xywh) is not None:
+                x, y, width, height = box
+                step[one.id], masks[one.id] = (x, y, x + width, y + height, one.area_px), one.mask
+                shot.heads.setdefault(one.id, asked.index(one.query))
         # An interrupt may come while it looks; what is kept of the frame then comes after.
-        self._look(image, step, masks)
+        self._look(image, {thing: seen[4] for thing, seen in step.items()}, masks)
         shot.ways.append(_STILL if camera is None or not shot.ways else after(shot.ways[-1], camera))
         shot.steps.append(step)
         self._held.append(hold(whole, masks, shot.heads))
@@ -190,21 +189,21 @@ class Chooser:
         self._held, self._shot = [], _Shot()
         self._ready.clear()
 
-    def _look(self, image: NDArray[np.uint8], step: Mapping[int, _Seen], masks: Mapping[int, Bools]) -> None:
+    def _look(self, image: NDArray[np.uint8], areas: Mapping[int, int], masks: Mapping[int, Bools]) -> None:
         """Judge each thing where it is first seen, and again where it is much larger."""
         shot = self._shot
         for (i, text), judge in self._judges.items():
             due = [
                 thing
-                for thing, seen in step.items()
+                for thing, area_px in areas.items()
                 if shot.heads[thing] == self._expressions.each[i].place
-                and seen.area_px > _GROWN * shot.views.get((i, text, thing), 0)
+                and area_px > _GROWN * shot.views.get((i, text, thing), 0)
             ]
             if not due:
                 continue
             scores = judge(image, np.stack([masks[thing] for thing in due]))
             for thing, score in zip(due, scores.tolist(), strict=True):
-                shot.views[i, text, thing] = step[thing].area_px
+                shot.views[i, text, thing] = areas[thing]
                 shot.scores[i, text, thing] = score
 
     def _choice(self, i: int) -> Chosen:
@@ -212,8 +211,7 @@ class Chooser:
         one, shot = self._expressions.each[i], self._shot
         if not one.speaks:
             return None, None
-        height, width = self._held[0].bare.label_map.shape
-        size = (height, width)
+        size = self._held[0].size
         candidates = shot.candidates(one.place, size)
         if not candidates:
             return None, None
@@ -256,7 +254,7 @@ class Chooser:
     def _result(self, held: Held, choices: Sequence[Chosen]) -> FrameResult:
         """The frame's result for the expressions."""
         each, bare = self._expressions.each, held.bare
-        labels, masks, of_things = held.labels.values, held.masks.values, held.of_things.values
+        labels, masks, of_things = held.label_map(), held.decoded(held.masks), held.decoded(held.of_things)
         ids = np.zeros(labels.shape, np.uint8)
         objects, verdicts, beneath = [], [], []
         for i, (one, (chosen, _)) in enumerate(zip(each, choices, strict=True)):
@@ -311,8 +309,3 @@ class Chooser:
                 raise too_many_tracks()
             self._ids[key] = len(self._ids) + 1
         return self._ids[key]
-
-
-def _box(mask: Bools) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

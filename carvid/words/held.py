@@ -2,70 +2,70 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carvid.media.rle import Rle, decode_rle, encode_rle
 from carvid.result import FrameResult
 
 Bools = NDArray[np.bool_]
-
-
-class Packed:
-    """An array, in little memory."""
-
-    def __init__(self, values: NDArray[Any]) -> None:
-        self._shape, self._dtype = values.shape, values.dtype
-        flat = np.packbits(values) if values.dtype == np.bool_ else values
-        self._bytes = zlib.compress(np.ascontiguousarray(flat).tobytes(), 1)
-
-    @property
-    def values(self) -> NDArray[Any]:
-        """The array again, a new one each time."""
-        flat = np.frombuffer(zlib.decompress(self._bytes), np.uint8)
-        if self._dtype == np.bool_:
-            count = int(np.prod(self._shape))
-            return np.unpackbits(flat, count=count).view(np.bool_).reshape(self._shape)
-        return flat.view(self._dtype).reshape(self._shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
     """A frame whose result waits for the choice.
 
-    bare: the engine's result without its arrays. labels, masks: its label map and (A, H, W) masks, of what was asked.
-    things: the tracks' (id, place of what was asked), with `of_things`, (K, H, W) bool.
+    bare: the engine's result without its arrays. labels: of its label map, by label. masks: one for each text that was
+    asked. things: the tracks' (id, place of what was asked), with a mask each in `of_things`.
     """
 
     bare: FrameResult
-    labels: Packed
-    masks: Packed
+    labels: Mapping[int, Rle]
+    masks: tuple[Rle, ...]
     things: tuple[tuple[int, int], ...]
-    of_things: Packed
+    of_things: tuple[Rle, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in px."""
+        height, width = self.bare.label_map.shape
+        return height, width
+
+    def label_map(self) -> NDArray[np.uint8]:
+        """(H, W) uint8."""
+        found = np.zeros(self.size, np.uint8)
+        for label, code in self.labels.items():
+            found[decode_rle(code)] = label
+        return found
+
+    def decoded(self, codes: Sequence[Rle]) -> Bools:
+        """(N, H, W) bool."""
+        found = np.zeros((len(codes), *self.size), np.bool_)
+        for mask, code in zip(found, codes, strict=True):
+            mask[:] = decode_rle(code)
+        return found
 
 
 def hold(whole: FrameResult, masks: Mapping[int, Bools], heads: Mapping[int, int]) -> Held:
     """whole: the engine's result. masks: the tracks' by id. heads: for each the place of what was asked."""
-    height, width = whole.label_map.shape
     evidence = whole.evidence
     if evidence is not None:
         # What they read may lie on the device.
         evidence = replace(evidence, read_proposals=None, read_segments=None)
-    bare = replace(
-        whole,
-        label_map=np.broadcast_to(np.uint8(0), (height, width)),
-        objects=(),
-        evidence=evidence,
-        verdicts=whole.queries,
-    )
+    labels = whole.label_map
     return Held(
-        bare,
-        Packed(whole.label_map),
-        Packed(whole.masks),
-        tuple((thing, heads[thing]) for thing in masks),
-        Packed(np.stack([*masks.values()]) if masks else np.zeros((0, height, width), np.bool_)),
+        bare=replace(
+            whole,
+            label_map=np.broadcast_to(np.uint8(0), labels.shape),
+            objects=(),
+            evidence=evidence,
+            verdicts=whole.queries,
+        ),
+        labels={int(label): encode_rle(labels == label) for label in np.unique(labels) if label},
+        masks=tuple(one.rle for one in whole.objects),
+        things=tuple((thing, heads[thing]) for thing in masks),
+        of_things=tuple(encode_rle(mask) for mask in masks.values()),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from carvid.evidence import UsedWords, WordsRecord
 from carvid.wording import MOST_QUERIES, checked_queries, distinct, folded
-from carvid.words.choose import Choice, is_own_kind
+from carvid.words.choose import Choice
 from carvid.words.reading import Clue, Reading, read
 
 
@@ -123,4 +123,4 @@ class Expressions:
 
 
 def _needs_other(clue: Clue) -> bool:
-    return bool(clue.other) and not is_own_kind(clue)
+    return bool(clue.other) and not clue.own_kind

@@ -9,9 +9,7 @@ from carvid.words.grammar import Match, matches
 from carvid.words.tokens import Tokens, tokenise
 from carvid.words.vocabulary import vocabulary
 
-OWN_KIND = frozenset(
-    {"another", "another one", "other", "others", "the other", "the others", "the other one"}
-)
+OWN_KIND = ("another", "other", "others")
 VIEWER = frozenset({"camera", "the camera", "the viewer", "us", "me"})
 """Towards whom a thing moves that comes nearer in the picture: no other thing."""
 
@@ -39,8 +37,8 @@ class Clue:
 
     @property
     def own_kind(self) -> bool:
-        """Whether `other` is "another", "the others" or the like: things of the head's own kind."""
-        return self.other.lower() in OWN_KIND
+        """Whether `other` is "another", "another dog", "the others" or the like: things of the head's own kind."""
+        return self.other.lower().removeprefix("the ").split(" ")[0] in OWN_KIND
 
 
 @dataclass(frozen=True)
