@@ -80,6 +80,13 @@ def test_what_is_older_than_key_frames_ran_every_frame() -> None:
     assert differences(old, description(keyframes="auto")) == ["keyframes: 1 before, null now"]
 
 
+def test_what_is_older_than_words_left_them_to_clip_and_took_nothing_apart() -> None:
+    before = {**Recipe(words=False).describe(), "sam": None}
+    del before["words"], before["settings"]["split_things"]
+    assert differences(before, {**Recipe(words=False).describe(), "sam": None}) == []
+    assert differences(before, {**Recipe().describe(), "sam": None}) == ["words: false before, true now"]
+
+
 def test_every_field_either_decides_or_says_that_it_does_not() -> None:
     told = Recipe().describe()
     named = {*told, *told["settings"]}

@@ -173,6 +173,40 @@ def test_a_benchmark_leaves_words_to_clip_unless_it_is_asked(folder: Path, model
     assert found == [[True, False, False], [True, True, True]]
 
 
+def test_a_benchmark_of_videos_gives_every_query_set_its_frames_in_order(folder: Path, model: Model) -> None:
+    frames = tuple(str(folder / f"{t:05d}.jpg") for t in range(FRAMES))
+    asked = (
+        Asked("words", ("the red square on the left", "the largest red square"), (1, 2)),
+        Asked("plain", ("the red square",), (1,)),
+    )
+    runner = SampleRunner(model.with_settings(words=True))
+    done = runner.run(
+        [Sample("video", frames, (HEIGHT, WIDTH), asked)], lambda sample, error: pytest.fail(str(error))
+    )
+    count = 0
+    for count, (_, frame, found) in enumerate(done, 1):
+        assert frame.index == found["words"].index == found["plain"].index == count - 1
+        assert [hit(mask) for mask in found["words"].masks] == [[True, False, False], [False, True, False]]
+        assert hit(found["plain"].masks[0]) == [True, True, True]
+    assert count == FRAMES
+
+
+def test_annotate_and_images_tell_what_is_used_too(folder: Path, tmp_path: Path) -> None:
+    query = "the red square on the left"
+    told = f"carvid: {query!r}: CLIP reads 'the red square'; used to choose: 'on the left' (place left)"
+    common = ["--model", "shapes", "--device", "cpu"]
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "squares").symlink_to(folder)
+    for arguments in (
+        ["annotate", videos, "-q", query, "-o", tmp_path / "dataset"],
+        ["images", folder, query, "-o", tmp_path / "images"],
+    ):
+        done = carvid(*arguments, *common)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stderr.splitlines()
+
+
 def score(model: Model, image: np.ndarray, queries: Sequence[str]) -> float:
     frame = Frame(0, None, image, "0")
     with closing(model.session(queries)) as session:

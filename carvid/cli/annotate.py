@@ -102,9 +102,11 @@ def annotate(
     from carvid.annotate.annotate import annotate as annotate_dataset
     from carvid.annotate.label import StreamOptions
     from carvid.cli.dataset_progress import DatasetProgress
+    from carvid.cli.told_words import tell_words
     from carvid.workers.supervise import WorkOptions
 
     typer.echo(f"carvid: {in_options(recipe)}", err=True)
+    tell_words(query or (), recipe)
     with DatasetProgress() as progress:
         summary = annotate_dataset(
             videos,

@@ -84,16 +84,13 @@ def run(
     ) as frames:
         check_output(folder, frames.info.path, overwrite=overwrite)
         from carvid.cli.forecast import Forecast
+        from carvid.cli.told_words import tell_words
         from carvid.engines import load_engine
         from carvid.pipeline import OutputOptions, run_job
         from carvid.video_session import open_session
-        from carvid.words.queries import Expressions
 
         typer.echo(f"carvid: {in_options(recipe)}", err=True)
-        if recipe.words:
-            for one in Expressions.of(queries).each:
-                if one.speaks:
-                    typer.echo(f"carvid: {one.told()}", err=True)
+        tell_words(queries, recipe)
         told = Forecast(Path(source).name, recipe, min(frames.info.width, frames.info.height))
         tell = told.say if explain else None
         model = load_engine(recipe)

@@ -123,10 +123,12 @@ def images(
 
     Writes masks (one palette PNG per image) and results.jsonl into the output folder.
     """
+    from carvid.cli.told_words import tell_words
     from carvid.evaluate.image_folder import PICTURES, read_pictures, write_results
     from carvid.media.locks import FolderLock
 
     samples = read_pictures(folder, queries)
+    tell_words(queries, recipe)
     with FolderLock(out):
         code = run_samples(
             PICTURES,
