@@ -84,6 +84,19 @@ class EngineModel(Protocol):
         """A session for one video. Raises UsageError for queries that cannot be used."""
         ...
 
+    def with_settings(self, **changes: Any) -> EngineModel:
+        """The same weights with other settings, named as fields of `Recipe`. Raises UsageError as `Recipe` does."""
+        ...
+
+    def click(
+        self, image: NDArray[np.uint8], points: Sequence[tuple[float, float, bool]]
+    ) -> tuple[NDArray[np.bool_], float]:
+        """What lies at some points of an image (H, W, 3) uint8 RGB: a mask (H, W), and how sure it is, in [0, 1].
+
+        points: x and y in px, and whether the mask is to hold them. Raises UsageError where the recipe names no SAM.
+        """
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """Like `EngineSession.describe`, without what depends on the queries."""
         ...

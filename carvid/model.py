@@ -11,17 +11,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from carvid.car.classifier import ClassifierTexts, character_texts
 from carvid.car.clip_rnn import ClipRnn, see
 from carvid.car.proposals import ProposalTexts
 from carvid.clip.load import LoadedClip
+from carvid.errors import UsageError
 from carvid.frame import Frame
 from carvid.recipe import Recipe
 from carvid.refine.crf import DenseCRF, wrapped_picture
+from carvid.sam.clicks import mask_at
 from carvid.sam.ensemble import SamEnsemble
 from carvid.sam.load import LoadedSam
+from carvid.sam.tower import sam_tower
 from carvid.session import SeenFrame, SeenFrames, Session
 from carvid.stopwatch import Stopwatch
 from carvid.wording import fill
@@ -106,6 +110,20 @@ class Model:
     def ensemble(self) -> SamEnsemble | None:
         """A new SAM ensemble, for one video; None where the recipe names no SAM."""
         return None if self.sam is None else SamEnsemble.from_loaded(self.sam, self.recipe.sam_options)
+
+    @torch.inference_mode()
+    def click(
+        self, image: NDArray[np.uint8], points: Sequence[tuple[float, float, bool]]
+    ) -> tuple[NDArray[np.bool_], float]:
+        """What the SAM finds at some points of an image (H, W, 3) uint8 RGB: a mask (H, W), and its IoU as it guesses.
+
+        points: x and y in px, and whether the mask is to hold them. Raises UsageError where the recipe names no SAM.
+        """
+        if self.sam is None:
+            raise UsageError("no SAM is loaded; name one with --sam (in Python, the recipe's `sam`)")
+        found, score = mask_at(sam_tower(self.sam), torch.from_numpy(image), points)
+        # A guess, which may be above 1.
+        return found.cpu().numpy(), min(max(score, 0.0), 1.0)
 
     def texts(self, queries: Sequence[str]) -> tuple[tuple[ProposalTexts, ...], ClassifierTexts]:
         """The embedded texts of f, in each of `Settings.proposer_wordings`, and those of g, for distinct queries.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from carvid.errors import UsageError
-from carvid.recipe import Recipe, load_recipe, preset_names
+from carvid.recipe import Recipe, load_recipe, preset_names, with_options
 from carvid.recipe.presets import configs_folder
 from carvid.recipe.settings import BACKGROUND_TEXTS, Settings
 
@@ -175,3 +175,13 @@ def test_the_embedded_model_brings_its_own_preset() -> None:
 def test_auto_stands_for_no_number_of_frames() -> None:
     assert load_recipe(batch="auto").batch is None
     assert load_recipe(batch="4").batch == load_recipe(batch=4).batch == 4
+
+
+def test_a_recipe_with_other_options_keeps_the_rest() -> None:
+    recipe = load_recipe("refdavis", theta=0.4)
+    other = with_options(recipe, lam=0.25, sam="sam-vit-b", sam_points="guided", eta=None)
+    assert (other.preset, other.theta, other.lam, other.sam) == ("refdavis", 0.4, 0.25, "sam-vit-b")
+    assert other.sam_options.points == "guided"
+    assert other.prompts == recipe.prompts
+    with pytest.raises(UsageError, match="theta"):
+        with_options(recipe, theta=3)

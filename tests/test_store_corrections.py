@@ -8,18 +8,21 @@ import threading
 import tracemalloc
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from carvid.errors import InputError, UsageError
+from carvid.media.rle import encode_rle
 from carvid.store.agreement import agree, register
-from carvid.store.corrections import Corrections, StaleRevisionError
+from carvid.store.corrections import Change, Corrections
 from carvid.store.database import open_dataset
 from carvid.store.ledger import Ledger
 from carvid.store.rows import Annotation
 from carvid.store.schema import DATABASE
+from carvid.store.seen import SeenMask, StaleRevisionError
 from carvid.store.task import VideoRequest
 from tests.labelled import Labelled, scene, write_dataset
 from tests.test_store_database import CAR, DOG, NONE, grid, label, result
@@ -49,7 +52,7 @@ def throw_away(folder: Path) -> None:
 
 def frame(folder: Path, index: int = 0) -> tuple[Annotation, ...]:
     with open_dataset(folder) as dataset:
-        ((_, annotations),) = dataset.annotations(1, frame_index=index)
+        ((_, annotations),) = dataset.annotations(1, between=(index, index))
         return annotations
 
 
@@ -125,6 +128,67 @@ def test_what_cannot_be_corrected(
     with Corrections(dataset) as corrections, pytest.raises(UsageError, match=said):
         corrections.correct(*place, mask, expected_revision=0)
     assert [annotation.revision for annotation in frame(dataset)] == [0, 0]
+
+
+def test_many_changes_are_made_together_or_not_at_all(dataset: Path) -> None:
+    with Corrections(dataset) as corrections:
+        changes = [
+            Change(SeenMask(0, 1, 0), FIXED),
+            Change(SeenMask(1, 1, 0), encode_rle(NONE)),
+            Change(SeenMask(1, 2, 0), encode_rle(FIXED)),
+        ]
+        assert corrections.correct_all(1, changes) == [1, 1, 1]
+        np.testing.assert_array_equal(frame(dataset, 1)[1].mask(), FIXED)
+        assert (frame(dataset, 1)[1].box_xywh, frame(dataset, 1)[1].area_px) == ((1, 1, 3, 2), 4)
+        assert (frame(dataset, 1)[0].box_xywh, frame(dataset, 1)[0].present) == (None, False)
+        again = [Change(SeenMask(0, 2, 0), CAR), *changes[:2]]
+        with pytest.raises(
+            StaleRevisionError, match=r"object 1 in frame 0 .* revision 1, not 0, and 1 more"
+        ) as told:
+            corrections.correct_all(1, again)
+        assert told.value.stale == (SeenMask(0, 1, 0), SeenMask(1, 1, 0))
+        assert frame(dataset)[1].revision == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            [Change(SeenMask(0, 1, 0), CAR), Change(SeenMask(0, 1, 0), DOG)],
+            "object 1 in frame 0 .* there twice",
+        ),
+        ([Change(SeenMask(0, 1, 0), encode_rle(CAR[:2]))], r"is of \(2, 4\) px; expected \(3, 4\)"),
+        ([Change(SeenMask(0, 1, 0), {"size": [3, 4], "counts": "99"})], "is damaged: run-length code"),
+        ([Change(SeenMask(0, 2, 0), CAR), Change(SeenMask(5, 1, 0), CAR)], "no object 1 in frame 5"),
+    ],
+)
+def test_of_changes_that_cannot_all_be_made_none_is(dataset: Path, changes: list[Change], said: str) -> None:
+    with Corrections(dataset) as corrections, pytest.raises(UsageError, match=said):
+        corrections.correct_all(1, changes)
+    assert [annotation.revision for annotation in frame(dataset)] == [0, 0]
+
+
+def test_the_models_mask_is_put_back(dataset: Path) -> None:
+    (before, _) = frame(dataset)
+    with Corrections(dataset) as corrections:
+        corrections.correct(1, 0, 1, FIXED, expected_revision=0)
+        assert corrections.correct_all(1, [Change(SeenMask(0, 1, 1), None)]) == [2]
+        with open_dataset(dataset) as opened:
+            assert opened.corrected(1) == 0
+        assert frame(dataset)[0] == replace(before, revision=2)
+        # Whatever the model says by then counts.
+        with Ledger(dataset, "me") as ledger:
+            agree(ledger, {}, "before", replace=True)
+            agree(ledger, {}, "after", replace=True)
+            task = ledger.claim(60)
+            assert task is not None
+            assert label(ledger, task, [result(0, [DOG, CAR], [0.25, 0.75])])
+        again = frame(dataset)[0]
+        assert (again.revision, again.source, again.score) == (2, "model", 0.25)
+        np.testing.assert_array_equal(again.mask(), DOG)
+        assert corrections.correct(1, 0, 1, FIXED, expected_revision=2) == 3
+    with open_dataset(dataset) as opened:
+        assert opened.corrected(1) == 1
 
 
 def test_where_there_is_no_dataset(tmp_path: Path) -> None:

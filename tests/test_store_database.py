@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back_in_order(tmp_path, ledger):
         assert list(dataset.queries(2)) == [Query(2, "a dog")]
         assert list(dataset.queries()) == [Query(1, "the red car"), Query(2, "a dog")]
         assert dataset.settings() == {"settings": {"eta": 0.5}}
-        assert dataset.meta()["schema_version"] == "4"
+        assert dataset.meta()["schema_version"] == "5"
         assert list(dataset.objects(1)) == [
             VideoObject(1, Query(1, "the red car")),
             VideoObject(2, Query(2, "a dog")),
@@ -117,8 +117,8 @@ def test_what_is_written_is_read_back_in_order(tmp_path, ledger):
         assert (end.frame_index, end.pts_seconds) == (4, 0.16)
         assert [(each.object_id, each.query_id) for each in (car, dog)] == [(1, 1), (2, 2)]
         assert (car.revision, car.source, car.created) == (0, "model", None)
-        assert list(dataset.annotations(1, frame_index=4)) == [(end, (no_car, no_dog))]
-        assert list(dataset.annotations(1, frame_index=3)) == []
+        assert list(dataset.annotations(1, between=(4, 4))) == [(end, (no_car, no_dog))]
+        assert list(dataset.annotations(1, between=(3, 3))) == []
         np.testing.assert_array_equal(car.mask(), CAR)
         np.testing.assert_array_equal(dog.mask(), DOG)
         np.testing.assert_array_equal(car.label_mask(), CAR)
@@ -279,7 +279,7 @@ def test_what_is_no_dataset_of_this_version_is_refused_unchanged(tmp_path):
     connection.close()
     for opening in (lambda: open_dataset(tmp_path), lambda: Ledger(tmp_path, "me")):
         with pytest.raises(
-            InputError, match="schema version 7, of a newer carvid; this one reads up to version 4"
+            InputError, match="schema version 7, of a newer carvid; this one reads up to version 5"
         ):
             opening()
 
@@ -356,7 +356,7 @@ def test_a_damaged_database_is_refused_where_labelling_goes_on(tmp_path, ledger)
 def test_the_database_says_what_it_is(tmp_path, ledger):
     with sqlite3.connect(tmp_path / DATABASE) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("4",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("5",)
     connection.close()
 
 

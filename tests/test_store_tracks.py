@@ -14,11 +14,12 @@ from carvid.errors import InputError, UsageError
 from carvid.evidence import Evidence, FrameOrigin
 from carvid.result import FrameResult
 from carvid.store.agreement import register
-from carvid.store.corrections import Corrections, StaleRevisionError
+from carvid.store.corrections import Corrections
 from carvid.store.database import open_dataset
 from carvid.store.ledger import Ledger
 from carvid.store.rows import FrameRow, Query, VideoObject
 from carvid.store.schema import DATABASE
+from carvid.store.seen import StaleRevisionError
 from carvid.store.task import VideoRequest
 from tests import tracked
 from tests.test_store_database import CAR, label, result
@@ -60,7 +61,7 @@ def test_objects_are_those_seen_and_queries_those_asked_for(dataset: Path) -> No
 def test_a_frame_has_an_annotation_for_each_track_and_a_row_for_those_in_it(dataset: Path) -> None:
     with open_dataset(dataset) as opened:
         frames = list(opened.annotations(1))
-        assert list(opened.annotations(1, frame_index=1)) == [frames[1]]
+        assert list(opened.annotations(1, between=(1, 1))) == [frames[1]]
     for (_, found_here), row in zip(frames, tracked.ROWS, strict=True):
         assert [(each.object_id, each.query_id) for each in found_here] == [(1, 1), (2, 3), (3, 1)]
         wanted = tracked.masks_of(row)
@@ -141,7 +142,7 @@ def test_a_track_can_be_corrected_where_it_was_missed(dataset: Path) -> None:
             corrections.correct(1, 1, 4, fixed, expected_revision=0)
     with open_dataset(dataset) as opened:
         assert opened.corrected(1) == 1
-        ((_, (car, dog, other)),) = opened.annotations(1, frame_index=1)
+        ((_, (car, dog, other)),) = opened.annotations(1, between=(1, 1))
     assert (car.area_px, dog.area_px, other.area_px, other.revision, other.source) == (0, 4, 2, 1, "hand")
     np.testing.assert_array_equal(other.label_mask(), fixed)
 

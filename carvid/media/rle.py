@@ -61,6 +61,13 @@ def bounding_box_xywh(mask: NDArray[np.bool_]) -> list[int] | None:
     return [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1]
 
 
+def box_of_rle(code: Rle) -> tuple[list[int] | None, int]:
+    """`bounding_box_xywh` and the number of pixels of the mask that a sound code holds."""
+    coded = {"size": code["size"], "counts": code["counts"].encode("ascii")}
+    area_px = int(coco.area(coded))
+    return ([int(side) for side in coco.toBbox(coded)] if area_px else None), area_px
+
+
 def _runs(counts: str) -> list[int]:
     """The run lengths. Each is coded in groups of 5 bits, lowest first; from the fourth on, less the run two before.
 

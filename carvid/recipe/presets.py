@@ -86,6 +86,32 @@ def recipe_from_json(values: Mapping[str, Any]) -> Recipe:
     return _build(values, "a recipe")
 
 
+def recipe_of(description: Mapping[str, Any]) -> Recipe:
+    """The recipe of a loaded model that `Model.describe` described; for the same weights, with their names alone.
+
+    What is of the machine (device, dtype) is as a recipe has it by default. Raises UsageError for values that cannot be
+    used.
+    """
+    known = {entry.name: about(entry) for entry in fields(Recipe)}
+    # A description older than an option was written when that option had its former value.
+    values = {name: one.formerly for name, one in known.items() if one.formerly is not None}
+    told = {**description, **description.get("settings", {})}
+    of_machine = {"device", "dtype"}
+    values |= {name: told[name] for name in known if name in told and name not in of_machine}
+    sam, models = description.get("sam"), description.get("models", {})
+    values["sam"] = None if sam is None else sam["name"]
+    values["sam_options"] = {} if sam is None else sam["options"]
+    if values.get("model") is None:
+        values |= {role: models[role]["name"] for role in ("proposer", "classifier") if role in models}
+    return _build(values, "the dataset's settings")
+
+
+def with_options(recipe: Recipe, **overrides: Any) -> Recipe:
+    """The recipe with those overrides that are not None, named as in `load_recipe`, which says what it raises."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return _build({**recipe.to_json(), **given}, "the options")
+
+
 def _build(values: Mapping[str, Any], where: str) -> Recipe:
     """The recipe with these values, named as in `load_recipe`. `where` goes into the message of a UsageError."""
     values = dict(values)

@@ -130,39 +130,52 @@ def _write_ranked(path: Path, dataset: Dataset, videos: Sequence[Video], top: in
     return frames, rank
 
 
+@dataclass(frozen=True, eq=False)
+class SuspectFrame:
+    """A labelled frame: for each object of the video, in their order, its mask and how suspicious that is."""
+
+    row: FrameRow
+    masks: tuple[LabelledMask, ...]
+    suspicions: tuple[Suspicion, ...]
+
+
+def suspicions(
+    dataset: Dataset, video_id: int, *, between: tuple[int, int] | None = None
+) -> Iterator[SuspectFrame]:
+    """The labelled frames of a video by index, each compared with those next to it; none of a video without objects.
+
+    between: only the frames from the first index to the last, both included; to these two nothing is next outside.
+    """
+    theta = float(dataset.setting("settings", "theta", NUMBER))
+    objects = tuple(dataset.objects(video_id))
+    for before, this, after in _with_neighbours(dataset, video_id, between) if objects else ():
+        found = tuple(
+            suspicion(
+                theta,
+                None if before is None else before.masks[i],
+                mask,
+                None if after is None else after.masks[i],
+            )
+            for i, mask in enumerate(this.masks)
+        )
+        yield SuspectFrame(this.row, this.masks, found)
+
+
 def _rows(dataset: Dataset, video: Video) -> Iterator[tuple[float, int, int, str]]:
     """Per frame: total, video id, frame index, and the row's text from the second cell on."""
-    theta = float(dataset.setting("settings", "theta", NUMBER))
     objects = tuple(dataset.objects(video.id))
-    for before, this, after in _with_neighbours(dataset, video):
-        if objects:
-            yield _row(video, theta, objects, before, this, after)
+    for frame in suspicions(dataset, video.id):
+        yield _row(video, objects, frame)
 
 
-def _row(
-    video: Video,
-    theta: float,
-    objects: Sequence[VideoObject],
-    before: _Frame | None,
-    this: _Frame,
-    after: _Frame | None,
-) -> tuple[float, int, int, str]:
-    found = [
-        suspicion(
-            theta,
-            None if before is None else before.masks[i],
-            mask,
-            None if after is None else after.masks[i],
-        )
-        for i, mask in enumerate(this.masks)
-    ]
+def _row(video: Video, objects: Sequence[VideoObject], frame: SuspectFrame) -> tuple[float, int, int, str]:
     # Rounded, so that of objects the file shows as equal the first is taken.
-    totals = [round(one.total, DIGITS) for one in found]
-    worst = max(range(len(found)), key=totals.__getitem__)
-    mask, row = this.masks[worst], this.row
+    totals = [round(one.total, DIGITS) for one in frame.suspicions]
+    worst = max(range(len(totals)), key=totals.__getitem__)
+    mask, row = frame.masks[worst], frame.row
     cells = [
         _decimals(totals[worst]),
-        *(_decimals(value) for value in astuple(found[worst])),
+        *(_decimals(value) for value in astuple(frame.suspicions[worst])),
         video.id,
         video.path,
         row.frame_index,
@@ -176,11 +189,13 @@ def _row(
     return totals[worst], video.id, row.frame_index, _csv_line(cells)
 
 
-def _with_neighbours(dataset: Dataset, video: Video) -> Iterator[tuple[_Frame | None, _Frame, _Frame | None]]:
+def _with_neighbours(
+    dataset: Dataset, video_id: int, between: tuple[int, int] | None
+) -> Iterator[tuple[_Frame | None, _Frame, _Frame | None]]:
     """Each labelled frame, between the one before it and the one after it."""
     before: _Frame | None = None
     this: _Frame | None = None
-    for row, labelled in dataset.annotations(video.id):
+    for row, labelled in dataset.annotations(video_id, between=between):
         after = _Frame(row, tuple(_labelled_mask(annotation) for annotation in labelled))
         if this is not None:
             yield before, this, after

@@ -60,13 +60,41 @@ class SamTower:
 
         Returns mask logits (P, 3, h, w) at the decoder's own size and predicted IoUs (P, 3), float32.
         """
+        return self._decode(features, points[:, None], np.ones((len(points), 1), np.int32), several=True)
+
+    def decode_together(
+        self,
+        features: ImageFeatures,
+        points: NDArray[np.float64],
+        inside: NDArray[np.bool_],
+        *,
+        several: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks for all of the points (P, 2) together, x and y in px of the image; inside: (P,), which they hold.
+
+        Returns mask logits (M, h, w) and predicted IoUs (M,), float32: three with `several`, otherwise one.
+        """
+        logits, predicted = self._decode(
+            features, points[None], inside[None].astype(np.int32), several=several
+        )
+        return logits[0], predicted[0]
+
+    def _decode(
+        self,
+        features: ImageFeatures,
+        points: NDArray[np.float64],
+        labels: NDArray[np.int32],
+        *,
+        several: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """For each of B prompts, points (B, P, 2) with labels (B, P): 1 inside, 0 outside."""
         scale = [features.input_size[1] / features.size[1], features.input_size[0] / features.size[0]]
         placed = torch.from_numpy(points * np.array(scale)).to(self.device, self._point_dtype)
         found = self._model(
             **features.embeddings,
-            input_points=placed[None, :, None],  # (1, P, 1, 2)
-            input_labels=torch.ones((1, len(points), 1), dtype=torch.int, device=self.device),
-            multimask_output=True,
+            input_points=placed[None],  # (1, B, P, 2)
+            input_labels=torch.from_numpy(labels)[None].to(self.device),
+            multimask_output=several,
         )
         return found.pred_masks[0], found.iou_scores[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -10,16 +12,24 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from carvid.errors import UsageError
-from carvid.media.rle import bounding_box_xywh, encode_rle
-from carvid.store.database import Dataset, existing_database
+from carvid.errors import InputError, UsageError
+from carvid.media.rle import Rle, box_of_rle, checked_runs, encode_rle
+from carvid.store.database import existing_database
 from carvid.store.opening import open_writable, transaction
-from carvid.store.rows import Annotation
-from carvid.store.schema import HAND
+from carvid.store.schema import HAND, RESTORED
+from carvid.store.seen import SeenMask, find_mask, refuse_stale
 
 
-class StaleRevisionError(UsageError):
-    """The mask was corrected after it was read (exit code 2)."""
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What takes the place of the mask that was seen.
+
+    mask: (H, W) bool, or a run-length code, of the frame's size; an empty one says that the object is absent. None puts
+        the model's own mask back, whatever that is by the time it is read.
+    """
+
+    seen: SeenMask
+    mask: NDArray[np.bool_] | Rle | None
 
 
 class Corrections:
@@ -29,7 +39,8 @@ class Corrections:
         """Raises InputError where there is no dataset, OutputError where it cannot be written."""
         self._path = existing_database(Path(dataset))
         self._connection = open_writable(self._path)
-        self._dataset = Dataset(Path(dataset), self._connection)
+        # What a person has drawn must outlive a loss of power, too.
+        self._connection.execute("PRAGMA synchronous = FULL")
 
     def correct(
         self,
@@ -45,27 +56,24 @@ class Corrections:
         mask: (H, W) bool, of the frame's size; an empty one says that the object is absent.
         expected_revision: `Annotation.revision` of the mask that was corrected; 0 for a track that is not in the frame.
 
-        Raises StaleRevisionError if the newest revision is another one, UsageError if there is no such object
-        in such a labelled frame or the mask is not of its size, OutputError where the dataset cannot be
+        Raises as `correct_all`.
+        """
+        (revision,) = self.correct_all(
+            video_id, [Change(SeenMask(frame_index, object_id, expected_revision), mask)]
+        )
+        return revision
+
+    def correct_all(self, video_id: int, changes: Sequence[Change]) -> list[int]:
+        """Make all changes or, if one of them cannot be made, none; returns the new revisions, in their order.
+
+        Raises StaleRevisionError if the newest revision of a mask is not the one that was seen, UsageError if there is
+        no such object in such a labelled frame or a mask is not of its size, OutputError where the dataset cannot be
         written. Nothing is changed then.
         """
+        created = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         with transaction(self._connection, self._path):
-            where = f"object {object_id} in frame {frame_index} of video {video_id}"
-            newest = self._newest(video_id, frame_index, object_id)
-            if newest is None:
-                raise UsageError(f"there is no {where}, or it is not labelled")
-            if newest.revision != expected_revision:
-                raise StaleRevisionError(
-                    f"{where} is at revision {newest.revision}, not {expected_revision}: it was changed after "
-                    "it was read; read it again and correct what is there now"
-                )
-            height, width = newest.rle["size"]
-            if mask.dtype != np.bool_ or mask.shape != (height, width):
-                raise UsageError(
-                    f"the mask for {where} is {mask.dtype} of shape {mask.shape}; expected bool of shape "
-                    f"{(height, width)}"
-                )
-            return self._add(video_id, frame_index, newest, mask)
+            refuse_stale(self._connection, video_id, [change.seen for change in changes])
+            return [self._add(video_id, change, created) for change in changes]
 
     def close(self) -> None:
         self._connection.close()
@@ -78,35 +86,33 @@ class Corrections:
     ) -> None:
         self.close()
 
-    def _newest(self, video_id: int, frame_index: int, object_id: int) -> Annotation | None:
-        for _, found in self._dataset.annotations(video_id, frame_index=frame_index):
-            return next((each for each in found if each.object_id == object_id), None)
-        return None
-
-    def _add(self, video_id: int, frame_index: int, newest: Annotation, mask: NDArray[np.bool_]) -> int:
-        height, width = mask.shape
+    def _add(self, video_id: int, change: Change, created: str) -> int:
+        seen = change.seen
+        there = find_mask(self._connection, video_id, seen)
+        size = there.height, there.width
+        code = _code(change.mask, size, f"the mask for {seen.of(video_id)}")
+        box, area_px = box_of_rle(code)
         # Above those too that are not read now, made when the object had another query or the frame another size.
         (highest,) = self._connection.execute(
             "SELECT max(revision) FROM annotations WHERE video_id = ? AND frame_index = ? AND object_id = ?",
-            (video_id, frame_index, newest.object_id),
+            (video_id, seen.frame_index, seen.object_id),
         ).fetchone()
         # A track has no row in a frame that the model did not find it in.
         revision = 1 + (highest or 0)
         row = {
             "video_id": video_id,
-            "frame_index": frame_index,
-            "object_id": newest.object_id,
+            "frame_index": seen.frame_index,
+            "object_id": seen.object_id,
             "revision": revision,
-            "source": HAND,
-            "created": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            "query_id": newest.query_id,
-            "width": width,
-            "height": height,
-            "rle": encode_rle(mask)["counts"],
-            "area_px": int(np.count_nonzero(mask)),
-            "present": int(mask.any()),
+            "source": RESTORED if change.mask is None else HAND,
+            "created": created,
+            "query_id": there.query_id,
+            "width": there.width,
+            "height": there.height,
+            "rle": code["counts"],
+            "area_px": area_px,
+            "present": int(area_px > 0),
         }
-        box = bounding_box_xywh(mask)
         if box is not None:
             row |= zip(("box_x", "box_y", "box_w", "box_h"), box, strict=True)
         self._connection.execute(
@@ -114,3 +120,20 @@ class Corrections:
             tuple(row.values()),
         )
         return revision
+
+
+def _code(mask: NDArray[np.bool_] | Rle | None, size: tuple[int, int], what: str) -> Rle:
+    """The mask's run-length code; an empty one for None. Raises UsageError unless it is of that size."""
+    if mask is None:
+        return encode_rle(np.zeros(size, np.bool_))
+    if isinstance(mask, np.ndarray):
+        if mask.dtype != np.bool_ or mask.shape != size:
+            raise UsageError(f"{what} is {mask.dtype} of shape {mask.shape}; expected bool of shape {size}")
+        return encode_rle(mask)
+    if tuple(mask["size"]) != size:
+        raise UsageError(f"{what} is of {tuple(mask['size'])} px; expected {size}")
+    try:
+        checked_runs(mask)
+    except InputError as error:
+        raise UsageError(f"{what} is damaged: {error}") from error
+    return mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -36,13 +36,13 @@ from carvid.store.rows import (
     Video,
     VideoObject,
 )
-from carvid.store.schema import HAND, MODEL, database_path
+from carvid.store.schema import HAND, MODEL, RESTORED, database_path
 from carvid.stream.source import Damage
 
 _SHARE = Column("a number from 0 to 1", (float, int), 0, 1)
 _FRACTION = "0*[1-9][0-9]{0,11}(/0*[1-9][0-9]{0,11})?"
 # A correction counts while its object belongs to the same query and its frame has the same size.
-_LABELLED = (
+LABELLED = (
     "frames LEFT JOIN annotations ON annotations.video_id = frames.video_id"
     " AND annotations.frame_index = frames.frame_index AND annotations.width = frames.width"
     " AND annotations.height = frames.height AND EXISTS (SELECT 1 FROM objects AS o"
@@ -68,7 +68,7 @@ class Dataset:
 
         Empty until a model has been loaded.
         """
-        for (text,) in self._rows(table("settings", json=TEXT), "settings"):
+        for (text,) in self.rows(table("settings", json=TEXT), "settings"):
             found: Mapping[str, Any] = self._json(text, dict, "settings.json")
             return found
         return {}
@@ -82,7 +82,7 @@ class Dataset:
 
     def meta(self) -> Mapping[str, str]:
         """Schema version, carvid's version and when the dataset was begun."""
-        return dict(self._rows(table("meta", key=TEXT, value=TEXT), "meta ORDER BY key"))
+        return dict(self.rows(table("meta", key=TEXT, value=TEXT), "meta ORDER BY key"))
 
     def videos(self, status: str | None = None) -> Iterator[Video]:
         """All videos, or those of that status, by id."""
@@ -95,9 +95,9 @@ class Dataset:
     def queries(self, video_id: int | None = None) -> Iterator[Query]:
         """The queries of a video in the order given; without a video all queries, by id."""
         if video_id is None:
-            rows = self._rows(QUERY_COLUMNS, "queries ORDER BY id")
+            rows = self.rows(QUERY_COLUMNS, "queries ORDER BY id")
         else:
-            rows = self._rows(
+            rows = self.rows(
                 QUERY_COLUMNS,
                 "video_queries LEFT JOIN queries ON id = query_id WHERE video_id = ? ORDER BY position",
                 (video_id,),
@@ -109,14 +109,14 @@ class Dataset:
         """The labelled frames of a video, by index; none before it is done."""
         if not self._is_done(video_id):
             return
-        for row in self._rows(FRAME_COLUMNS, "frames WHERE video_id = ? ORDER BY frame_index", (video_id,)):
+        for row in self.rows(FRAME_COLUMNS, "frames WHERE video_id = ? ORDER BY frame_index", (video_id,)):
             yield self._frame(row)
 
     def objects(self, video_id: int) -> Iterator[VideoObject]:
         """The objects of a video, by id; none before it is done."""
         if not self._is_done(video_id):
             return
-        for object_id, is_track, *query in self._rows(
+        for object_id, is_track, *query in self.rows(
             {**table("objects", object_id=ID, is_track=COUNT), **QUERY_COLUMNS},
             # A query that is not one of the video's shows as NULL.
             "objects LEFT JOIN queries ON id = query_id AND EXISTS (SELECT 1 FROM video_queries AS asked"
@@ -127,11 +127,11 @@ class Dataset:
             yield VideoObject(object_id, Query(*query), bool(is_track))
 
     def annotations(
-        self, video_id: int, *, frame_index: int | None = None
+        self, video_id: int, *, between: tuple[int, int] | None = None
     ) -> Iterator[tuple[FrameRow, tuple[Annotation, ...]]]:
         """The labelled frames of a video, by index, each with one annotation per object, by its id.
 
-        None before it is done. frame_index: that frame alone.
+        None before it is done. between: only the frames from the first index to the last, both included.
         """
         if not self._is_done(video_id):
             return
@@ -141,21 +141,19 @@ class Dataset:
         if objects:
             # All that is joined to a frame without any track is NULL.
             columns |= {name: or_null(each) if tracks else each for name, each in ANNOTATION_COLUMNS.items()}
-        one = "" if frame_index is None else " AND frames.frame_index = ?"
-        rows = self._rows(
+        part = "" if between is None else " AND frames.frame_index BETWEEN ? AND ?"
+        rows = self.rows(
             columns,
-            f"{_LABELLED} WHERE frames.video_id = ?{one}"
+            f"{LABELLED} WHERE frames.video_id = ?{part}"
             " ORDER BY frames.frame_index, annotations.object_id, annotations.revision",
-            (video_id,) if frame_index is None else (video_id, frame_index),
+            (video_id, *(between or ())),
         )
         # Made once per frame size: of many tracks most are absent in a frame.
         absent: dict[int, Annotation] = {}
         size = 0, 0
         for facts, group in groupby(rows, key=lambda row: row[: len(FRAME_COLUMNS)]):
             frame = self._frame(facts)
-            # Revisions ascend, so the newest of an object is the one that stays.
-            newest = {row[len(FRAME_COLUMNS)]: row[len(FRAME_COLUMNS) :] for row in group} if objects else {}
-            newest.pop(None, None)
+            newest = newest_masks(row[len(FRAME_COLUMNS) :] for row in group) if objects else {}
             if tracks:
                 for row in newest.values():
                     check(self._path, ANNOTATION_COLUMNS, row)
@@ -184,10 +182,12 @@ class Dataset:
 
     def corrected(self, video_id: int) -> int:
         """How many of the annotations of a video are corrections by hand."""
-        (row,) = self._rows(
+        (row,) = self.rows(
             {"count(*)": COUNT},
-            f"(SELECT 1 FROM {_LABELLED} WHERE frames.video_id = ? AND annotations.source = ?"
-            " GROUP BY frames.frame_index, annotations.object_id)",
+            # Of a group with max(), SQLite gives the other columns of that very row.
+            f"(SELECT annotations.source AS source, max(annotations.revision) FROM {LABELLED}"
+            " WHERE frames.video_id = ? AND annotations.revision > 0"
+            " GROUP BY frames.frame_index, annotations.object_id) WHERE source = ?",
             (video_id, HAND),
         )
         return int(row[0])
@@ -203,8 +203,8 @@ class Dataset:
     ) -> None:
         self.close()
 
-    def _rows(self, columns: Columns, of: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        """The columns, checked, `of` what follows FROM."""
+    def rows(self, columns: Columns, of: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """The columns, checked, `of` what follows FROM: for the other files of `carvid.store`."""
         with reading_errors(self._path):
             for row in self._connection.execute(f"SELECT {', '.join(columns)} FROM {of}", values):
                 check(self._path, columns, row)
@@ -216,7 +216,7 @@ class Dataset:
         return video is not None and video.is_done
 
     def _videos(self, where: str, values: tuple[Any, ...] = ()) -> Iterator[Video]:
-        for row in self._rows(VIDEO_COLUMNS, f"videos {where} ORDER BY id", values):
+        for row in self.rows(VIDEO_COLUMNS, f"videos {where} ORDER BY id", values):
             yield self._video(dict(zip((name.partition(".")[2] for name in VIDEO_COLUMNS), row, strict=True)))
 
     def _json(self, text: str, kind: type, name: str) -> Any:
@@ -323,6 +323,27 @@ def source_value(source: str) -> str | bytes:
 def source_text(value: str | bytes) -> str:
     """The inverse of `source_value`."""
     return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def newest_masks(rows: Iterable[tuple[Any, ...]]) -> dict[int, tuple[Any, ...]]:
+    """Object id -> its newest mask, of the masks of a frame, whose revisions ascend; NULLs are no mask.
+
+    The first columns are object id, query id, revision, source and when it was created.
+    """
+    models: dict[int, tuple[Any, ...]] = {}
+    newest: dict[int, tuple[Any, ...]] = {}
+    for row in rows:
+        object_id, query_id, revision, source, *_ = row
+        if object_id is None:
+            continue
+        if source == MODEL:
+            models[object_id] = row
+        elif source == RESTORED:
+            # A track may have no mask of the model's; the row says so itself.
+            _, _, _, _, _, *model = models.get(object_id, row)
+            row = (object_id, query_id, revision, MODEL, None, *model)
+        newest[object_id] = row
+    return newest
 
 
 def _absent(one: VideoObject, height: int, width: int) -> Annotation:

@@ -225,8 +225,17 @@ def tally(connection: sqlite3.Connection) -> None:
 
 
 def discard_labels(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
-    """Throw away the model's labels of the videos that `where` selects, and their pieces. Corrections by hand stay."""
+    """Throw away the model's labels of the videos that `where` selects, their pieces, and verdicts on the labels.
+
+    Corrections by hand stay, with the verdicts on these.
+    """
     selected = f"video_id IN (SELECT id FROM videos WHERE {where})"
     for table in ("frames", "objects", "pieces"):
         connection.execute(f"DELETE FROM {table} WHERE {selected}", values)
-    connection.execute(f"DELETE FROM annotations WHERE {selected} AND source != ?", (*values, HAND))
+    connection.execute(f"DELETE FROM annotations WHERE {selected} AND revision = 0", values)
+    connection.execute(
+        f"DELETE FROM verdicts WHERE {selected} AND NOT EXISTS (SELECT 1 FROM annotations AS mask"
+        " WHERE mask.video_id = verdicts.video_id AND mask.frame_index = verdicts.frame_index"
+        " AND mask.object_id = verdicts.object_id AND mask.revision = verdicts.revision AND mask.source = ?)",
+        (*values, HAND),
+    )

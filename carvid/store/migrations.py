@@ -22,7 +22,7 @@ CREATE TABLE annotations (
     frame_index INTEGER NOT NULL,
     object_id INTEGER NOT NULL,
     revision INTEGER NOT NULL,             -- 0: the model's; 1, 2, ...: corrections, in order
-    source TEXT NOT NULL,                  -- 'model' or 'hand'
+    source TEXT NOT NULL,                  -- 'model', 'hand', or 'restored': the model's counts again
     created TEXT,                          -- UTC, of a correction; NULL for the model's
     query_id INTEGER NOT NULL,             -- the object's query and
     width INTEGER NOT NULL,                -- the frame's size in px when the mask was made
@@ -92,7 +92,21 @@ CREATE TABLE pieces (                      -- of videos that are not done
 ) WITHOUT ROWID;
 """
 
-STEPS = (_TO_2, _TO_3, _TO_4)
+_TO_5 = """
+CREATE TABLE verdicts (
+    video_id INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,             -- of the mask that was seen; of no other one does it count
+    verdict TEXT NOT NULL,                 -- 'accepted', 'rejected' or 'skipped'
+    created TEXT NOT NULL,                 -- UTC
+    PRIMARY KEY (video_id, frame_index, object_id)
+) WITHOUT ROWID;
+CREATE INDEX corrections_by_mask ON annotations (video_id, frame_index, object_id, revision, source)
+    WHERE revision > 0;
+"""
+
+STEPS = (_TO_2, _TO_3, _TO_4, _TO_5)
 """The first leads from version 1 to 2, and so on. A step stays as it is: it upgrades what was written long ago."""
 
 VERSION = 1 + len(STEPS)

@@ -15,7 +15,6 @@ from carvid.store.cut import Cut
 from carvid.store.ledger import Ledger, discard_labels, record, tally
 from carvid.store.opening import database_errors
 from carvid.store.rows import Video
-from carvid.store.schema import HAND
 from carvid.store.task import Outcome, Task, as_text
 from carvid.stream.source import Damage, Selection
 from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
@@ -254,7 +253,7 @@ class Pieces:
         behind = task.video_id, self._cut.part(whole, len(pieces) - 1).stop
         connection.execute("DELETE FROM frames WHERE video_id = ? AND frame_index >= ?", behind)
         connection.execute(
-            "DELETE FROM annotations WHERE video_id = ? AND frame_index >= ? AND source != ?", (*behind, HAND)
+            "DELETE FROM annotations WHERE video_id = ? AND frame_index >= ? AND revision = 0", behind
         )
         first = next(piece for piece in pieces if piece.frame_count)
         outcome = Outcome(

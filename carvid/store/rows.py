@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from carvid.evidence import FrameOrigin
 from carvid.media.rle import Rle, decode_rle
 from carvid.store.checks import COUNT, ID, NUMBER, PATH, SIDE_PX, TEXT, one_of, or_null, table
-from carvid.store.schema import HAND, MODEL
+from carvid.store.schema import HAND, MODEL, RESTORED
 from carvid.stream.source import Damage
 from carvid.workers.states import DONE, FAILED, RUNNING, WAITING
 
@@ -89,7 +89,8 @@ class Annotation:
 
     A track that is not in the frame has an empty mask, revision 0 and no score.
 
-    revision: 0 for the model's; the corrections by hand are 1, 2, ... source: "model" or "hand".
+    revision: 0 for the model's; what was changed by hand is 1, 2, ...: corrections, and the model's mask where it was
+        put back. source: "model" or "hand".
     created: when a correction was made, in UTC, as ISO 8601; None for the model's.
     rle: the object's own mask, which may overlap another's; empty where the object is absent.
     label_rle: the part of it that is this object's alone: where its query responds most
@@ -165,7 +166,7 @@ ANNOTATION_COLUMNS = table(
     object_id=ID,
     query_id=ID,
     revision=COUNT,
-    source=one_of(MODEL, HAND),
+    source=one_of(MODEL, HAND, RESTORED),
     created=or_null(TEXT),
     rle=TEXT,
     label_rle=or_null(TEXT),

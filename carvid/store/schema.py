@@ -11,8 +11,11 @@ DATABASE = "annotations.sqlite"
 
 SCHEMA_VERSION = migrations.VERSION
 
-MODEL, HAND = "model", "hand"
-"""Where an annotation comes from."""
+MODEL, HAND, RESTORED = "model", "hand", "restored"
+"""Where an annotation comes from; a restored one says that the model's counts again, whatever that is by then."""
+
+ACCEPTED, REJECTED, SKIPPED = "accepted", "rejected", "skipped"
+"""What a person said of a mask."""
 
 LABELS = ("frames", "objects", "annotations")
 """The tables that a worker fills for its video."""
@@ -42,7 +45,7 @@ CREATE TABLE annotations (
     frame_index INTEGER NOT NULL,
     object_id INTEGER NOT NULL,
     revision INTEGER NOT NULL,             -- 0: the model's; 1, 2, ...: corrections, in order
-    source TEXT NOT NULL,                  -- 'model' or 'hand'
+    source TEXT NOT NULL,                  -- 'model', 'hand', or 'restored': the model's counts again
     created TEXT,                          -- UTC, of a correction; NULL for the model's
     query_id INTEGER NOT NULL,             -- the object's query and
     width INTEGER NOT NULL,                -- the frame's size in px when the mask was made
@@ -112,6 +115,19 @@ CREATE TABLE pieces (                      -- of videos that are not done
 ) WITHOUT ROWID;
 """
     + LABEL_TABLES
+    + """
+CREATE TABLE verdicts (
+    video_id INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,
+    object_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,             -- of the mask that was seen; of no other one does it count
+    verdict TEXT NOT NULL,                 -- 'accepted', 'rejected' or 'skipped'
+    created TEXT NOT NULL,                 -- UTC
+    PRIMARY KEY (video_id, frame_index, object_id)
+) WITHOUT ROWID;
+CREATE INDEX corrections_by_mask ON annotations (video_id, frame_index, object_id, revision, source)
+    WHERE revision > 0;
+"""
 )
 
 

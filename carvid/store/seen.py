@@ -1,0 +1,81 @@
+"""Masks as a person saw them, by revision, and whether these are still the newest: no change is lost unseen."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carvid.errors import UsageError
+from carvid.workers.states import DONE
+
+
+@dataclass(frozen=True)
+class SeenMask:
+    """A mask of an object in a frame. revision: `Annotation.revision` when it was seen."""
+
+    frame_index: int
+    object_id: int
+    revision: int
+
+    def of(self, video_id: int) -> str:
+        return f"object {self.object_id} in frame {self.frame_index} of video {video_id}"
+
+
+@dataclass(frozen=True)
+class StoredMask:
+    """What a mask must agree with: its frame's size in px, its object's query, and the newest revision."""
+
+    width: int
+    height: int
+    query_id: int
+    revision: int
+
+
+class StaleRevisionError(UsageError):
+    """Masks were changed after they were seen (exit code 2). stale: as they were seen."""
+
+    def __init__(self, message: str, stale: Sequence[SeenMask]) -> None:
+        super().__init__(message)
+        self.stale = tuple(stale)
+
+
+def find_mask(connection: sqlite3.Connection, video_id: int, seen: SeenMask) -> StoredMask:
+    """What is there now. Raises UsageError if there is no such object in such a labelled frame."""
+    row = connection.execute(
+        "SELECT frames.width, frames.height, objects.query_id, ifnull((SELECT max(revision) FROM annotations"
+        " WHERE annotations.video_id = frames.video_id AND annotations.frame_index = frames.frame_index"
+        " AND annotations.object_id = objects.object_id AND annotations.query_id = objects.query_id"
+        " AND annotations.width = frames.width AND annotations.height = frames.height), 0)"
+        " FROM videos JOIN frames ON frames.video_id = videos.id JOIN objects ON objects.video_id = videos.id"
+        " WHERE videos.id = ? AND videos.status = ? AND frames.frame_index = ? AND objects.object_id = ?",
+        (video_id, DONE, seen.frame_index, seen.object_id),
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no {seen.of(video_id)}, or it is not labelled")
+    return StoredMask(*row)
+
+
+def refuse_stale(connection: sqlite3.Connection, video_id: int, masks: Sequence[SeenMask]) -> None:
+    """Raise StaleRevisionError if the newest revision of any of the masks is not the one that was seen.
+
+    Raises UsageError as `find_mask`, and for a mask that is there twice.
+    """
+    stale = []
+    places = set()
+    for seen in masks:
+        place = seen.frame_index, seen.object_id
+        if place in places:
+            raise UsageError(f"{seen.of(video_id)} is there twice; give each mask once")
+        places.add(place)
+        newest = find_mask(connection, video_id, seen).revision
+        if newest != seen.revision:
+            stale.append((seen, newest))
+    if stale:
+        seen, newest = stale[0]
+        more = f", and {len(stale) - 1} more are stale" if len(stale) > 1 else ""
+        raise StaleRevisionError(
+            f"{seen.of(video_id)} is at revision {newest}, not {seen.revision}{more}: it was changed after "
+            "it was read; read it again and correct what is there now",
+            [each for each, _ in stale],
+        )
