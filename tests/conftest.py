@@ -28,7 +28,6 @@ ALLOWED_SKIPS = [
     "root may write anywhere",
     "root may read everything",
     "mounting a small disk needs root",
-    "no Chromium on this machine",
     "this processor has no exact int8 products",
     # Not among the development packages; the last two ask for other versions of numpy, Pillow and OpenCV.
     "could not import 'label_studio_converter",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from carvid import __version__
-from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run, tables
+from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run, serve, tables
 from carvid.cli.exits import exits, tell
 from carvid.cli.help import GroupedCommand
 from carvid.cli.standard_streams import settle_streams
@@ -31,6 +31,7 @@ app.command("annotate", cls=GroupedCommand)(exits(annotate.annotate))
 app.command("status", cls=GroupedCommand)(exits(annotate.status))
 app.command("export", cls=GroupedCommand)(exits(export.export))
 app.command("review", cls=GroupedCommand)(exits(review.review))
+app.command("serve", cls=GroupedCommand)(exits(serve.serve))
 app.command("refdavis", cls=GroupedCommand)(exits(refdavis.refdavis))
 app.command("eval", cls=GroupedCommand)(exits(refdavis.evaluate))
 app.command("benchmark", cls=GroupedCommand)(exits(tables.run_and_score))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from carvid.recipe import Recipe, load_recipe, preset_names
+from carvid.recipe import Recipe, load_recipe, preset_names, with_options
 from carvid.recipe.option import About, Size, about, bare
 from carvid.recipe.recipe import MODELS, PARTS
 
@@ -21,13 +21,15 @@ NONE = "none"
 def takes_recipe(
     *,
     preset: str | Callable[[Mapping[str, Any]], str] = "default",
+    base: Callable[[Mapping[str, Any]], Recipe | None] = lambda given: None,
     without: tuple[str, ...] = (),
     **defaults: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replace a command's parameter `recipe` with an option for each field of `Recipe` that has a help text.
 
     preset: used if neither the user nor the model names one, or what finds it from the command's other parameters, by
-    name. without: fields that are not options of this command;
+    name. base: finds, likewise, the recipe that the options change where neither a preset nor a model is given; None if
+    there is none. without: fields that are not options of this command;
     they keep their defaults. defaults: values of fields for which the user gives none.
     """
 
@@ -42,8 +44,12 @@ def takes_recipe(
             chosen = {name: _given(given.pop(name)) for name in options}
             for name, value in defaults.items():
                 chosen[name] = value if chosen.get(name) is None else chosen[name]
-            otherwise = preset if isinstance(preset, str) else preset(given)
-            recipe = load_recipe(otherwise=otherwise, **chosen)
+            own = None if chosen.get("preset") or chosen.get("model") else base(given)
+            if own is None:
+                otherwise = preset if isinstance(preset, str) else preset(given)
+                recipe = load_recipe(otherwise=otherwise, **chosen)
+            else:
+                recipe = with_options(own, **chosen)
             if recipe.caution is not None:
                 typer.echo(f"carvid: {recipe.caution}", err=True)
             return command(recipe=recipe, **given)

@@ -1,0 +1,77 @@
+// Jumps to the masks that need a look: the next worst of the video or of all, the next not reviewed.
+
+import { getJson } from "./api.js";
+
+/** @param {{desk: any, outbox: any, say: (text: string) => void, warn: (text: string) => void}} parts */
+export function createJumps({ desk, outbox, say, warn }) {
+  let list = { source: "", places: [], next: 0 };
+  let asking = false;
+
+  function reviewed(place) {
+    const video = desk.video?.id === place.video ? desk.video : desk.known(place.video);
+    const track = video?.tracks.get(place.object);
+    return !!track && track.review[video.positionOf(place.frame)] !== ".";
+  }
+
+  const here = (place) => place.video === desk.video?.id && place.frame === desk.frame && place.object === desk.objectId;
+
+  async function fetched(path) {
+    if (asking) return undefined;
+    asking = true;
+    try {
+      return await getJson(path);
+    } catch (error) {
+      warn(`No place to jump to: ${error.message}`);
+      return undefined;
+    } finally {
+      asking = false;
+    }
+  }
+
+  function fromList() {
+    while (list.next < list.places.length) {
+      const place = list.places[list.next++];
+      if (!reviewed(place) && !here(place)) return place;
+    }
+    return undefined;
+  }
+
+  async function nextOf(source, path, video) {
+    let place = list.source === source ? fromList() : undefined;
+    if (!place) {
+      const answer = await fetched(path);
+      if (!answer) return;
+      list = { source, places: answer.frames.map((one) => ({ video, ...one })), next: 0 };
+      place = fromList();
+    }
+    if (!place) return void say("No suspicious mask is left without a verdict.");
+    if (await desk.openVideo(place.video, place)) {
+      say(`Suspicion ${place.suspicion.toFixed(2)}: frame ${place.frame}, ${desk.object.query}. ${list.next} of ${list.places.length}.`);
+    }
+  }
+
+  return {
+    async worst() {
+      const id = desk.video?.id;
+      if (id === undefined) return;
+      const ranked = [...desk.video.tracks.values()].every((track) => track.suspicion);
+      if (!ranked) say("Ranking the video…");
+      const path = `/api/videos/${id}/worst`;
+      await nextOf(path, path, id);
+      if (!ranked && desk.known(id)) desk.reloadTimeline(desk.known(id));
+    },
+
+    worstOfAll: () => nextOf("all", "/api/worst"),
+
+    async unreviewed() {
+      const { video, frame } = desk;
+      if (!video) return;
+      // The server only knows the verdicts that have reached it.
+      await outbox.settled(video.id);
+      const place = await fetched(`/api/videos/${video.id}/unreviewed?after=${frame}`);
+      if (place) {
+        if (await desk.openVideo(place.video, place)) say(`Not reviewed: frame ${place.frame}, ${desk.object.query}.`);
+      } else if (place === null) say("No mask without a verdict comes after this frame.");
+    },
+  };
+}

@@ -1,0 +1,1 @@
+"""carvid inside other tools, by their own interfaces: CVAT."""

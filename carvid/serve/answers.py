@@ -1,0 +1,118 @@
+"""Reading what a call sends, and answering it: JSON, lines of JSON, and an error as a status with a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
+from carvid.media.json_text import load_json
+from carvid.store.seen import StaleRevisionError
+
+MOST_BYTES = 1 << 20
+"""How long a body may be where a route does not say otherwise."""
+
+_STATUS: tuple[tuple[type[CarvidError], int], ...] = (
+    (StaleRevisionError, 409),
+    (UsageError, 400),
+    (WeightsError, 503),
+    (InputError, 422),
+    (OutputError, 507),
+)
+
+
+class NotFoundError(UsageError):
+    """Nothing has this id (status 404)."""
+
+
+def json_answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Plain data as JSON."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A path that is not UTF-8 is written in JSON's own escapes.
+    body = text.encode("utf-8", "backslashreplace")
+    return Response(body, status, dict(headers or {}), "application/json")
+
+
+def lines_answer(lines: Iterable[Any]) -> Response:
+    """Items as lines of JSON, each sent when it is there. An error on the way is a last line `{"error": sentence}`.
+
+    The first item is made before the answer begins, so that what is refused at once has a status of its own.
+    """
+
+    def written(first: list[Any], rest: Iterator[Any]) -> Iterator[bytes]:
+        try:
+            for item in first:
+                yield _line(item)
+            for item in rest:
+                yield _line(item)
+        except CarvidError as error:
+            yield _line({"error": str(error)})
+
+    items = iter(lines)
+    first = [item for item in [next(items, None)] if item is not None]
+    return StreamingResponse(written(first, items), media_type="application/x-ndjson")
+
+
+def error_answer(error: CarvidError) -> Response:
+    """The error's sentence, with the status of its kind."""
+    if isinstance(error, NotFoundError):
+        return json_answer({"error": str(error)}, 404)
+    status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+    return json_answer({"error": str(error)} | getattr(error, "details", {}), status)
+
+
+async def read_body(request: Request, most: int = MOST_BYTES) -> bytes:
+    """The body. Raises HTTPException 413 as soon as it is longer than `most` bytes."""
+    told = request.headers.get("content-length", "0")
+    parts, length = [], 0
+    if not told.isdecimal() or int(told) > most:
+        raise _too_long(most)
+    async for part in request.stream():
+        length += len(part)
+        if length > most:
+            raise _too_long(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_json(request: Request, most: int = MOST_BYTES) -> Mapping[str, Any]:
+    """The body, a JSON object.
+
+    Raises HTTPException 415 for another type, 413 as `read_body`; UsageError for what is no such JSON.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(
+            415, f"the body's content-type is {kind or 'not given'}; expected application/json"
+        )
+    body = await read_body(request, most)
+    try:
+        found = load_json(body.decode("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"the body is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"the body is a JSON {type(found).__name__}; expected an object")
+    return found
+
+
+async def answered(work: Callable[..., Any], *values: Any) -> Response:
+    """What `work` returns for these values, run on a thread; plain data becomes JSON."""
+    found = await run_in_threadpool(work, *values)
+    return found if isinstance(found, Response) else json_answer(found)
+
+
+def _line(item: Any) -> bytes:
+    return (
+        json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+        + b"\n"
+    )
+
+
+def _too_long(most: int) -> HTTPException:
+    return HTTPException(413, f"the body is longer than the {most} bytes that this takes")

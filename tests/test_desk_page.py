@@ -1,0 +1,436 @@
+"""The page in a real browser, over a real server and a real dataset: what a person does, and what comes out of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from carvid.desk.carry import carried_masks
+from carvid.media.rle import decode_rle, encode_rle
+from carvid.store.corrections import Corrections
+from carvid.store.database import open_dataset
+from carvid.store.reviewed import touched
+from tests.browser import console, hooks, needs_browser, open_browser, press, wait_for
+from tests.desk_cases import HEIGHT, TOKEN, WIDTH, DeskCaller, make_dataset, open_desk, square
+from tests.serving import Caller
+from tests.test_cli_serve import serving
+
+pytestmark = needs_browser
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = 240, 426
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[DeskCaller]:
+    with open_desk(make_dataset(tmp_path)) as opened:
+        yield opened
+
+
+def visit(driver: Any, url: str, token: str, video: int = 1, frame: int = 0) -> None:
+    """Open the page anew at a frame."""
+    driver.get("about:blank")
+    # What the page before this one wrote when its server ended.
+    console(driver)
+    driver.get(f"{url}/#token={token}&video={video}&frame={frame}")
+    at(driver, frame)
+
+
+def at(driver: Any, frame: int) -> None:
+    """Wait until that frame is painted, with its masks."""
+    wait_for(driver, "document.documentElement.dataset.frame === String(arguments[0])", frame)
+
+
+def saved(driver: Any) -> None:
+    """Wait until the page says that everything is saved; what was pressed before has reached it by then."""
+    wait_for(driver, "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0, true)))")
+    wait_for(driver, "document.documentElement.dataset.saved === 'yes'")
+
+
+class Stage:
+    """The picture on the page, fitted: where its pixels lie on the screen."""
+
+    def __init__(self, driver: Any, height: int, width: int) -> None:
+        self._driver = driver
+        self.element = driver.find_element("id", "stage")
+        box = driver.execute_script(
+            "const s = arguments[0]; return [s.clientWidth, s.clientHeight]", self.element
+        )
+        self.scale = min(box[0] / width, box[1] / height)
+        self.left, self.top = (box[0] - width * self.scale) / 2, (box[1] - height * self.scale) / 2
+        self.middle = box[0] // 2, box[1] // 2
+
+    def nearest(self, x: float, y: float) -> tuple[tuple[int, int], tuple[float, float]]:
+        """The screen's pixel next to a place of the picture, and where in the picture that is."""
+        there = round(self.left + x * self.scale), round(self.top + y * self.scale)
+        return there, ((there[0] - self.left) / self.scale, (there[1] - self.top) / self.scale)
+
+    def stroke(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
+        """Press at the first place, move over the others, and let go; returns the places in the picture."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        chain = ActionChains(self._driver, duration=0)
+        found = []
+        for i, (x, y) in enumerate(points):
+            there, here = self.nearest(x, y)
+            chain.move_to_element_with_offset(
+                self.element, there[0] - self.middle[0], there[1] - self.middle[1]
+            )
+            if i == 0:
+                chain.click_and_hold()
+            found.append(here)
+        chain.release().perform()
+        return found
+
+
+def stroked(points: list[tuple[float, float]], radius: float, height: int, width: int) -> np.ndarray:
+    """Twin: the pixels whose centres lie within the radius of the line through the points."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    found = np.zeros((height, width), np.bool_)
+    for (ax, ay), (bx, by) in zip(points, points[1:] or points, strict=False):
+        length = max((bx - ax) ** 2 + (by - ay) ** 2, 1e-12)
+        along = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length, 0, 1)
+        found |= (x - ax - along * (bx - ax)) ** 2 + (y - ay - along * (by - ay)) ** 2 <= radius**2
+    return found
+
+
+def newest(dataset: Path, video: int = 1, number: int = 1) -> dict[int, np.ndarray]:
+    """Frame -> the newest mask of an object."""
+    with open_dataset(dataset) as opened:
+        return {
+            frame.frame_index: next(each.mask() for each in found if each.object_id == number)
+            for frame, found in opened.annotations(video)
+        }
+
+
+def run_carvid(*arguments: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "carvid", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_from_a_drawn_clip_to_a_corrected_export(browser: Any, tmp_path: Path) -> None:
+    """Label, find the worst frame, repair it, propagate, accept, undo, reload, export: pixel by pixel."""
+    from carvid.shapes.scenes import moving_clip
+    from tests.media import write_video
+
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips" / "fish.mp4", [scene.image for scene in moving_clip(3, COUNT, *SIZE)])
+    dataset = tmp_path / "labels"
+    run_carvid(
+        "annotate",
+        tmp_path / "clips",
+        "-q",
+        "the red fish",
+        "--model",
+        "shapes",
+        "--device",
+        "cpu",
+        "-o",
+        dataset,
+    )
+    before = newest(dataset)
+    with serving(dataset) as (process, port, token):
+        url = f"http://127.0.0.1:{port}"
+        # The worst frame, from another one.
+        worst = worst_frame(port, token)
+        visit(browser, url, token, frame=(worst + 1) % COUNT)
+        press(browser, "w")
+        at(browser, worst)
+        # Repaired with the brush: a stroke in the corner.
+        press(browser, "b")
+        stage = Stage(browser, *SIZE)
+        radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+        points = stage.stroke((40, 200), (80, 190), (120, 210))
+        saved(browser)
+        drawn = before[worst] | stroked(points, radius, *SIZE)
+        np.testing.assert_array_equal(newest(dataset)[worst], drawn)
+        # Propagated both ways, seen as a preview, and accepted as one step.
+        expected = {worst: drawn}
+        with open_dataset(dataset) as opened:
+            for direction in ("forward", "backward"):
+                for row in carried_masks(opened, 1, worst, 1, direction, None):
+                    if "rle" in row:
+                        expected[row["frame"]] = decode_rle(row["rle"])
+        press(browser, "Alt+t")
+        wait_for(
+            browser,
+            "document.documentElement.dataset.busy === 'no'"
+            " && document.documentElement.dataset.preview === arguments[0]",
+            str(len(expected) - 1),
+        )
+        np.testing.assert_array_equal(newest(dataset)[(worst + 1) % COUNT], before[(worst + 1) % COUNT])
+        press(browser, "Enter")
+        wait_for(browser, "document.documentElement.dataset.preview === undefined")
+        saved(browser)
+        for frame, mask in newest(dataset).items():
+            np.testing.assert_array_equal(mask, expected.get(frame, before[frame]), err_msg=str(frame))
+        # Accepted; and a stroke in another frame that is taken back.
+        press(browser, "a")
+        saved(browser)
+        press(browser, "home")
+        at(browser, 0)
+        stage.stroke((200, 20), (260, 30))
+        saved(browser)
+        assert (newest(dataset)[0] != expected.get(0, before[0])).any()
+        press(browser, "Control+z")
+        saved(browser)
+        browser.refresh()
+        at(browser, 0)
+        assert hooks(browser)["saved"] == "yes"
+        assert console(browser) == []
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    with open_dataset(dataset) as opened:
+        assert touched(opened, 1)[worst, 1] == "corrected"
+    run_carvid("export", dataset, "--to", "coco", "-o", tmp_path / "coco", "--no-images")
+    coco = json.loads((tmp_path / "coco" / "annotations" / "instances_default.json").read_text())
+    frames = (
+        {image["id"]: image["frame_index"] for image in coco["images"]}
+        if "frame_index" in coco["images"][0]
+        else {
+            image["id"]: place
+            for place, image in enumerate(sorted(coco["images"], key=lambda each: each["id"]))
+        }
+    )
+    exported = {frames[each["image_id"]]: decode_rle(each["segmentation"]) for each in coco["annotations"]}
+    assert set(exported) == set(range(COUNT))
+    for frame, mask in exported.items():
+        np.testing.assert_array_equal(mask, expected.get(frame, before[frame]), err_msg=str(frame))
+
+
+def worst_frame(port: int, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return int(Caller(port).call("GET", "/api/videos/1/worst", headers=headers).json["frames"][0]["frame"])
+
+
+def test_every_way_of_stepping_paints_the_frame_it_names(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=5)
+    for key, frame in (
+        ("right", 6), (".", 7), ("left", 6), ("Shift+right", 16), ("Shift+left", 6), ("end", 29), ("home", 0),
+        ("right", 1),
+    ):  # fmt: skip
+        press(browser, key.replace("right", "arrow_right").replace("left", "arrow_left"))
+        at(browser, frame)
+        # The corner of the picture on the screen has eight times the frame's index as its grey level.
+        grey = browser.execute_script(
+            "const c = document.getElementById('frame-canvas'), s = document.getElementById('stage');"
+            "const k = Math.min(s.clientWidth / arguments[0], s.clientHeight / arguments[1]);"
+            "const x = (s.clientWidth - arguments[0] * k) / 2 + 4 * k;"
+            "const y = (s.clientHeight - arguments[1] * k) / 2 + 4 * k;"
+            "const copy = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });"
+            "copy.drawImage(c, -Math.round(x), -Math.round(y)); return copy.getImageData(0, 0, 1, 1).data[1]",
+            WIDTH,
+            HEIGHT,
+        )
+        assert round(grey / 8) == frame
+    press(browser, "w")
+    at(browser, 20)
+    assert console(browser) == []
+
+
+def test_verdicts_by_keyboard(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=3)
+    press(browser, "a")
+    at(browser, 4)
+    press(browser, "r")
+    at(browser, 5)
+    press(browser, "2")
+    wait_for(browser, "document.documentElement.dataset.object === '2'")
+    press(browser, "s")
+    at(browser, 6)
+    saved(browser)
+    with open_dataset(desk.desk.dataset) as dataset:
+        assert touched(dataset, 1) == {(3, 1): "accepted", (4, 1): "rejected", (5, 2): "skipped"}
+    press(browser, "Shift+a")
+    at(browser, 7)
+    saved(browser)
+    with open_dataset(desk.desk.dataset) as dataset:
+        assert {place for place, state in touched(dataset, 1).items() if state == "accepted"} >= {
+            (6, 1),
+            (6, 2),
+        }
+
+
+def test_a_mask_is_drawn_by_keyboard_alone(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=8)
+    press(browser, "b")
+    press(browser, "k")
+    before = newest(desk.desk.dataset)[8]
+    press(browser, "[")
+    for _ in range(3):
+        press(browser, "arrow_up")
+    press(browser, "Shift+arrow_right")
+    press(browser, "space")
+    saved(browser)
+    after = newest(desk.desk.dataset)[8]
+    # The pointer begins at the middle pixel of the picture.
+    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+    drawn = stroked([(WIDTH / 2 + 10.5, HEIGHT / 2 - 2.5)], radius, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(after, before | drawn)
+    assert (drawn & ~before).any()
+    press(browser, "escape")
+    press(browser, "Control+z")
+    saved(browser)
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[8], before)
+    press(browser, "Control+y")
+    saved(browser)
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[8], after)
+    assert console(browser) == []
+
+
+def test_two_people_at_one_mask(browser: Any, desk: DeskCaller) -> None:
+    """A stale edit shows both versions; whichever is chosen, the other stays in the dataset."""
+    for choice, wins in (("conflict-keep", "theirs"), ("conflict-use", "mine")):
+        frame = 10 if wins == "theirs" else 12
+        visit(browser, desk.origin, TOKEN, frame=frame)
+        theirs = np.roll(square(frame), 9, axis=0)
+        with Corrections(desk.desk.dataset) as corrections:
+            corrections.correct(1, frame, 1, theirs, expected_revision=0)
+        press(browser, "b")
+        stage = Stage(browser, HEIGHT, WIDTH)
+        points = stage.stroke((50, 40))
+        radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+        mine = square(frame) | stroked(points, radius, HEIGHT, WIDTH)
+        wait_for(browser, "document.getElementById('conflict-dialog').open")
+        np.testing.assert_array_equal(newest(desk.desk.dataset)[frame], theirs)
+        browser.find_element("id", choice).click()
+        wait_for(browser, "!document.getElementById('conflict-dialog').open")
+        saved(browser)
+        np.testing.assert_array_equal(newest(desk.desk.dataset)[frame], theirs if wins == "theirs" else mine)
+    # The browser itself tells of the refused writes, and of nothing else.
+    assert all("409" in line for line in console(browser))
+
+
+def test_what_was_drawn_while_the_server_was_away_is_sent_when_it_is_back(
+    browser: Any, tmp_path: Path
+) -> None:
+    dataset = make_dataset(tmp_path, count=1)
+    token = tmp_path / "token"
+    token.write_text("a-token-for-both-servers")
+    with serving(dataset, "--token-file", token) as (process, port, _):
+        visit(browser, f"http://127.0.0.1:{port}", "a-token-for-both-servers", frame=2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        press(browser, "b")
+        stage = Stage(browser, HEIGHT, WIDTH)
+        points = stage.stroke((50, 40), (56, 40))
+        wait_for(browser, "document.documentElement.dataset.saved === 'no'")
+        np.testing.assert_array_equal(newest(dataset)[2], square(2))
+        again = [sys.executable, "-m", "carvid", "serve", str(dataset), "--no-browser", "--port", str(port)]
+        server = subprocess.Popen(
+            [*again, "--token-file", str(token)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            saved(browser)
+            radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+            expected = square(2) | stroked(points, radius, HEIGHT, WIDTH)
+            np.testing.assert_array_equal(newest(dataset)[2], expected)
+        finally:
+            server.kill()
+            server.communicate()
+    console(browser)
+
+
+def call_page(driver: Any, module: str, body: str, *values: Any) -> Any:
+    """What a function body gives, with `m` a module of the page and `v` the values."""
+    return driver.execute_async_script(
+        "const done = arguments[arguments.length - 1], v = arguments[1];"
+        f"import(arguments[0]).then((m) => {{ {body} }}).then(done, (error) => done({{error: String(error)}}))",
+        f"/page/{module}",
+        list(values),
+    )
+
+
+@pytest.fixture
+def masks() -> list[np.ndarray]:
+    """Masks of many kinds: none, all, noise, rings with holes, parts that touch by a corner."""
+    random = np.random.default_rng(5)
+    found = [np.zeros((7, 9), np.bool_), np.ones((7, 9), np.bool_)]
+    for share in (0.02, 0.2, 0.5, 0.8, 0.98):
+        for _ in range(6):
+            height, width = random.integers(1, 40, 2)
+            found.append(random.random((height, width)) < share)
+    y, x = np.mgrid[:60, :80]
+    found.append((np.hypot(y - 30, x - 40) < 25) & (np.hypot(y - 30, x - 40) > 12))
+    return found
+
+
+def test_the_pages_masks_are_those_of_coco(browser: Any, desk: DeskCaller, masks: list[np.ndarray]) -> None:
+    visit(browser, desk.origin, TOKEN)
+    codes = [encode_rle(mask) for mask in masks]
+    found = call_page(
+        browser,
+        "rle.js",
+        "return v[0].map((code) => { const mask = m.decode(code); return [Array.from(mask.bits), m.encode(mask)]; })",
+        codes,
+    )
+    assert "error" not in found
+    for mask, code, (bits, again) in zip(masks, codes, found, strict=True):
+        np.testing.assert_array_equal(np.reshape(bits, mask.shape), mask)
+        assert again == code
+
+
+def test_holes_and_parts_are_those_of_scipy(browser: Any, desk: DeskCaller, masks: list[np.ndarray]) -> None:
+    visit(browser, desk.origin, TOKEN)
+    script = (
+        "const { decode, encode } = m; return import('/page/masks.js').then((p) => v[0].map((code) => {"
+        " const holes = decode(code), part = decode(code); p.fillHoles(holes); p.keepLargest(part);"
+        " return [encode(holes), encode(part)]; }))"
+    )
+    found = call_page(browser, "rle.js", script, [encode_rle(mask) for mask in masks])
+    assert "error" not in found
+    for mask, (holes, part) in zip(masks, found, strict=True):
+        np.testing.assert_array_equal(decode_rle(holes), ndimage.binary_fill_holes(mask))
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        kept = decode_rle(part)
+        assert kept.sum() == (sizes.max() if count else 0)
+        assert len(np.unique(labels[kept])) <= 1
+        assert not (kept & ~mask).any()
+
+
+def test_a_polygon_holds_the_pixels_whose_centres_lie_in_it(browser: Any, desk: DeskCaller) -> None:
+    from matplotlib.path import Path as Outline
+
+    visit(browser, desk.origin, TOKEN)
+    random = np.random.default_rng(2)
+    height, width = 40, 60
+    centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 2)
+    outlines = []
+    for _ in range(12):
+        angles = np.sort(random.uniform(0, 2 * np.pi, random.integers(3, 9)))
+        radius = random.uniform(5, 35, len(angles))
+        outlines.append(np.stack([30 + radius * np.cos(angles), 20 + radius * np.sin(angles)], -1))
+    found = call_page(
+        browser,
+        "masks.js",
+        "return v[0].map((points) => { const mask = m.blankMask(60, 40);"
+        " m.fillPolygon(mask, points.map(([x, y]) => ({ x, y })), 1); return Array.from(mask.bits); })",
+        [outline.tolist() for outline in outlines],
+    )
+    assert "error" not in found
+    for outline, bits in zip(outlines, found, strict=True):
+        inside = Outline(outline).contains_points(centres).reshape(height, width)
+        np.testing.assert_array_equal(np.reshape(bits, (height, width)), inside)
