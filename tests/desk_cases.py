@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 
 from carvid.desk.api import desk_routes
 from carvid.desk.desk import Desk
@@ -20,7 +18,7 @@ from carvid.serve.server import Address, application, listen
 from carvid.service.routes import service_routes
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
-from tests.serving import Answer, Caller
+from tests.serving import Answer, Caller, running
 
 TOKEN = "a-token-of-24-characters"
 FRAMES, HEIGHT, WIDTH = 30, 48, 64
@@ -84,17 +82,10 @@ def open_desk(dataset: Path, model: LentModel | None = None) -> Iterator[DeskCal
     listening = listen(address)
     port = listening.getsockname()[1]
     app = application([*service_routes(model, []), *desk_routes(desk)], address.hosts(port), TOKEN)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", lifespan="off", ws="none", server_header=False)
-    )
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
     try:
-        yield DeskCaller(desk, port)
+        with running(app, listening):
+            yield DeskCaller(desk, port)
     finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
         desk.close()
 
 

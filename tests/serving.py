@@ -73,6 +73,22 @@ class Caller:
 
 
 @contextmanager
+def running(app: Starlette, listening: socket.socket) -> Iterator[None]:
+    """The application answers at a socket that listens."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", lifespan="off", ws="none", server_header=False)
+    )
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+@contextmanager
 def served(routes: Sequence[BaseRoute]) -> Iterator[Caller]:
     """The routes on a free port of 127.0.0.1, with the errors as `carvid serve` answers them."""
 
@@ -83,17 +99,9 @@ def served(routes: Sequence[BaseRoute]) -> Iterator[Caller]:
         return json_answer({"error": error.detail}, error.status_code)
 
     app = Starlette(routes=list(routes), exception_handlers={CarvidError: refused, HTTPException: refused})
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-    # It listens at once, so that calls wait for the server.
     listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
+    with running(app, listening):
         yield Caller(listening.getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from carvid.media.rle import decode_rle
 from carvid.recipe import load_recipe
 from carvid.serve.lent_model import LentModel
 from carvid.shapes.scenes import moving_clip
-from tests.desk_cases import DeskCaller, open_desk
+from tests.desk_cases import TOKEN, DeskCaller, open_desk
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
 from tests.tiny_sam import make_tiny_sam
@@ -44,14 +48,7 @@ def desk(folder: Path) -> Iterator[DeskCaller]:
 def lines(desk: DeskCaller, sent: dict[str, object]) -> list[dict[str, object]]:
     answer = desk.post(PATH, sent)
     assert (answer.status, answer.kind) == (200, "application/x-ndjson"), answer.body
-    return [carvid_json(line) for line in answer.body.splitlines()]
-
-
-def carvid_json(line: bytes) -> dict[str, object]:
-    from carvid.media.json_text import load_json
-
-    found: dict[str, object] = load_json(line)
-    return found
+    return [json.loads(line) for line in answer.body.splitlines()]
 
 
 def test_another_phrase_finds_the_thing_in_the_labelled_frames(desk: DeskCaller) -> None:
@@ -86,6 +83,28 @@ def test_another_phrase_finds_the_thing_in_the_labelled_frames(desk: DeskCaller)
 def test_what_cannot_be_asked(desk: DeskCaller, change: dict[str, object], status: int, said: str) -> None:
     answer = desk.post(PATH, {"object": 1, "query": "a cat", "theta": None, "first": 0, "last": 4} | change)
     assert (answer.status, said in answer.json["error"]) == (status, True), answer.json
+
+
+def test_a_caller_who_goes_away_gives_the_model_back(desk: DeskCaller) -> None:
+    lent = desk.desk.lent
+    assert lent is not None
+    sent = json.dumps({"object": 1, "query": "the red fish", "theta": None, "first": 0, "last": COUNT})
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{desk.port}\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Origin: {desk.origin}\r\nContent-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n{sent}"
+    )
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", desk.port), timeout=60) as raw:
+            raw.sendall(head.encode())
+            assert raw.recv(12) == b"HTTP/1.1 200"
+        assert lent.turn.acquire(timeout=60)
+        lent.turn.release()
+    for _ in range(600):
+        if not any(thread.name.startswith("carvid-lines") for thread in threading.enumerate()):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a thread is left")
 
 
 def test_without_a_model_or_a_sam_it_is_told(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def test_frames_that_are_not_labelled_are_passed_over(tmp_path: Path) -> None:
 
 def test_a_reader_who_goes_away_ends_it(dataset: Path) -> None:
     with open_dataset(dataset) as opened:
-        rows: Iterator[dict[str, Any]] = carried_masks(opened, 1, 12, 1, "forward", None)
+        rows = carried_masks(opened, 1, 12, 1, "forward", None)
         assert next(rows)["frame"] == 13
-        rows.close()  # type: ignore[attr-defined]
+        rows.close()
         assert list(rows) == []

@@ -12,17 +12,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.path import Path as Outline
 from scipy import ndimage
 
+from carvid.desk.ask_again import asked_masks, clicked_mask
 from carvid.desk.carry import carried_masks
 from carvid.media.rle import decode_rle, encode_rle
+from carvid.recipe import load_recipe
+from carvid.serve.lent_model import LentModel
+from carvid.shapes.scenes import moving_clip
 from carvid.store.corrections import Corrections
 from carvid.store.database import open_dataset
 from carvid.store.reviewed import touched
-from tests.browser import console, hooks, needs_browser, open_browser, press, wait_for
-from tests.desk_cases import HEIGHT, TOKEN, WIDTH, DeskCaller, make_dataset, open_desk, square
+from tests.browser import console, hooks, needs_browser, open_browser, prefer, press, wait_for
+from tests.desk_cases import FRAMES, HEIGHT, TOKEN, WIDTH, DeskCaller, make_dataset, open_desk, square
+from tests.labelled import Labelled, write_dataset
+from tests.media import write_video
 from tests.serving import Caller
 from tests.test_cli_serve import serving
+from tests.tiny_sam import make_tiny_sam
 
 pytestmark = needs_browser
 
@@ -132,9 +140,6 @@ def run_carvid(*arguments: object) -> None:
 
 def test_from_a_drawn_clip_to_a_corrected_export(browser: Any, tmp_path: Path) -> None:
     """Label, find the worst frame, repair it, propagate, accept, undo, reload, export: pixel by pixel."""
-    from carvid.shapes.scenes import moving_clip
-    from tests.media import write_video
-
     (tmp_path / "clips").mkdir()
     write_video(tmp_path / "clips" / "fish.mp4", [scene.image for scene in moving_clip(3, COUNT, *SIZE)])
     dataset = tmp_path / "labels"
@@ -412,8 +417,6 @@ def test_holes_and_parts_are_those_of_scipy(browser: Any, desk: DeskCaller, mask
 
 
 def test_a_polygon_holds_the_pixels_whose_centres_lie_in_it(browser: Any, desk: DeskCaller) -> None:
-    from matplotlib.path import Path as Outline
-
     visit(browser, desk.origin, TOKEN)
     random = np.random.default_rng(2)
     height, width = 40, 60
@@ -434,3 +437,134 @@ def test_a_polygon_holds_the_pixels_whose_centres_lie_in_it(browser: Any, desk: 
     for outline, bits in zip(outlines, found, strict=True):
         inside = Outline(outline).contains_points(centres).reshape(height, width)
         np.testing.assert_array_equal(np.reshape(bits, (height, width)), inside)
+
+
+def test_a_propagation_is_one_step_that_can_be_undone_from_any_of_its_frames(
+    browser: Any, desk: DeskCaller
+) -> None:
+    before = newest(desk.desk.dataset)
+    visit(browser, desk.origin, TOKEN, frame=12)
+    press(browser, "t")
+    wait_for(browser, "document.documentElement.dataset.preview === arguments[0]", str(FRAMES - 13))
+    # Nothing is written while it is looked at, and nothing is left of what is cancelled.
+    press(browser, "escape")
+    wait_for(browser, "document.documentElement.dataset.preview === undefined")
+    with open_dataset(desk.desk.dataset) as dataset:
+        assert dataset.corrected(1) == 0
+    press(browser, "t")
+    wait_for(
+        browser,
+        "document.documentElement.dataset.busy === 'no'"
+        " && document.documentElement.dataset.preview === arguments[0]",
+        str(FRAMES - 13),
+    )
+    press(browser, "enter")
+    wait_for(browser, "document.documentElement.dataset.preview === undefined")
+    saved(browser)
+    with open_dataset(desk.desk.dataset) as dataset:
+        assert dataset.corrected(1) == FRAMES - 13
+    press(browser, "end")
+    at(browser, FRAMES - 1)
+    for key, corrected in (("Control+z", 0), ("Control+y", FRAMES - 13), ("Control+z", 0)):
+        press(browser, key)
+        saved(browser)
+        with open_dataset(desk.desk.dataset) as dataset:
+            assert dataset.corrected(1) == corrected
+    for frame, mask in newest(desk.desk.dataset).items():
+        np.testing.assert_array_equal(mask, before[frame])
+    assert console(browser) == []
+
+
+def test_a_polygon_is_drawn_with_the_mouse(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=9)
+    press(browser, "p")
+    stage = Stage(browser, HEIGHT, WIDTH)
+    corners = [stage.stroke(place)[0] for place in ((40, 5), (60, 8), (50, 30))]
+    press(browser, "enter")
+    saved(browser)
+    centres = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1).reshape(-1, 2)
+    inside = Outline(corners).contains_points(centres).reshape(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[9], square(9) | inside)
+    corners = [stage.stroke(place)[0] for place in ((15, 14), (30, 14), (30, 34), (15, 34))]
+    press(browser, "Shift+enter")
+    saved(browser)
+    cut = Outline(corners).contains_points(centres).reshape(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[9], (square(9) | inside) & ~cut)
+
+
+def test_the_model_is_asked_again_and_a_sam_at_a_click(browser: Any, tmp_path: Path) -> None:
+    recipe = load_recipe(model="shapes", device="cpu", sam=str(make_tiny_sam(tmp_path / "sam")))
+    scenes = list(moving_clip(3, 2, *SIZE))
+    path = write_video(tmp_path / "a.mp4", [scene.image for scene in scenes])
+    empty = np.zeros((2, 1, *SIZE), np.bool_)
+    dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", path, ("a thing",), empty)])
+    with open_desk(dataset, LentModel(recipe)) as desk:
+        visit(browser, desk.origin, TOKEN)
+        press(browser, "q")
+        wait_for(browser, "document.getElementById('ask-dialog').open")
+        phrase = browser.find_element("id", "ask-query")
+        assert phrase.get_attribute("value") == "a thing"
+        phrase.clear()
+        phrase.send_keys("the red fish")
+        browser.find_element("id", "ask-send").click()
+        wait_for(browser, "document.documentElement.dataset.preview === '1'")
+        wait_for(browser, "document.documentElement.dataset.busy === 'no'")
+        press(browser, "enter")
+        wait_for(browser, "document.documentElement.dataset.preview === undefined")
+        saved(browser)
+        sent = {"object": 1, "query": "the red fish", "theta": None, "first": 0, "last": 0}
+        row, _ = asked_masks(desk.desk, 1, sent)
+        found = newest(dataset)[0]
+        np.testing.assert_array_equal(found, decode_rle(row["rle"]))
+        assert found.any()
+        # A click; a tiny SAM without training gives some mask or none.
+        press(browser, "c")
+        ((x, y),) = Stage(browser, *SIZE).stroke((213, 120))
+        wait_for(browser, "document.documentElement.dataset.busy === 'no'")
+        clicked = clicked_mask(desk.desk, 1, {"frame": 0, "points": [{"x": x, "y": y, "inside": True}]})
+        wait_for(
+            browser, "performance.getEntriesByType('resource').some((one) => one.name.endsWith('/clicks'))"
+        )
+        press(browser, "enter")
+        saved(browser)
+        np.testing.assert_array_equal(newest(dataset)[0], decode_rle(clicked["rle"]))
+    assert console(browser) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_words_can_be_read_in_light_and_in_dark(browser: Any, desk: DeskCaller, scheme: str) -> None:
+    """Every text in sight has a contrast of at least 4.5 with what lies behind it (WCAG 2.2, 1.4.3)."""
+    prefer(browser, scheme)
+    visit(browser, desk.origin, TOKEN)
+    assert hooks(browser)["theme"] == scheme
+    texts = browser.execute_script(CONTRASTS)
+    assert len(texts) > 30
+    assert [each for each in texts if each[1] < 4.5] == []
+
+
+# Text, and its contrast with the first background behind it; disabled controls need none.
+CONTRASTS = """
+const rgba = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+const over = (top, below) => top.slice(0, 3).map((c, i) => c * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
+const light = (rgb) => rgb.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+function behind(element) {
+  const layers = [];
+  for (let at = element; at; at = at.parentElement) {
+    const colour = rgba(getComputedStyle(at).backgroundColor);
+    if ((colour[3] ?? 1) > 0) layers.push(colour);
+    if (colour.length === 3 || colour[3] === 1) break;
+  }
+  return layers.reduceRight((below, top) => over(top, below), [255, 255, 255]);
+}
+const found = [];
+for (const element of document.querySelectorAll("body *")) {
+  const text = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join("");
+  if (!text || element.disabled || !element.checkVisibility({ visibilityProperty: true })) continue;
+  if (element.closest(".sr, #stage, svg")) continue;
+  const back = behind(element);
+  const [a, b] = [light(over(rgba(getComputedStyle(element).color), back)), light(back)];
+  found.push([text, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]);
+}
+return found;
+"""

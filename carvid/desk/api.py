@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -19,7 +18,7 @@ from carvid.desk.desk import Desk
 from carvid.desk.edit import MOST_BYTES, MOST_INDEX, correct, give_verdict, optional_whole, whole
 from carvid.errors import UsageError
 from carvid.serve.answers import MOST_BYTES as FEW_BYTES
-from carvid.serve.answers import NotFoundError, answered, lines_answer, read_json
+from carvid.serve.answers import LinesResponse, NotFoundError, answered, read_json
 from carvid.store.database import open_dataset
 from carvid.store.reviewed import next_unreviewed
 
@@ -76,7 +75,7 @@ def desk_routes(desk: Desk) -> list[Route]:
         route(
             "POST",
             f"{video}/asks",
-            lambda desk, ids, sent: lines_answer(asked_masks(desk, ids["video"], sent)),
+            lambda desk, ids, sent: LinesResponse(asked_masks(desk, ids["video"], sent)),
         ),
         route("POST", f"{video}/clicks", lambda desk, ids, sent: clicked_mask(desk, ids["video"], sent)),
     ]
@@ -124,9 +123,7 @@ def _unreviewed(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> 
         raise UsageError(f"after is {after[:40]!r}; expected the index of a frame, or -1")
     with open_dataset(desk.dataset) as dataset:
         look.done_video(dataset, ids["video"])
-        found = next_unreviewed(dataset, ids["video"], int(after))
-    # A call that finds nothing still has an answer to read.
-    return Response(json.dumps(found), media_type="application/json")
+        return next_unreviewed(dataset, ids["video"], int(after))
 
 
 def _propagation(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Response:
@@ -141,4 +138,4 @@ def _propagation(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) ->
                 optional_whole(sent, "last"),
             )
 
-    return lines_answer(rows())
+    return LinesResponse(rows())

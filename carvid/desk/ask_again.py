@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -22,7 +22,7 @@ from carvid.video_session import open_session
 from carvid.wording import checked_queries
 
 
-def asked_masks(desk: Desk, video_id: int, sent: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def asked_masks(desk: Desk, video_id: int, sent: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
     """The model's masks for `query` in the labelled frames from `first` to `last`, by frame; then where it ended.
 
     Raises NotFoundError for an unknown video, UsageError for what cannot be asked, WeightsError where there is no

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from itertools import takewhile
 from typing import Any
@@ -30,7 +30,7 @@ _GONE = 0.1
 
 def carried_masks(
     dataset: Dataset, video_id: int, frame: int, object_id: int, direction: object, last: int | None
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The mask of an object in `frame`, carried frame by frame; a row per labelled frame, the nearest first.
 
     It ends before the next frame where the object's mask was corrected, at a cut, where the mask is lost, or with the
@@ -58,20 +58,21 @@ def carried_masks(
     wanted = list(
         takewhile(lambda index: index != until and (last is None or (last - index) * step >= 0), ahead)
     )
-    for row in _carry(video, start, frame, wanted, step):
-        if "end" not in row:
-            now = _mask_there(dataset, video_id, row["frame"], object_id)
-            row["revision"] = 0 if now is None else now.revision
-        yield row
-        if "end" in row:
-            return
+    with closing(_carry(video, start, frame, wanted, step)) as rows:
+        for row in rows:
+            if "end" not in row:
+                now = _mask_there(dataset, video_id, row["frame"], object_id)
+                row["revision"] = 0 if now is None else now.revision
+            yield row
+            if "end" in row:
+                return
     after = next(iter(ahead[len(wanted) :]), (wanted or [frame])[-1] + step)
     yield {"end": CORRECTED if after == until else "last", "frame": after}
 
 
 def _carry(
     video: Video, start: Annotation, frame: int, wanted: list[int], step: int
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Frame by frame of the source, also over those that are not labelled: motion is found best where it is small."""
     if not wanted:
         return

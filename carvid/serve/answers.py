@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
 from carvid.media.json_text import load_json
@@ -39,24 +42,42 @@ def json_answer(data: Any, status: int = 200, headers: Mapping[str, str] | None 
     return Response(body, status, dict(headers or {}), "application/json")
 
 
-def lines_answer(lines: Iterable[Any]) -> Response:
+class LinesResponse(StreamingResponse):
     """Items as lines of JSON, each sent when it is there. An error on the way is a last line `{"error": sentence}`.
 
-    The first item is made before the answer begins, so that what is refused at once has a status of its own.
+    The first item is made at once, so that what is refused raises here and has a status of its own. All items are made
+    on one thread, since what they are made with (a database, a model's turn) may belong to it, and there it is given
+    back, also where the caller goes away.
     """
 
-    def written(first: list[Any], rest: Iterator[Any]) -> Iterator[bytes]:
+    def __init__(self, items: Generator[Any, None, None]) -> None:
+        self._items = items
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="carvid-lines")
         try:
-            for item in first:
+            first = self._thread.submit(next, items, None).result()
+        except BaseException:
+            self._end()
+            raise
+        super().__init__(self._lines(first), media_type="application/x-ndjson")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
+
+    async def _lines(self, item: Any) -> AsyncIterator[bytes]:
+        try:
+            while item is not None:
                 yield _line(item)
-            for item in rest:
-                yield _line(item)
+                item = await asyncio.wrap_future(self._thread.submit(next, self._items, None))
         except CarvidError as error:
             yield _line({"error": str(error)})
 
-    items = iter(lines)
-    first = [item for item in [next(items, None)] if item is not None]
-    return StreamingResponse(written(first, items), media_type="application/x-ndjson")
+    def _end(self) -> None:
+        """What is being made is finished first; nobody waits for it."""
+        self._thread.submit(self._items.close)
+        self._thread.shutdown(wait=False)
 
 
 def error_answer(error: CarvidError) -> Response:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carvid.errors import InputError, UsageError
 from carvid.media.rle import Rle, box_of_rle, checked_runs, encode_rle
-from carvid.store.database import existing_database
-from carvid.store.opening import open_writable, transaction
+from carvid.store.opening import transaction
 from carvid.store.schema import HAND, RESTORED
-from carvid.store.seen import SeenMask, find_mask, refuse_stale
+from carvid.store.seen import HandWriter, SeenMask, find_mask, refuse_stale
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +28,8 @@ class Change:
     mask: NDArray[np.bool_] | Rle | None
 
 
-class Corrections:
-    """Writes corrections into a dataset; a context manager. Others may read and label meanwhile."""
-
-    def __init__(self, dataset: str | os.PathLike[str]) -> None:
-        """Raises InputError where there is no dataset, OutputError where it cannot be written."""
-        self._path = existing_database(Path(dataset))
-        self._connection = open_writable(self._path)
-        # What a person has drawn must outlive a loss of power, too.
-        self._connection.execute("PRAGMA synchronous = FULL")
+class Corrections(HandWriter):
+    """Writes corrections into a dataset."""
 
     def correct(
         self,
@@ -74,17 +63,6 @@ class Corrections:
         with transaction(self._connection, self._path):
             refuse_stale(self._connection, video_id, [change.seen for change in changes])
             return [self._add(video_id, change, created) for change in changes]
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def __enter__(self) -> Corrections:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _add(self, video_id: int, change: Change, created: str) -> int:
         seen = change.seen

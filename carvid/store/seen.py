@@ -1,12 +1,18 @@
-"""Masks as a person saw them, by revision, and whether these are still the newest: no change is lost unseen."""
+"""What a person writes into a dataset: about masks as they saw them, by revision, so that no change is lost unseen."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 from carvid.errors import UsageError
+from carvid.store.database import existing_database
+from carvid.store.opening import open_writable
 from carvid.workers.states import DONE
 
 
@@ -38,6 +44,31 @@ class StaleRevisionError(UsageError):
     def __init__(self, message: str, stale: Sequence[SeenMask]) -> None:
         super().__init__(message)
         self.stale = tuple(stale)
+
+
+class HandWriter:
+    """Writes what a person says into a dataset; a context manager. Others may read and label meanwhile."""
+
+    def __init__(self, dataset: str | os.PathLike[str]) -> None:
+        """Raises InputError where there is no dataset, OutputError where it cannot be written."""
+        self._path = existing_database(Path(dataset))
+        self._connection = open_writable(self._path)
+        # What a person has done must outlive a loss of power, too.
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self: Writer) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+Writer = TypeVar("Writer", bound=HandWriter)
 
 
 def find_mask(connection: sqlite3.Connection, video_id: int, seen: SeenMask) -> StoredMask:

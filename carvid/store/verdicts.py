@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
-from types import TracebackType
 
 from carvid.errors import UsageError
 from carvid.store.checks import COUNT, ID, one_of, table
-from carvid.store.database import Dataset, existing_database
-from carvid.store.opening import open_writable, transaction
+from carvid.store.database import Dataset
+from carvid.store.opening import transaction
 from carvid.store.schema import ACCEPTED, REJECTED, SKIPPED
-from carvid.store.seen import SeenMask, refuse_stale
+from carvid.store.seen import HandWriter, SeenMask, refuse_stale
 from carvid.workers.states import DONE
 
 VERDICTS = (ACCEPTED, REJECTED, SKIPPED)
@@ -26,14 +23,8 @@ NEWEST = (
 """In a query on frames and objects: the newest revision of the object's mask in the frame."""
 
 
-class Verdicts:
-    """Writes verdicts into a dataset; a context manager. Others may read and label meanwhile."""
-
-    def __init__(self, dataset: str | os.PathLike[str]) -> None:
-        """Raises InputError where there is no dataset, OutputError where it cannot be written."""
-        self._path = existing_database(Path(dataset))
-        self._connection = open_writable(self._path)
-        self._connection.execute("PRAGMA synchronous = FULL")
+class Verdicts(HandWriter):
+    """Writes verdicts into a dataset."""
 
     def give(self, video_id: int, masks: Sequence[SeenMask], verdict: str | None) -> int:
         """Give a verdict on masks, in place of an earlier one; None takes it back. Returns how many masks.
@@ -90,17 +81,6 @@ class Verdicts:
                     (verdict, _now(), *stretch, DONE),
                 )
         return int(count)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def __enter__(self) -> Verdicts:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def verdicts_of(dataset: Dataset, video_id: int, frame_index: int) -> dict[tuple[int, int], str]:
