@@ -14,7 +14,7 @@ from carvid.desk.api import desk_routes
 from carvid.desk.desk import Desk
 from carvid.media.rle import Rle, encode_rle
 from carvid.serve.lent_model import LentModel
-from carvid.serve.server import Address, application, listen
+from carvid.serve.server import address_of, application, listen
 from carvid.service.routes import service_routes
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
@@ -78,7 +78,7 @@ def make_dataset(folder: Path, *, count: int = 2, frames: int = FRAMES) -> Path:
 def open_desk(dataset: Path, model: LentModel | None = None) -> Iterator[DeskCaller]:
     """A desk on a free port, as `carvid serve` has it."""
     desk = Desk(dataset, model)
-    address = Address("127.0.0.1", 0)
+    address = address_of("127.0.0.1", 0)
     listening = listen(address)
     port = listening.getsockname()[1]
     app = application([*service_routes(model, []), *desk_routes(desk)], address.hosts(port), TOKEN)

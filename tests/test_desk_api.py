@@ -112,7 +112,20 @@ def test_verdicts_and_progress(desk: DeskCaller) -> None:
     masks = [{"frame": 0, "object": 1, "revision": 0}, {"frame": 0, "object": 2, "revision": 0}]
     assert desk.post(path, {"verdict": "accepted", "masks": masks}).json == {"masks": 2}
     assert desk.post(path, {"verdict": "rejected", "object": 2, "first": 5, "last": 9}).json == {"masks": 5}
-    assert desk.get("/api/videos/1/unreviewed?after=-1").json == {"video": 1, "frame": 1, "object": 1}
+    assert desk.get("/api/videos/1/unreviewed").json == {"video": 1, "frame": 1, "object": 1}
+    assert desk.get("/api/videos/1/unreviewed?frame=4&object=1").json == {"video": 1, "frame": 4, "object": 2}
+    assert desk.get("/api/videos/1/unreviewed?frame=29&object=2").json == {
+        "video": 2,
+        "frame": 0,
+        "object": 1,
+    }
+    assert desk.get("/api/videos/2/unreviewed?frame=29&object=2").json == {
+        "video": 1,
+        "frame": 1,
+        "object": 1,
+    }
+    nines = "9" * 5000
+    assert desk.get(f"/api/videos/1/unreviewed?frame={nines}&object=1").status == 404
     assert desk.post(path, {"verdict": None, "masks": masks[:1]}).json == {"masks": 1}
     assert desk.get("/api/videos/1/frames/0/masks").json["objects"][1]["verdict"] == "accepted"
     first = desk.get("/api/progress").json["videos"][0]
@@ -124,7 +137,7 @@ def test_verdicts_and_progress(desk: DeskCaller) -> None:
     for video in (1, 2):
         for number in (1, 2):
             desk.post(f"/api/videos/{video}/verdicts", {**everything, "object": number})
-    assert desk.get("/api/videos/1/unreviewed?after=-1").json is None
+    assert desk.get("/api/videos/1/unreviewed").json is None
 
 
 def test_the_worst_masks_come_first_until_they_are_reviewed(desk: DeskCaller) -> None:
@@ -179,12 +192,17 @@ PROPAGATIONS = "/api/videos/1/propagations"
         (CORRECTIONS, {"changes": [{**CHANGE, "frame": 10**20}]}, "expected a whole number"),
         (CORRECTIONS, {"changes": [{**CHANGE, "rle": [1]}]}, 'rle is [1]; expected {"size"'),
         (CORRECTIONS, {"changes": [{**CHANGE, "rle": {"size": [48, 64], "counts": "!"}}]}, "is damaged"),
-        (CORRECTIONS, {"changes": [{**CHANGE, "rle": {"size": [4, 6], "counts": "H"}}]}, "expected (48, 64)"),
+        (CORRECTIONS, {"changes": [{**CHANGE, "rle": {"size": [4, 6], "counts": "h0"}}]}, "expected (48, 64)"),
         (CORRECTIONS, {"changes": [{**CHANGE, "object": 5}]}, "there is no object 5 in frame 3 of video 1"),
         (CORRECTIONS, {"changes": [CHANGE, CHANGE]}, "there twice"),
         (VERDICTS, {"verdict": "good", "masks": [CHANGE]}, "expected one of accepted, rejected, skipped"),
         (VERDICTS, {"verdict": 3, "masks": [CHANGE]}, "verdict is 3; expected a text or null"),
         (VERDICTS, {"verdict": None, "object": 1, "first": 3}, "last is None"),
+        (CORRECTIONS, {"changes": [{**CHANGE, "rle": {"size": [48, 64], "counts": "o" * 10**6}}]}, "longer than any"),
+        (CORRECTIONS, {"changes": [CHANGE], "labelling": "1"}, "labelling is '1'; expected a whole number"),
+        (VERDICTS, {"verdict": None, "object": 1, "first": 9, "last": 3}, "the last frame, 3, comes before the first"),
+        (PROPAGATIONS, {"frame": 3, "object": 1, "direction": "forward", "last": 1}, "does not lie forward of frame 3"),
+        (PROPAGATIONS, {"frame": 3, "object": 1, "direction": "x" * 5000}, "xxx...; expected one of forward, backward"),
         (VERDICTS, {"verdict": None, "object": 1, "first": 90, "last": 99}, "no object 1 in frames 90 to 99"),
         (PROPAGATIONS, {"frame": 3, "object": 1, "direction": "up"}, "direction is 'up'; expected one of forward"),
         (PROPAGATIONS, {"frame": 3, "object": 2, "direction": "forward"}, "object 2 has no mask in frame 3"),
@@ -319,7 +337,8 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(desk: DeskCaller) 
 
 
 def test_every_answer_keeps_a_browser_in_bounds(desk: DeskCaller) -> None:
-    for path, token in (("/", ""), ("/api/dataset", TOKEN), ("/api/dataset", "wrong"), ("/nothing", TOKEN)):
+    paths = (("/", ""), ("/api/dataset", TOKEN), ("/api/dataset", "wrong"), ("/nothing", TOKEN))
+    for path, token in (*paths, ("/api/videos/1/frames/3", TOKEN)):
         with Caller(desk.port).opened("GET", path, headers={"Authorization": f"Bearer {token}"}) as response:
             headers = response.headers
         policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))

@@ -73,8 +73,10 @@ def test_another_phrase_finds_the_thing_in_the_labelled_frames(desk: DeskCaller)
     [
         ({"query": ""}, 400, "quer"),
         ({"query": 3}, 400, "query is 3; expected a phrase"),
-        ({"theta": "high"}, 400, "theta is 'high'; expected a number from 0 to 1, or null"),
+        ({"theta": "high"}, 400, "theta is 'high'; expected a number"),
         ({"theta": 3}, 400, "theta"),
+        ({"theta": 10**400}, 400, "expected a number"),
+        ({"first": 4, "last": 2}, 400, "the last frame, 2, comes before the first one, 4"),
         ({"object": 7}, 404, "video 1 has no object 7"),
         ({"first": 3, "last": 3}, 400, "no frame from 3 to 3 of video 1 is labelled"),
         ({"last": None}, 400, "last is None; expected a whole number"),
@@ -134,7 +136,9 @@ def test_a_click_is_answered_with_a_mask(desk: DeskCaller) -> None:
     for points, said in (
         ([{"x": 1, "y": 2, "inside": False}], "no point lies inside the mask"),
         ([{"x": 999, "y": 2}], "the point (999, 2) lies outside the picture of 426x240 px"),
-        ([{"x": "1", "y": 2}], "a point is"),
+        ([{"x": "1", "y": 2}], "x is '1'; expected a number"),
+        ([{"x": 10**400, "y": 2}], "expected a number"),
+        ([{"x": 1, "y": 2, "inside": 1}], "inside is 1; expected true or false"),
         ([], "expected a list of at least one object"),
     ):
         refused = desk.post(path, {"frame": 3, "points": points})

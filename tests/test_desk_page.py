@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from carvid.shapes.scenes import moving_clip
 from carvid.store.corrections import Corrections
 from carvid.store.database import open_dataset
 from carvid.store.reviewed import touched
+from carvid.store.schema import DATABASE
 from tests.browser import console, hooks, needs_browser, open_browser, prefer, press, wait_for
 from tests.desk_cases import FRAMES, HEIGHT, TOKEN, WIDTH, DeskCaller, make_dataset, open_desk, square
 from tests.labelled import Labelled, write_dataset
@@ -325,6 +328,30 @@ def test_two_people_at_one_mask(browser: Any, desk: DeskCaller) -> None:
         saved(browser)
         np.testing.assert_array_equal(newest(desk.desk.dataset)[frame], theirs if wins == "theirs" else mine)
     # The browser itself tells of the refused writes, and of nothing else.
+    assert all("409" in line for line in console(browser))
+
+
+def test_a_video_that_was_labelled_anew_meanwhile(browser: Any, desk: DeskCaller) -> None:
+    """What was drawn on the earlier masks is kept where that is chosen; then the video is loaded again."""
+    visit(browser, desk.origin, TOKEN, frame=6)
+    with closing(sqlite3.connect(desk.desk.dataset / DATABASE)) as connection:
+        connection.execute("INSERT INTO labellings VALUES (1, 1)")
+        connection.commit()
+    press(browser, "b")
+    points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40))
+    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+    wait_for(browser, "document.getElementById('conflict-dialog').open")
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[6], square(6))
+    browser.find_element("id", "conflict-use").click()
+    wait_for(browser, "document.getElementById('messages').textContent.includes('labelled anew')")
+    saved(browser)
+    mine = square(6) | stroked(points, radius, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(newest(desk.desk.dataset)[6], mine)
+    # It goes on with what is there now.
+    at(browser, 6)
+    press(browser, "a")
+    at(browser, 7)
+    saved(browser)
     assert all("409" in line for line in console(browser))
 
 

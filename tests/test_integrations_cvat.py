@@ -17,7 +17,7 @@ from carvid.integrations.cvat.detect import DetectionFunction
 from carvid.integrations.cvat.track import create as create_tracker
 from carvid.integrations.other_package import needed
 from carvid.integrations.phrases import split_queries
-from carvid.service.segment import ImageSegmenter
+from carvid.serve.segment import ImageSegmenter
 from carvid.shapes.scenes import moving_clip
 from tests.service_cases import ABSENT, BLUE, HEIGHT, RED, WIDTH, iou, scene, shapes_model
 

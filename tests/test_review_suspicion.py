@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from carvid.media.rle import encode_rle
 from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
 
 EMPTY = np.zeros((4, 5), np.bool_)
@@ -14,7 +15,7 @@ RIGHT[1:3, 1:3] = True
 
 
 def labelled(mask: np.ndarray, score: float = 0.9, proposal_iou: float | None = 1.0) -> LabelledMask:
-    return LabelledMask(score, bool(mask.any()), proposal_iou, int(mask.sum()), mask)
+    return LabelledMask(score, bool(mask.any()), proposal_iou, int(mask.sum()), encode_rle(mask))
 
 
 @pytest.mark.parametrize(
@@ -67,5 +68,5 @@ def test_disagreement_and_the_total() -> None:
     assert suspicion(0.3, None, labelled(LEFT, 0.9, 0.25), None).disagreement == 0.75
     # Of an absent query the mask is empty whatever the proposal; of two empty ones there is no IoU.
     assert suspicion(0.3, None, labelled(EMPTY, 0.1, 0.0), None).disagreement == 0
-    assert suspicion(0.3, None, LabelledMask(0.9, True, None, 0, EMPTY), None).disagreement == 0
+    assert suspicion(0.3, None, LabelledMask(0.9, True, None, 0, encode_rle(EMPTY)), None).disagreement == 0
     assert Suspicion(1.0, 0.5, 0.0, 0.25).total == 0.4375

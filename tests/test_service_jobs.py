@@ -14,11 +14,11 @@ import pytest
 from carvid.errors import InputError, UsageError
 from carvid.media.rle import decode_rle
 from carvid.serve.answers import NotFoundError
+from carvid.serve.segment import ImageSegmenter
 from carvid.service.job_events import job_events
 from carvid.service.jobs import Job, JobRequest, Jobs, TooManyJobsError
 from carvid.service.media_folders import MediaFolders
 from carvid.service.routes import service_routes
-from carvid.service.segment import ImageSegmenter
 from carvid.stream.source import Selection
 from tests.media import truncate, write_folder
 from tests.service_cases import ABSENT, RED, encoded, iou, scene, shapes_model, write_clip

@@ -116,7 +116,9 @@ def test_local_files_are_read_below_the_folders(server: Caller, before: str) -> 
         (local("/etc/passwd"), "is no image below a folder"),
         (local("none.png"), "there is no image 'none.png' in the folders"),
         ("data:image/png", "a data: URI without data"),
-        ("data:image/png;base64,%%%", "whose base64 is damaged"),
+        ("data:image/png;base64,%%%", "whose data is damaged"),
+        ("data:image/png;base64,\ud800", "whose data is damaged"),
+        ("data:image/png,\ud800", "whose data is damaged"),
         ("data:image/png,abc", "the image of task 7 cannot be read as an image"),
     ],
 )

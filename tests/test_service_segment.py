@@ -18,9 +18,9 @@ from carvid.errors import InputError, UsageError
 from carvid.media.rle import decode_rle
 from carvid.recipe import load_recipe
 from carvid.serve.lent_model import LentModel
+from carvid.serve.segment import ImageSegmenter
 from carvid.service.jobs import Jobs
 from carvid.service.routes import service_routes
-from carvid.service.segment import ImageSegmenter
 from carvid.service.sent_image import MOST_PX, decode_image, read_sent_image
 from tests.service_cases import ABSENT, BLUE, HEIGHT, RED, WIDTH, encoded, iou, scene, shapes_model
 from tests.serving import Caller, served

@@ -13,7 +13,8 @@ from pycocotools import mask as coco
 from carvid.errors import InputError, OutputError
 from carvid.evidence import FrameOrigin
 from carvid.frame import Frame
-from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
+from carvid.measures.pair import iou
+from carvid.media.rle import bounding_box_xywh, box_of_rle, decode_rle, encode_rle, iou_of_rles
 from carvid.sinks.results import ResultsSink, read_results
 from tests import tracked
 from tests.sinks_cases import NASTY_QUERIES, SquareSegmenter, file_size_limit, result_for, square_frame
@@ -66,6 +67,17 @@ def test_box_is_the_smallest_that_holds_the_mask(mask):
         assert box is None
         return
     assert box == [xs.min(), ys.min(), xs.max() - xs.min() + 1, ys.max() - ys.min() + 1]
+
+
+@given(MASKS)
+def test_box_and_area_are_read_off_the_code(mask):
+    assert box_of_rle(encode_rle(mask)) == (bounding_box_xywh(mask), mask.sum())
+
+
+@given(st.data(), MASKS)
+def test_iou_is_read_off_the_codes(data, mask):
+    other = data.draw(hnp.arrays(np.bool_, mask.shape))
+    assert iou_of_rles(encode_rle(mask), encode_rle(other)) == iou(mask, other)
 
 
 def test_a_line_says_what_was_found_in_a_frame(tmp_path):

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from carvid.errors import UsageError
-from carvid.store.agreement import agree
 from carvid.store.corrections import Change, Corrections
 from carvid.store.database import open_dataset
-from carvid.store.ledger import Ledger
 from carvid.store.reviewed import counts, next_unreviewed, progress, reviewed_masks, touched
-from carvid.store.seen import SeenMask, StaleRevisionError
+from carvid.store.seen import RelabelledError, SeenMask, StaleRevisionError, labelling_of
 from carvid.store.verdicts import Verdicts, verdicts_of
 from tests.labelled import Labelled, disk, write_dataset
-from tests.test_store_corrections import relabel
+from tests.test_store_corrections import relabel, throw_away
 
 SHAPE = 8, 12
 SOME, NONE = disk(*SHAPE, 4, 5, 2), np.zeros(SHAPE, np.bool_)
@@ -116,9 +114,21 @@ def test_how_far_each_query_is_reviewed(dataset: Path) -> None:
             ],
             2: [("a", 6, {"unreviewed": 6}), ("b", 3, {"unreviewed": 3})],
         }
-        assert next_unreviewed(opened, 1, -1) == {"video": 1, "frame": 1, "object": 1}
-        assert next_unreviewed(opened, 1, 2) == {"video": 2, "frame": 0, "object": 1}
-        assert next_unreviewed(opened, 2, 2) is None
+        assert next_unreviewed(opened, 1, -1, 0) == {"video": 1, "frame": 1, "object": 1}
+        assert next_unreviewed(opened, 1, 1, 2) == {"video": 1, "frame": 2, "object": 1}
+        assert next_unreviewed(opened, 1, 2, 3) == {"video": 2, "frame": 0, "object": 1}
+        assert next_unreviewed(opened, 2, 2, 3) == {"video": 1, "frame": 1, "object": 1}
+    with Verdicts(dataset) as verdicts:
+        for video in (1, 2):
+            for number in (1, 2, 3):
+                verdicts.give_stretch(video, number, 0, 2, "accepted")
+        verdicts.give(1, [SeenMask(1, 2, 0)], None)
+    with open_dataset(dataset) as opened:
+        assert next_unreviewed(opened, 1, 1, 2) == {"video": 1, "frame": 1, "object": 2}
+    with Verdicts(dataset) as verdicts:
+        verdicts.give(1, [SeenMask(1, 2, 0)], "skipped")
+    with open_dataset(dataset) as opened:
+        assert next_unreviewed(opened, 1, 1, 2) is None
 
 
 def test_every_mask_is_told_with_its_state_and_score(dataset: Path) -> None:
@@ -145,6 +155,25 @@ def test_every_mask_is_told_with_its_state_and_score(dataset: Path) -> None:
     ]
 
 
+def test_what_was_seen_before_a_video_was_labelled_anew_is_refused(tmp_path: Path) -> None:
+    relabel(tmp_path)
+    with open_dataset(tmp_path) as opened:
+        seen = labelling_of(opened, 1)
+    throw_away(tmp_path)
+    relabel(tmp_path)
+    mask = np.ones((3, 4), np.bool_)
+    with Verdicts(tmp_path) as verdicts, Corrections(tmp_path) as corrections:
+        with pytest.raises(RelabelledError, match="video 1 was labelled anew after it was read") as told:
+            corrections.correct_all(1, [Change(SeenMask(0, 1, 0), mask)], labelling=seen)
+        with pytest.raises(RelabelledError):
+            verdicts.give(1, [SeenMask(0, 1, 0)], "accepted", labelling=seen)
+        with pytest.raises(RelabelledError):
+            verdicts.give_stretch(1, 1, 0, 1, "accepted", labelling=seen)
+        assert states(tmp_path) == {}
+        assert told.value.labelling == seen + 1
+        assert corrections.correct_all(1, [Change(SeenMask(0, 1, 0), mask)], labelling=seen + 1) == [1]
+
+
 def test_what_was_said_of_the_models_masks_goes_with_them(tmp_path: Path) -> None:
     relabel(tmp_path)
     mask = np.ones((3, 4), np.bool_)
@@ -152,8 +181,6 @@ def test_what_was_said_of_the_models_masks_goes_with_them(tmp_path: Path) -> Non
         corrections.correct(1, 0, 1, mask, expected_revision=0)
         verdicts.give(1, [SeenMask(0, 1, 1), SeenMask(0, 2, 0)], "rejected")
         assert states(tmp_path) == {(0, 1): "rejected", (0, 2): "rejected"}
-    with Ledger(tmp_path, "me") as ledger:
-        agree(ledger, {}, "before", replace=True)
-        agree(ledger, {}, "after", replace=True)
+    throw_away(tmp_path)
     relabel(tmp_path)
     assert states(tmp_path) == {(0, 1): "rejected"}

@@ -83,7 +83,7 @@ def serve(
     The recipe is the dataset's, unless a model or a preset is given.
     """
     try:
-        from carvid.serve.server import Address, application, listen, new_token, read_token, url_of
+        from carvid.serve.server import address_of, application, listen, new_token, read_token, url_of
         from carvid.serve.server import serve as answer
     except ImportError as error:
         raise UsageError(f"{error}; install it with: pip install 'carvid[serve]'") from error
@@ -94,7 +94,7 @@ def serve(
     from carvid.service.routes import service_routes
     from carvid.store.database import open_dataset
 
-    address = Address(host, port, tuple(allow_host or ()))
+    address = address_of(host, port, allow_host or ())
     _check(address, token_file)
     token = new_token() if token_file is None else read_token(token_file)
     lent = LentModel(recipe)
@@ -110,7 +110,7 @@ def serve(
         desk.ranking.start()
         routes += desk_routes(desk)
     listening = listen(address)
-    url = url_of(listening, "127.0.0.1" if address.is_local else host)
+    url = url_of(listening, host)
     page = f"{url}/#token={token}"
     if not address.is_local:
         typer.echo(
@@ -119,14 +119,14 @@ def serve(
             err=True,
         )
     what = "the desk is at" if desk else "the service is at"
-    typer.echo(f"carvid: {what} {page if desk else url}")
-    if desk is None and token_file is None:
-        typer.echo(f"carvid: its token is {token}")
-    typer.echo("carvid: Ctrl-C ends it", err=True)
-    if desk and browser:
-        # A browser in the terminal would keep the server from answering.
-        Thread(target=webbrowser.open, args=(page,), daemon=True).start()
     try:
+        typer.echo(f"carvid: {what} {page if desk else url}")
+        if desk is None and token_file is None:
+            typer.echo(f"carvid: its token is {token}")
+        typer.echo("carvid: Ctrl-C ends it", err=True)
+        if desk and browser:
+            # A browser in the terminal would keep the server from answering.
+            Thread(target=webbrowser.open, args=(page,), daemon=True).start()
         answer(application(routes, address.hosts(listening.getsockname()[1]), token), listening, jobs.cancel)
     except KeyboardInterrupt:
         # The usual way to end it.
@@ -152,7 +152,7 @@ def _check(address: Any, token_file: Path | None) -> None:
             f"--host {address.host} can be reached from other machines: give --token-file, whose token you hand to "
             "those who may come in; or leave out --host, and only this machine can reach the page"
         )
-    if address.host in ("0.0.0.0", "::") and not address.allowed:
+    if address.ip.is_unspecified and not address.allowed:
         raise UsageError(
             f"--host {address.host} listens on every address; say with --allow-host NAME:PORT by which name others come"
         )

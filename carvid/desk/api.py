@@ -16,7 +16,6 @@ from carvid.desk.ask_again import asked_masks, clicked_mask
 from carvid.desk.carry import carried_masks
 from carvid.desk.desk import Desk
 from carvid.desk.edit import MOST_BYTES, MOST_INDEX, correct, give_verdict, optional_whole, whole
-from carvid.errors import UsageError
 from carvid.serve.answers import MOST_BYTES as FEW_BYTES
 from carvid.serve.answers import LinesResponse, NotFoundError, answered, read_json
 from carvid.store.database import open_dataset
@@ -72,23 +71,20 @@ def desk_routes(desk: Desk) -> list[Route]:
             MOST_BYTES,
         ),
         route("POST", f"{video}/propagations", _propagation),
-        route(
-            "POST",
-            f"{video}/asks",
-            lambda desk, ids, sent: LinesResponse(asked_masks(desk, ids["video"], sent)),
-        ),
-        route("POST", f"{video}/clicks", lambda desk, ids, sent: clicked_mask(desk, ids["video"], sent)),
+        route("POST", f"{video}/asks", _ask),
+        route("POST", f"{video}/clicks", _click),
     ]
 
 
 def _ids(request: Request) -> dict[str, int]:
     """The ids of a path. Raises NotFoundError for what is no id."""
-    found = {}
-    for name, text in request.path_params.items():
-        if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) < MOST_INDEX):
-            raise NotFoundError(f"{text[:40]!r} is no id of a {name}; expected a whole number")
-        found[name] = int(text)
-    return found
+    return {name: _index(name, text) for name, text in request.path_params.items()}
+
+
+def _index(name: str, text: Any) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) < MOST_INDEX):
+        raise NotFoundError(f"{text[:40]!r} is no id of a {name}; expected a whole number")
+    return int(text)
 
 
 async def _file(request: Request) -> Response:
@@ -108,7 +104,8 @@ def _picture(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Res
     with open_dataset(desk.dataset) as dataset:
         video = look.done_video(dataset, ids["video"])
     picture = desk.cache.picture(video, ids["frame"])
-    return Response(picture, headers={"cache-control": "private, max-age=3600"}, media_type="image/jpeg")
+    # Not to be kept: another dataset may be served at the same address. The page keeps its pictures itself.
+    return Response(picture, media_type="image/jpeg")
 
 
 def _worst(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Any:
@@ -118,12 +115,23 @@ def _worst(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Any:
 
 
 def _unreviewed(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Any:
-    after = sent.get("after", "-1")
-    if not after.removeprefix("-").isdecimal():
-        raise UsageError(f"after is {after[:40]!r}; expected the index of a frame, or -1")
+    after = [sent.get(name) for name in ("frame", "object")]
+    # Without a place, from the start of the video.
+    place = (-1, 0) if None in after else (_index("frame", after[0]), _index("object", after[1]))
     with open_dataset(desk.dataset) as dataset:
         look.done_video(dataset, ids["video"])
-        return next_unreviewed(dataset, ids["video"], int(after))
+        return next_unreviewed(dataset, ids["video"], *place)
+
+
+def _ask(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Response:
+    # Until its first row is there, a call keeps one of the threads on which all others are answered.
+    with desk.at_once:
+        return LinesResponse(asked_masks(desk, ids["video"], sent))
+
+
+def _click(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Any:
+    with desk.at_once:
+        return clicked_mask(desk, ids["video"], sent)
 
 
 def _propagation(desk: Desk, ids: Mapping[str, int], sent: Mapping[str, Any]) -> Response:

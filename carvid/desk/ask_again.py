@@ -7,18 +7,17 @@ from contextlib import closing
 from typing import Any
 
 from carvid.desk.desk import Desk
-from carvid.desk.edit import items, whole
+from carvid.desk.edit import items, number, short, whole
 from carvid.desk.look import done_video
 from carvid.desk.stretch import frames_of
-from carvid.engines import run_session
 from carvid.errors import UsageError, WeightsError
 from carvid.media.rle import encode_rle
 from carvid.serve.answers import NotFoundError
 from carvid.serve.lent_model import LentModel
+from carvid.serve.segment import ImageSegmenter
 from carvid.store.checks import COUNT
 from carvid.store.database import Dataset, open_dataset
 from carvid.store.rows import Video
-from carvid.video_session import open_session
 from carvid.wording import checked_queries
 
 
@@ -31,24 +30,21 @@ def asked_masks(desk: Desk, video_id: int, sent: Mapping[str, Any]) -> Generator
     object_id, first, last = (whole(sent, name) for name in ("object", "first", "last"))
     query, theta = sent.get("query"), sent.get("theta")
     if not isinstance(query, str):
-        raise UsageError(f"query is {query!r}; expected a phrase")
-    if theta is not None and (isinstance(theta, bool) or not isinstance(theta, int | float)):
-        raise UsageError(f"theta is {theta!r}; expected a number from 0 to 1, or null")
+        raise UsageError(f"query is {short(query)}; expected a phrase")
+    theta = None if theta is None else number(sent, "theta")
+    if last < first:
+        raise UsageError(f"the last frame, {last}, comes before the first one, {first}")
     checked_queries([query])
     lent = _lent(desk)
     with open_dataset(desk.dataset) as dataset:
         video = done_video(dataset, video_id)
         revisions = _revisions(dataset, video, object_id, first, last)
         labelled = list(revisions)
-        model = lent.get(theta)
         every = dataset.setting("stream", "every", COUNT)
         frames = frames_of(video, labelled[0], labelled[-1], every=max(1, every))
-        with (
-            lent.turn,
-            closing(frames),
-            closing(open_session(model.session, [query], model.recipe)) as session,
-        ):
-            for result in run_session(session, frames):
+        results = ImageSegmenter(lent).run(frames, [query], theta)
+        with closing(frames), closing(results):
+            for result in results:
                 if result.index in revisions:
                     (verdict,) = result.queries
                     yield {
@@ -96,12 +92,7 @@ def _revisions(dataset: Dataset, video: Video, object_id: int, first: int, last:
 
 
 def _point(sent: Mapping[str, Any]) -> tuple[float, float, bool]:
-    x, y, inside = sent.get("x"), sent.get("y"), sent.get("inside", True)
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (x, y))
-    if not numbers or not isinstance(inside, bool):
-        raise UsageError(
-            f'a point is {dict(sent)!r}; expected {{"x": number, "y": number, "inside": true or false}}'
-        )
-    assert isinstance(x, int | float)
-    assert isinstance(y, int | float)
-    return float(x), float(y), inside
+    inside = sent.get("inside", True)
+    if not isinstance(inside, bool):
+        raise UsageError(f"inside is {short(inside)}; expected true or false")
+    return number(sent, "x"), number(sent, "y"), inside

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from carvid.desk.edit import short
 from carvid.desk.look import done_video
 from carvid.desk.stretch import frames_back, frames_of
 from carvid.errors import UsageError
@@ -39,7 +40,7 @@ def carried_masks(
     where the source cannot be read.
     """
     if direction not in DIRECTIONS:
-        raise UsageError(f"direction is {direction!r}; expected one of {', '.join(DIRECTIONS)}")
+        raise UsageError(f"direction is {short(direction)}; expected one of {', '.join(DIRECTIONS)}")
     video = done_video(dataset, video_id)
     start = _mask_there(dataset, video_id, frame, object_id)
     if start is None or not start.area_px:
@@ -47,6 +48,8 @@ def carried_masks(
             f"object {object_id} has no mask in frame {frame} of video {video_id}: nothing to carry"
         )
     step = 1 if direction == FORWARD else -1
+    if last is not None and (last - frame) * step < 0:
+        raise UsageError(f"the last frame, {last}, does not lie {direction} of frame {frame}")
     corrected = {
         place
         for (place, number), state in touched(dataset, video_id).items()

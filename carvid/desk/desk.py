@@ -7,6 +7,7 @@ from pathlib import Path
 
 from carvid.desk.frame_cache import FrameCache
 from carvid.desk.worst import Ranking
+from carvid.serve.answers import AtOnce
 from carvid.serve.lent_model import LentModel
 
 
@@ -18,6 +19,7 @@ class Desk:
     lent: LentModel | None
     cache: FrameCache = field(default_factory=FrameCache)
     ranking: Ranking = field(init=False)
+    at_once: AtOnce = field(default_factory=AtOnce)
 
     def __post_init__(self) -> None:
         self.ranking = Ranking(self.dataset)

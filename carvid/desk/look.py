@@ -11,6 +11,7 @@ from carvid.store.checks import NUMBER
 from carvid.store.database import Dataset, open_dataset
 from carvid.store.reviewed import STATES, UNREVIEWED, counts, object_counts, progress, reviewed_masks
 from carvid.store.rows import Annotation, Video
+from carvid.store.seen import labelling_of
 from carvid.store.verdicts import verdicts_of
 
 # One character for each state, for the timeline.
@@ -71,6 +72,7 @@ def video(desk: Desk, video_id: int) -> dict[str, Any]:
         seconds = [frame.pts_seconds for frame in frames]
         return {
             "id": found.id,
+            "labelling": labelling_of(dataset, video_id),
             "path": found.path,
             "width": found.width,
             "height": found.height,
@@ -93,7 +95,7 @@ def timeline(desk: Desk, video_id: int) -> dict[str, Any]:
         by_object: dict[int, list[Any]] = {number: [] for number in numbers}
         for mask in reviewed_masks(dataset, video_id):
             by_object[mask.object_id].append(mask)
-    suspicion = desk.ranking.totals(video_id)
+        suspicion = desk.ranking.totals(dataset, video_id)
     return {
         "objects": [
             {

@@ -13,6 +13,9 @@ from carvid.errors import InputError
 _MOST_PX = 2**31
 """No picture has more; a damaged size must not ask for more memory than there is."""
 
+# The groups of five bits that a run of so many pixels takes, with its sign.
+_MOST_GROUPS = 7
+
 
 class Rle(TypedDict):
     """A COCO compressed run-length code: `size` is [H, W], `counts` ASCII; runs go down the columns."""
@@ -68,6 +71,14 @@ def box_of_rle(code: Rle) -> tuple[list[int] | None, int]:
     return ([int(side) for side in coco.toBbox(coded)] if area_px else None), area_px
 
 
+def iou_of_rles(first: Rle, second: Rle) -> float:
+    """IoU of two masks of one size, from their sound codes, without decoding them; 1 if both are empty."""
+    codes = [{"size": code["size"], "counts": code["counts"].encode("ascii")} for code in (first, second)]
+    if not any(coco.area(code) for code in codes):
+        return 1.0
+    return float(coco.iou(codes[:1], codes[1:], [0])[0, 0])
+
+
 def _runs(counts: str) -> list[int]:
     """The run lengths. Each is coded in groups of 5 bits, lowest first; from the fourth on, less the run two before.
 
@@ -82,6 +93,8 @@ def _runs(counts: str) -> list[int]:
         value |= (group & 31) << shift
         shift += 5
         if group & 32:
+            if shift == 5 * _MOST_GROUPS:
+                raise InputError("run-length code with a run longer than any picture")
             continue
         if group & 16:
             value -= 1 << shift

@@ -11,9 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from carvid.errors import InputError, OutputError, UsageError
+from carvid.media.rle import checked_runs
 from carvid.media.whole_file import Replacement, output_errors
 from carvid.review.suspicion import LabelledMask, Suspicion, suspicion
 from carvid.store.checks import NUMBER
@@ -195,7 +194,7 @@ def _with_neighbours(
     """Each labelled frame, between the one before it and the one after it."""
     before: _Frame | None = None
     this: _Frame | None = None
-    for row, labelled in dataset.annotations(video_id, between=between):
+    for row, labelled in dataset.annotations(video_id, between=between, parts=False):
         after = _Frame(row, tuple(_labelled_mask(annotation) for annotation in labelled))
         if this is not None:
             yield before, this, after
@@ -205,13 +204,15 @@ def _with_neighbours(
 
 
 def _labelled_mask(annotation: Annotation) -> LabelledMask:
+    # An empty mask is carvid's own; of many tracks most are absent in a frame.
+    if annotation.area_px:
+        checked_runs(annotation.rle)
     return LabelledMask(
         score=annotation.score,
         present=annotation.present,
         proposal_iou=annotation.proposal_iou,
         area_px=annotation.area_px,
-        # Of many tracks most are absent in a frame: an empty mask takes no memory.
-        mask=annotation.mask() if annotation.area_px else np.broadcast_to(np.False_, annotation.rle["size"]),
+        rle=annotation.rle,
     )
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from carvid.measures.pair import iou
+from carvid.media.rle import Rle, iou_of_rles
 
 NEAR_BAND = 0.2
 """From this distance to theta on, a score is not near it at all."""
@@ -18,14 +15,14 @@ class LabelledMask:
     """What the dataset says of one object in one frame.
 
     score, proposal_iou: None where the mask was corrected by hand, or stands for a track that is not in the frame.
-    mask: (H, W) bool.
+    rle: the mask, as a sound run-length code.
     """
 
     score: float | None
     present: bool
     proposal_iou: float | None
     area_px: int
-    mask: NDArray[np.bool_]
+    rle: Rle
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ def _flicker(before: LabelledMask, this: LabelledMask, after: LabelledMask) -> f
     # Of many tracks most are in none of three frames.
     if not before.area_px and not this.area_px and not after.area_px:
         return 0.0
-    masks = before.mask, this.mask, after.mask
-    if len({mask.shape for mask in masks}) > 1:
+    first, middle, last = before.rle, this.rle, after.rle
+    if len({tuple(code["size"]) for code in (first, middle, last)}) > 1:
         return 0.0
-    first, middle, last = masks
-    return max(0.0, iou(first, last) - (iou(first, middle) + iou(middle, last)) / 2)
+    return max(0.0, iou_of_rles(first, last) - (iou_of_rles(first, middle) + iou_of_rles(middle, last)) / 2)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,22 +17,34 @@ from starlette.types import Receive, Scope, Send
 
 from carvid.errors import CarvidError, InputError, OutputError, UsageError, WeightsError
 from carvid.media.json_text import load_json
-from carvid.store.seen import StaleRevisionError
 
 MOST_BYTES = 1 << 20
 """How long a body may be where a route does not say otherwise."""
 
+MOST_AT_ONCE = 8
+"""So many calls may wait for the model: each keeps a thread and its body meanwhile."""
+
+
+class NotFoundError(UsageError):
+    """Nothing has this id (status 404)."""
+
+
+class ConflictError(UsageError):
+    """Something is not as it was when the caller saw it (status 409). details: what the answer says of it, as JSON."""
+
+    def __init__(self, message: str, details: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.details = details
+
+
 _STATUS: tuple[tuple[type[CarvidError], int], ...] = (
-    (StaleRevisionError, 409),
+    (NotFoundError, 404),
+    (ConflictError, 409),
     (UsageError, 400),
     (WeightsError, 503),
     (InputError, 422),
     (OutputError, 507),
 )
-
-
-class NotFoundError(UsageError):
-    """Nothing has this id (status 404)."""
 
 
 def json_answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -82,10 +95,9 @@ class LinesResponse(StreamingResponse):
 
 def error_answer(error: CarvidError) -> Response:
     """The error's sentence, with the status of its kind."""
-    if isinstance(error, NotFoundError):
-        return json_answer({"error": str(error)}, 404)
     status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-    return json_answer({"error": str(error)} | getattr(error, "details", {}), status)
+    details = error.details if isinstance(error, ConflictError) else {}
+    return json_answer({"error": str(error), **details}, status)
 
 
 async def read_body(request: Request, most: int = MOST_BYTES) -> bytes:
@@ -120,6 +132,26 @@ async def read_json(request: Request, most: int = MOST_BYTES) -> Mapping[str, An
     if not isinstance(found, dict):
         raise UsageError(f"the body is a JSON {type(found).__name__}; expected an object")
     return found
+
+
+class AtOnce:
+    """At most so many calls that wait for the model; a context manager, shared by the calls."""
+
+    def __init__(self, most: int = MOST_AT_ONCE) -> None:
+        self._most, self._now, self._lock = most, 0, Lock()
+
+    def __enter__(self) -> None:
+        """Raises HTTPException 429 where as many are waiting already."""
+        with self._lock:
+            if self._now >= self._most:
+                raise HTTPException(
+                    429, f"{self._most} calls are waiting for the model already; try again in a while"
+                )
+            self._now += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._now -= 1
 
 
 async def answered(work: Callable[..., Any], *values: Any) -> Response:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import uvicorn
@@ -22,8 +23,8 @@ from carvid.errors import CarvidError, InputError, OutputError, UsageError
 from carvid.serve.answers import error_answer, json_answer
 from carvid.serve.guard import Doors, Guard
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""The hosts that nobody but this machine can reach."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_USUAL_PORTS = ("80", "443")
 
 _SHORTEST_TOKEN = 16
 _OPEN_PATHS = ("/", "/healthz")
@@ -31,26 +32,40 @@ _OPEN_PATHS = ("/", "/healthz")
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server listens.
+    """Where the server listens; made by `address_of`.
 
-    host, port: the port 0 takes any that is free. allowed: further values of the Host header, with the port, for names
-        by which others reach this machine.
+    host: as it was given. ip: what it stands for. port: 0 takes any that is free. allowed: names, each with a port, by
+        which others reach this machine.
     """
 
     host: str
+    ip: IPv4Address | IPv6Address
     port: int
-    allowed: tuple[str, ...] = ()
+    allowed: tuple[str, ...]
 
     @property
     def is_local(self) -> bool:
-        return self.host in LOOPBACK
+        """Whether nobody but this machine can reach it."""
+        return self.ip.is_loopback
 
     def hosts(self, port: int) -> frozenset[str]:
-        """The values of the Host header that are answered."""
-        own = LOOPBACK if self.is_local else (self.host,)
-        return frozenset(
-            {f"{_in_url(name)}:{port}" for name in own} | {each.lower() for each in self.allowed}
-        )
+        """The values of the Host header that are answered. Browsers leave out the usual ports."""
+        own = {self.host, *(_LOOPBACK if self.is_local else ())}
+        named = {f"{_in_url(name)}:{port}" for name in own} | set(self.allowed)
+        bare = {name.rpartition(":")[0] for name in named if name.rpartition(":")[2] in _USUAL_PORTS}
+        return frozenset(name.lower() for name in named | bare)
+
+
+def address_of(host: str, port: int, allowed: Sequence[str] = ()) -> Address:
+    """Raises UsageError for a host that has no address."""
+    try:
+        # Without a name, every address of this machine would be meant.
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"the host {host!r} has no address: {error}") from error
+    if not found:
+        raise UsageError("no host is named; leave it out, and only this machine can reach the server")
+    return Address(host, ip_address(str(found[0][4][0]).partition("%")[0]), port, tuple(allowed))
 
 
 def new_token() -> str:
@@ -73,11 +88,11 @@ def read_token(path: Path) -> str:
 
 def listen(address: Address) -> socket.socket:
     """A socket at the address. Raises UsageError where the port is taken, OutputError where it cannot be had."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    family = socket.AF_INET6 if address.ip.version == 6 else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((address.host, address.port))
+        found.bind((str(address.ip), address.port))
         found.listen(128)
     except (OSError, OverflowError) as error:
         found.close()

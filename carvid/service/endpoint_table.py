@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from carvid.serve.answers import json_answer
+from carvid.serve.answers import MOST_AT_ONCE, json_answer
 from carvid.service.endpoint import JSON, Content, Endpoint, Parameter
-from carvid.service.handlers import MOST_AT_ONCE, MOST_BODY_BYTES, NO_MODEL, Service
+from carvid.service.handlers import MOST_BODY_BYTES, NO_MODEL, Service
 from carvid.service.jobs import MOST_JOBS
 from carvid.service.openapi import describe
 from carvid.service.schemas import SHARE, TEXT, a_list, ref

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -12,8 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from carvid import __version__
 from carvid.errors import UsageError, WeightsError
-from carvid.serve.answers import answered, json_answer, read_body, read_json
+from carvid.serve.answers import AtOnce, answered, json_answer, read_body, read_json
 from carvid.serve.lent_model import LentModel
+from carvid.serve.segment import ImageSegmenter
 from carvid.service.asked import asked_job, asked_place, asked_queries, asked_theta
 from carvid.service.job_events import job_events
 from carvid.service.jobs import Jobs, TooManyJobsError
@@ -21,13 +20,9 @@ from carvid.service.label_config import read_brush
 from carvid.service.label_studio import model_version, predict
 from carvid.service.media_folders import MediaFolders
 from carvid.service.result_json import image_json
-from carvid.service.segment import ImageSegmenter
 from carvid.service.sent_image import FORMATS, decode_image
 
 MOST_BODY_BYTES = 64 << 20
-
-MOST_AT_ONCE = 8
-"""Each call may hold a body of that size, and waits for the model on a thread."""
 
 NO_MODEL = "this server was started without a model; start carvid serve with --model"
 
@@ -38,7 +33,7 @@ class Service:
     def __init__(self, model: LentModel | None, folders: MediaFolders, jobs: Jobs) -> None:
         self._model, self._folders, self._jobs = model, folders, jobs
         self._segmenter = None if model is None else ImageSegmenter(model)
-        self._at_once = 0
+        self._at_once = AtOnce()
 
     async def health(self, request: Request) -> Response:
         lent = self._model
@@ -62,7 +57,7 @@ class Service:
         def work(data: bytes) -> dict[str, Any]:
             return image_json(segmenter.segment(decode_image(data, "the image"), queries, theta))
 
-        with self._one_more():
+        with self._at_once:
             return await answered(work, await read_body(request, MOST_BODY_BYTES))
 
     async def videos(self, request: Request) -> Response:
@@ -120,7 +115,7 @@ class Service:
 
     async def studio_predict(self, request: Request) -> Response:
         segmenter = self._needed()
-        with self._one_more():
+        with self._at_once:
             body = await read_json(request, MOST_BODY_BYTES)
             return await answered(predict, segmenter, self._folders, body)
 
@@ -135,15 +130,3 @@ class Service:
         if self._segmenter is None:
             raise WeightsError(NO_MODEL)
         return self._segmenter
-
-    @contextmanager
-    def _one_more(self) -> Iterator[None]:
-        if self._at_once >= MOST_AT_ONCE:
-            raise HTTPException(
-                429, f"{MOST_AT_ONCE} calls are waiting for the model already; try again in a while"
-            )
-        self._at_once += 1
-        try:
-            yield
-        finally:
-            self._at_once -= 1

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from carvid.errors import CarvidError, OutputError, UsageError
 from carvid.serve.answers import NotFoundError
+from carvid.serve.segment import ImageSegmenter
 from carvid.service.media_folders import NamedVideo
 from carvid.service.result_json import frame_json
-from carvid.service.segment import ImageSegmenter
 from carvid.stream import open_frames
 from carvid.stream.source import Selection
 

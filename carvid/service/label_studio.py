@@ -19,10 +19,10 @@ from carvid.export.brush_rle import encode_brush_rle
 from carvid.export.labelstudio import LOCAL_FILES
 from carvid.recipe import Recipe
 from carvid.result import FrameResult, ObjectResult
+from carvid.serve.segment import ImageSegmenter
 from carvid.service.label_config import Brush, read_brush
 from carvid.service.media_folders import MediaFolders
 from carvid.service.result_json import rounded
-from carvid.service.segment import ImageSegmenter
 from carvid.service.sent_image import decode_image, read_sent_image
 
 _VERSION_DIGITS = 8
@@ -113,10 +113,8 @@ def _inline(address: str, what: str) -> bytes:
     head, comma, rest = address.partition(",")
     if not comma:
         raise InputError(f"{what} is a data: URI without data")
-    data = unquote_to_bytes(rest)
-    if not head.endswith(";base64"):
-        return data
     try:
-        return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
-        raise InputError(f"{what} is a data: URI whose base64 is damaged: {error}") from error
+        data = unquote_to_bytes(rest)
+        return base64.b64decode(data, validate=True) if head.endswith(";base64") else data
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise InputError(f"{what} is a data: URI whose data is damaged: {error}") from error

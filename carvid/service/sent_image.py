@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from carvid.errors import InputError
 from carvid.stream.image_file import UNREADABLE, to_rgb
@@ -58,5 +58,8 @@ def _decoded(file: BinaryIO, what: str) -> NDArray[np.uint8]:
             return to_rgb(stored)
     except Image.DecompressionBombError as error:
         raise InputError(f"{what} is far too large; at most {MOST_PX} pixels are taken") from error
+    except UnidentifiedImageError as error:
+        expected = ", ".join(known)
+        raise InputError(f"{what} cannot be read as an image of any known format ({expected})") from error
     except UNREADABLE as error:
         raise InputError(f"{what} cannot be read as an image: {error}") from error

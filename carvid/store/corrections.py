@@ -13,7 +13,7 @@ from carvid.errors import InputError, UsageError
 from carvid.media.rle import Rle, box_of_rle, checked_runs, encode_rle
 from carvid.store.opening import transaction
 from carvid.store.schema import HAND, RESTORED
-from carvid.store.seen import HandWriter, SeenMask, find_mask, refuse_stale
+from carvid.store.seen import HandWriter, SeenMask, StoredMask, refuse_stale
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +52,30 @@ class Corrections(HandWriter):
         )
         return revision
 
-    def correct_all(self, video_id: int, changes: Sequence[Change]) -> list[int]:
+    def correct_all(
+        self, video_id: int, changes: Sequence[Change], *, labelling: int | None = None
+    ) -> list[int]:
         """Make all changes or, if one of them cannot be made, none; returns the new revisions, in their order.
 
-        Raises StaleRevisionError if the newest revision of a mask is not the one that was seen, UsageError if there is
-        no such object in such a labelled frame or a mask is not of its size, OutputError where the dataset cannot be
-        written. Nothing is changed then.
+        labelling: `carvid.store.seen.labelling_of` when the masks were seen; None for whatever it is.
+        Raises RelabelledError if it is another one now, StaleRevisionError if the newest revision of a mask is not the
+        one that was seen, UsageError if there is no such object in such a labelled frame or a mask is not of its size,
+        OutputError where the dataset cannot be written. Nothing is changed then.
         """
         created = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        # Before the transaction, in which nobody else can write.
+        for change in changes:
+            _check_code(change.mask, f"the mask for {change.seen.of(video_id)}")
         with transaction(self._connection, self._path):
-            refuse_stale(self._connection, video_id, [change.seen for change in changes])
-            return [self._add(video_id, change, created) for change in changes]
+            self._check_labelling(video_id, labelling)
+            stored = refuse_stale(self._connection, video_id, [change.seen for change in changes])
+            return [
+                self._add(video_id, change, there, created)
+                for change, there in zip(changes, stored, strict=True)
+            ]
 
-    def _add(self, video_id: int, change: Change, created: str) -> int:
+    def _add(self, video_id: int, change: Change, there: StoredMask, created: str) -> int:
         seen = change.seen
-        there = find_mask(self._connection, video_id, seen)
         size = there.height, there.width
         code = _code(change.mask, size, f"the mask for {seen.of(video_id)}")
         box, area_px = box_of_rle(code)
@@ -100,6 +109,16 @@ class Corrections(HandWriter):
         return revision
 
 
+def _check_code(mask: NDArray[np.bool_] | Rle | None, what: str) -> None:
+    """Raise UsageError for a run-length code that is damaged."""
+    if mask is None or isinstance(mask, np.ndarray):
+        return
+    try:
+        checked_runs(mask)
+    except InputError as error:
+        raise UsageError(f"{what} is damaged: {error}") from error
+
+
 def _code(mask: NDArray[np.bool_] | Rle | None, size: tuple[int, int], what: str) -> Rle:
     """The mask's run-length code; an empty one for None. Raises UsageError unless it is of that size."""
     if mask is None:
@@ -110,8 +129,4 @@ def _code(mask: NDArray[np.bool_] | Rle | None, size: tuple[int, int], what: str
         return encode_rle(mask)
     if tuple(mask["size"]) != size:
         raise UsageError(f"{what} is of {tuple(mask['size'])} px; expected {size}")
-    try:
-        checked_runs(mask)
-    except InputError as error:
-        raise UsageError(f"{what} is damaged: {error}") from error
     return mask

@@ -20,7 +20,7 @@ from carvid.errors import InputError
 from carvid.evidence import FrameOrigin
 from carvid.media.json_text import load_json
 from carvid.media.rle import Rle, encode_rle
-from carvid.paths import is_file
+from carvid.paths import is_file, written_by_carvid
 from carvid.store.checks import COUNT, ID, TEXT, Column, Columns, check, damaged, or_null, table
 from carvid.store.opening import open_readable, reading_errors
 from carvid.store.overlaps import Claim, settle
@@ -127,11 +127,13 @@ class Dataset:
             yield VideoObject(object_id, Query(*query), bool(is_track))
 
     def annotations(
-        self, video_id: int, *, between: tuple[int, int] | None = None
+        self, video_id: int, *, between: tuple[int, int] | None = None, parts: bool = True
     ) -> Iterator[tuple[FrameRow, tuple[Annotation, ...]]]:
         """The labelled frames of a video, by index, each with one annotation per object, by its id.
 
-        None before it is done. between: only the frames from the first index to the last, both included.
+        None before it is done. between: only the frames from the first index to the last, both included. parts: work
+        out `label_rle` where masks were corrected, which takes decoding all masks of the frame; otherwise it is the
+        model's there.
         """
         if not self._is_done(video_id):
             return
@@ -170,7 +172,7 @@ class Dataset:
                 self._annotation(newest[each.id], frame) if each.id in newest else absent[each.id]
                 for each in objects
             )
-            yield frame, _settled(tuple(found))
+            yield frame, _settled(tuple(found)) if parts else tuple(found)
 
     def damage(self, text: str, name: str) -> tuple[Damage, ...]:
         """The damage that a column of that name holds as `text`."""
@@ -307,7 +309,9 @@ def existing_database(folder: Path) -> Path:
     """The path of a dataset's database. Raises InputError where there is none."""
     path = database_path(folder)
     if not is_file(path, InputError):
-        raise InputError(f"{folder} holds no {path.name}; give a folder that `carvid annotate` wrote")
+        raise InputError(
+            f"{folder} holds no {path.name}; give a folder that `carvid annotate` wrote{written_by_carvid(folder)}"
+        )
     return path
 
 

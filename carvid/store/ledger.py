@@ -193,6 +193,11 @@ class Ledger:
 
 def record(connection: sqlite3.Connection, outcome: Outcome, where: str, values: tuple[object, ...]) -> bool:
     """The video that `where` selects is done; False if there is none."""
+    connection.execute(
+        f"INSERT INTO labellings SELECT id, 1 FROM videos WHERE {where}"
+        " ON CONFLICT (video_id) DO UPDATE SET number = number + 1",
+        values,
+    )
     return bool(
         connection.execute(
             "UPDATE videos SET status = ?, error = NULL, lease_owner = NULL, lease_expires = NULL, sha256 = ?,"

@@ -134,20 +134,33 @@ def progress(dataset: Dataset) -> Iterator[tuple[int, list[Progress]]]:
         yield video.id, rows
 
 
-def next_unreviewed(dataset: Dataset, video_id: int, after: int) -> dict[str, int] | None:
-    """The first mask that is not reviewed after a frame of a video, or in the videos behind it; None if all are."""
-    for video in dataset.videos():
-        if not video.is_done or video.id < video_id:
-            continue
-        states = touched(dataset, video.id)
-        numbers = [each.id for each in dataset.objects(video.id)]
-        for frame in dataset.frames(video.id) if numbers else ():
-            if video.id == video_id and frame.frame_index <= after:
-                continue
+def next_unreviewed(
+    dataset: Dataset, video_id: int, frame_index: int, object_id: int
+) -> dict[str, int] | None:
+    """The next mask that is not reviewed, after that one: by video, frame and object, and round again."""
+    done = [video.id for video in dataset.videos() if video.is_done]
+    behind = [number for number in done if number > video_id]
+    before = [number for number in done if number < video_id]
+    for turn, video in enumerate((video_id, *behind, *before, video_id)):
+        states = touched(dataset, video)
+        numbers = [each.id for each in dataset.objects(video)]
+        for frame in dataset.frames(video) if numbers else ():
             for number in numbers:
-                if (frame.frame_index, number) not in states:
-                    return {"video": video.id, "frame": frame.frame_index, "object": number}
+                place = frame.frame_index, number
+                if place not in states and (turn or place > (frame_index, object_id)):
+                    return {"video": video, "frame": place[0], "object": number}
     return None
+
+
+def correction_counts(dataset: Dataset, video_id: int) -> dict[int, int]:
+    """Frame index -> how often its masks were corrected; it grows with each change that is made by hand."""
+    return dict(
+        dataset.rows(
+            {"annotations.frame_index": COUNT, "count(*)": COUNT},
+            "annotations WHERE video_id = ? AND revision > 0 GROUP BY frame_index",
+            (video_id,),
+        )
+    )
 
 
 def object_counts(dataset: Dataset) -> dict[int, int]:

@@ -125,6 +125,10 @@ CREATE TABLE verdicts (
     created TEXT NOT NULL,                 -- UTC
     PRIMARY KEY (video_id, frame_index, object_id)
 ) WITHOUT ROWID;
+CREATE TABLE labellings (
+    video_id INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL                -- how often it has been labelled
+);
 CREATE INDEX corrections_by_mask ON annotations (video_id, frame_index, object_id, revision, source)
     WHERE revision > 0;
 """

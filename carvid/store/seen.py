@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from carvid.errors import UsageError
-from carvid.store.database import existing_database
+from carvid.store.checks import COUNT, table
+from carvid.store.database import Dataset, existing_database
 from carvid.store.opening import open_writable
 from carvid.workers.states import DONE
 
@@ -26,6 +27,14 @@ class SeenMask:
 
     def of(self, video_id: int) -> str:
         return f"object {self.object_id} in frame {self.frame_index} of video {video_id}"
+
+
+def labelling_of(dataset: Dataset, video_id: int) -> int:
+    """How often a video has been labelled: what was seen of it before is not what is there now."""
+    columns = table("labellings", number=COUNT)
+    return next(
+        (number for (number,) in dataset.rows(columns, "labellings WHERE video_id = ?", (video_id,))), 0
+    )
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,14 @@ class StaleRevisionError(UsageError):
         self.stale = tuple(stale)
 
 
+class RelabelledError(UsageError):
+    """A video was labelled anew after it was seen (exit code 2). labelling: as of now."""
+
+    def __init__(self, message: str, labelling: int) -> None:
+        super().__init__(message)
+        self.labelling = labelling
+
+
 class HandWriter:
     """Writes what a person says into a dataset; a context manager. Others may read and label meanwhile."""
 
@@ -55,6 +72,15 @@ class HandWriter:
         self._connection = open_writable(self._path)
         # What a person has done must outlive a loss of power, too.
         self._connection.execute("PRAGMA synchronous = FULL")
+
+    def _check_labelling(self, video_id: int, labelling: int | None) -> None:
+        """Raise RelabelledError unless it is the one of now, or None."""
+        now = labelling_of(Dataset(self._path.parent, self._connection), video_id)
+        if labelling not in (None, now):
+            raise RelabelledError(
+                f"video {video_id} was labelled anew after it was read; read it again and correct what is there now",
+                now,
+            )
 
     def close(self) -> None:
         self._connection.close()
@@ -87,21 +113,24 @@ def find_mask(connection: sqlite3.Connection, video_id: int, seen: SeenMask) -> 
     return StoredMask(*row)
 
 
-def refuse_stale(connection: sqlite3.Connection, video_id: int, masks: Sequence[SeenMask]) -> None:
-    """Raise StaleRevisionError if the newest revision of any of the masks is not the one that was seen.
+def refuse_stale(
+    connection: sqlite3.Connection, video_id: int, masks: Sequence[SeenMask]
+) -> list[StoredMask]:
+    """What is there now, in the order of the masks.
 
-    Raises UsageError as `find_mask`, and for a mask that is there twice.
+    Raises StaleRevisionError if the newest revision of any of them is not the one that was seen, UsageError as
+    `find_mask`, and for a mask that is there twice.
     """
-    stale = []
+    stale, found = [], []
     places = set()
     for seen in masks:
         place = seen.frame_index, seen.object_id
         if place in places:
             raise UsageError(f"{seen.of(video_id)} is there twice; give each mask once")
         places.add(place)
-        newest = find_mask(connection, video_id, seen).revision
-        if newest != seen.revision:
-            stale.append((seen, newest))
+        found.append(find_mask(connection, video_id, seen))
+        if found[-1].revision != seen.revision:
+            stale.append((seen, found[-1].revision))
     if stale:
         seen, newest = stale[0]
         more = f", and {len(stale) - 1} more are stale" if len(stale) > 1 else ""
@@ -110,3 +139,4 @@ def refuse_stale(connection: sqlite3.Connection, video_id: int, masks: Sequence[
             "it was read; read it again and correct what is there now",
             [each for each, _ in stale],
         )
+    return found

@@ -26,15 +26,18 @@ NEWEST = (
 class Verdicts(HandWriter):
     """Writes verdicts into a dataset."""
 
-    def give(self, video_id: int, masks: Sequence[SeenMask], verdict: str | None) -> int:
+    def give(
+        self, video_id: int, masks: Sequence[SeenMask], verdict: str | None, *, labelling: int | None = None
+    ) -> int:
         """Give a verdict on masks, in place of an earlier one; None takes it back. Returns how many masks.
 
-        Raises StaleRevisionError if the newest revision of a mask is not the one that was seen, UsageError for another
-        verdict and where there is no such mask, OutputError where the dataset cannot be written. Nothing is changed
-        then.
+        Raises RelabelledError as `Corrections.correct_all`, StaleRevisionError if the newest revision of a mask is not
+        the one that was seen, UsageError for another verdict and where there is no such mask, OutputError where the
+        dataset cannot be written. Nothing is changed then.
         """
         _check(verdict)
         with transaction(self._connection, self._path):
+            self._check_labelling(video_id, labelling)
             refuse_stale(self._connection, video_id, masks)
             for seen in masks:
                 place = video_id, seen.frame_index, seen.object_id
@@ -49,13 +52,24 @@ class Verdicts(HandWriter):
                     )
         return len(masks)
 
-    def give_stretch(self, video_id: int, object_id: int, first: int, last: int, verdict: str | None) -> int:
+    def give_stretch(
+        self,
+        video_id: int,
+        object_id: int,
+        first: int,
+        last: int,
+        verdict: str | None,
+        *,
+        labelling: int | None = None,
+    ) -> int:
         """Give a verdict on an object's masks in the frames from `first` to `last`, both included, as they are now.
 
-        Returns how many masks. Raises UsageError for another verdict and where there is no such object with a labelled
-        frame there, OutputError where the dataset cannot be written.
+        Returns how many masks. Raises RelabelledError as `Corrections.correct_all`, UsageError for another verdict and
+        where there is no such object with a labelled frame there, OutputError where the dataset cannot be written.
         """
         _check(verdict)
+        if last < first:
+            raise UsageError(f"the last frame, {last}, comes before the first one, {first}")
         stretch = video_id, first, last, object_id
         there = (
             "FROM frames JOIN objects ON objects.video_id = frames.video_id WHERE frames.video_id = ?"
@@ -63,6 +77,7 @@ class Verdicts(HandWriter):
             " AND EXISTS (SELECT 1 FROM videos WHERE videos.id = frames.video_id AND videos.status = ?)"
         )
         with transaction(self._connection, self._path):
+            self._check_labelling(video_id, labelling)
             (count,) = self._connection.execute(f"SELECT count(*) {there}", (*stretch, DONE)).fetchone()
             if not count:
                 raise UsageError(

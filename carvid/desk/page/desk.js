@@ -74,10 +74,20 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
 
   /** @param {number} id @param {{frame?: number|null, object?: number|null}} [at] @returns {Promise<boolean>} */
   async function openVideo(id, at = {}) {
-    if (desk.video?.id === id) {
-      place(at);
-      return true;
-    }
+    if (desk.video?.id !== id) return loadVideo(id, at);
+    place(at);
+    return true;
+  }
+
+  // What is known of it no longer holds.
+  async function loadAgain(id) {
+    const { frame, objectId } = desk;
+    opened.delete(id);
+    if (desk.video?.id !== id) return;
+    if (await loadVideo(id, { frame, object: objectId })) warn("This video was labelled anew, and is loaded again.");
+  }
+
+  async function loadVideo(id, at) {
     opening?.abort();
     opening = new AbortController();
     const { signal } = opening;
@@ -96,7 +106,9 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
     events.emit("leave-video");
     desk.video?.rest();
     decoded.clear();
-    const video = opened.get(id) ?? createVideo(meta, decoded);
+    const known = opened.get(id);
+    const video = known?.labelling === meta.labelling ? known : createVideo(meta, decoded);
+    if (video !== known) frames.forget(id);
     opened.set(id, video);
     desk.video = video;
     desk.painted = null;
@@ -296,5 +308,6 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
     redraw();
   }
 
+  events.on("relabelled", loadAgain);
   return desk;
 }

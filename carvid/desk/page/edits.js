@@ -22,7 +22,7 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       const seen = revision ?? video.revisions.get(maskKey({ frame, object }));
       return { frame, object, revision: seen, rle: version.model ? null : version.rle, shown: version.rle };
     });
-    outbox.add({ video: video.id, path: video.path, label, changes });
+    outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label, changes });
     events.emit("masks");
     desk.redraw();
   }
@@ -77,7 +77,7 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       info.verdict = verdict;
       video.mark(frame, object, REVIEW[verdict] ?? (info.source === "hand" ? "c" : "."));
     }
-    outbox.add({ video: video.id, path: video.path, label: verdict ?? "verdict taken back", verdict, masks });
+    outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label: verdict ?? "verdict taken back", verdict, masks });
     events.emit("masks");
     return true;
   }
@@ -91,7 +91,7 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       if (info) info.verdict = verdict;
       video.tracks.get(object).review[video.positionOf(frame)] = REVIEW[verdict];
     }
-    outbox.add({ video: video.id, path: video.path, label: verdict, verdict, object, first, last });
+    outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label: verdict, verdict, object, first, last });
     events.emit("masks");
   }
 
@@ -158,7 +158,8 @@ export function createEdits({ desk, events, outbox, say, warn }) {
   });
   events.on("stale-verdict", ({ entry, conflicts }) => {
     const frames = [...new Set(conflicts.map((conflict) => conflict.frame))];
-    warn(`Not ${entry.label}: the mask of frame ${frames[0]} was changed elsewhere since it was shown here. Look at it again.`);
+    const where = frames.length ? `the mask of frame ${frames[0]} was changed` : "the video was labelled anew";
+    warn(`Not ${entry.label}: ${where} since it was shown here. Look at it again.`);
     const video = desk.known(entry.video);
     if (video) refetch(video, frames);
   });

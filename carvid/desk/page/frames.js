@@ -43,6 +43,16 @@ export function createFrames(scheduler) {
       return bitmap;
     },
 
+    /** Drop the pictures of a video, whose source may be another one now. */
+    forget(video) {
+      for (const [key, bitmap] of bitmaps) {
+        if (!key.startsWith(`picture/${video}/`)) continue;
+        bitmaps.delete(key);
+        bytes -= sizeOf(bitmap);
+        bitmap.close();
+      }
+    },
+
     /** Keep the picture on show from being closed. */
     pin(video, frame) {
       pinned = this.key(video, frame);

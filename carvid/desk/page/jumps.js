@@ -68,10 +68,10 @@ export function createJumps({ desk, outbox, say, warn }) {
       if (!video) return;
       // The server only knows the verdicts that have reached it.
       await outbox.settled(video.id);
-      const place = await fetched(`/api/videos/${video.id}/unreviewed?after=${frame}`);
+      const place = await fetched(`/api/videos/${video.id}/unreviewed?frame=${frame}&object=${desk.objectId ?? 0}`);
       if (place) {
         if (await desk.openVideo(place.video, place)) say(`Not reviewed: frame ${place.frame}, ${desk.object.query}.`);
-      } else if (place === null) say("No mask without a verdict comes after this frame.");
+      } else if (place === null) say("Every mask has a verdict.");
     },
   };
 }

@@ -12,7 +12,7 @@ const ANSWER_WITHIN_MS = 120000;
 /**
  * @typedef {{frame: number, object: number, revision: number, rle: import("./rle.js").Rle|null,
  *   shown?: import("./rle.js").Rle|null}} Correction rle null: the model's own mask; shown: what that is, where known
- * @typedef {{id: string, order: number, video: number, path: string, made: string, label: string,
+ * @typedef {{id: string, order: number, video: number, path: string, labelling: number, made: string, label: string,
  *   changes?: Correction[], verdict?: string|null, masks?: {frame: number, object: number, revision: number}[],
  *   object?: number, first?: number, last?: number}} Entry corrections have changes, verdicts have verdict
  * @typedef {{entries: Entry[], state: "idle"|"sending"|"waiting"|"refused"|"conflict", error: string, attempt: number,
@@ -107,10 +107,26 @@ export function createOutbox({ dataset, events, choose }) {
     }
   }
 
-  async function settleConflict(lane, entry, conflicts) {
+  async function settleConflict(lane, entry, conflicts, labelling) {
+    await settleMasks(lane, entry, conflicts);
+    if (labelling === undefined) return;
+    // The video was labelled anew: what was drawn on the earlier masks goes on only where that was chosen.
+    for (const other of lane.entries) {
+      other.labelling = labelling;
+      keep(other);
+    }
+    events.emit("relabelled", entry.video);
+  }
+
+  async function settleMasks(lane, entry, conflicts) {
     if (!entry.changes) {
       remove(lane, entry);
       events.emit("stale-verdict", { entry, conflicts });
+      return;
+    }
+    if (!conflicts.length) {
+      dropWithFollowers(lane, entry);
+      events.emit("dropped", { entry, conflicts });
       return;
     }
     if (writtenBefore(entry, conflicts)) {
@@ -131,11 +147,11 @@ export function createOutbox({ dataset, events, choose }) {
   }
 
   function bodyOf(entry) {
-    if (entry.changes) {
-      return { changes: entry.changes.map(({ frame, object, revision, rle }) => ({ frame, object, revision, rle })) };
+    const { labelling, changes, verdict, masks, object, first, last } = entry;
+    if (changes) {
+      return { labelling, changes: changes.map(({ frame, object, revision, rle }) => ({ frame, object, revision, rle })) };
     }
-    const { verdict, masks, object, first, last } = entry;
-    return masks ? { verdict, masks } : { verdict, object, first, last };
+    return masks ? { labelling, verdict, masks } : { labelling, verdict, object, first, last };
   }
 
   async function post(entry) {
@@ -157,7 +173,8 @@ export function createOutbox({ dataset, events, choose }) {
       lane.attempt = 0;
       acknowledge(lane, entry, answer.changes);
     } catch (error) {
-      if (error.status === 409 && error.body?.conflicts) await settleConflict(lane, entry, error.body.conflicts);
+      const { conflicts, labelling } = error.body ?? {};
+      if (error.status === 409 && conflicts) await settleConflict(lane, entry, conflicts, labelling);
       else return fail(lane, error);
     }
     lane.state = "idle";

@@ -25,6 +25,8 @@ export function createVideo(meta, decoded) {
   return {
     id: meta.id,
     path: meta.path,
+    /** How often the server had labelled it; of another labelling, nothing here holds. */
+    labelling: meta.labelling,
     width: meta.width,
     height: meta.height,
     frames: meta.frames,

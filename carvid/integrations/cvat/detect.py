@@ -14,7 +14,7 @@ from carvid.integrations.phrases import split_queries
 from carvid.recipe import load_recipe
 from carvid.result import ObjectResult
 from carvid.serve.lent_model import LentModel
-from carvid.service.segment import ImageSegmenter
+from carvid.serve.segment import ImageSegmenter
 from carvid.stream.image_file import to_rgb
 
 if TYPE_CHECKING:
