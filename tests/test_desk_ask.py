@@ -58,7 +58,7 @@ def test_another_phrase_finds_the_thing_in_the_labelled_frames(desk: DeskCaller)
     sent = {"object": 1, "query": "the red fish", "theta": None, "first": 0, "last": COUNT}
     *rows, end = lines(desk, sent)
     assert [row["frame"] for row in rows] == [0, 2, 4]
-    assert end == {"end": "last", "frame": 5}
+    assert end == {"end": "last", "frame": 4}
     for row in rows:
         assert row["present"] is True
         assert row["revision"] == 0

@@ -37,7 +37,7 @@ def test_a_mask_follows_its_thing_forward_and_backward(dataset: Path) -> None:
         assert [row["frame"] for row in rows] == list(places)
         # The model's mask in frame 20 is far off; what is carried does not come from it.
         assert min(iou(decode_rle(row["rle"]), square(row["frame"])) for row in rows) > 0.8
-        assert end == {"end": "last", "frame": places.stop}
+        assert end == {"end": "last", "frame": places[-1]}
         assert all(0 <= row["confidence"] <= 1 and row["revision"] == 0 for row in rows)
     with open_dataset(dataset) as opened:
         assert opened.corrected(1) == 0
@@ -45,11 +45,11 @@ def test_a_mask_follows_its_thing_forward_and_backward(dataset: Path) -> None:
 
 def test_it_ends_where_it_is_told_to(dataset: Path) -> None:
     rows, end = carried(dataset, 5, "forward", 8)
-    assert ([row["frame"] for row in rows], end) == ([6, 7, 8], {"end": "last", "frame": 9})
+    assert ([row["frame"] for row in rows], end) == ([6, 7, 8], {"end": "last", "frame": 8})
     rows, end = carried(dataset, 5, "backward", 3)
-    assert ([row["frame"] for row in rows], end) == ([4, 3], {"end": "last", "frame": 2})
-    assert carried(dataset, FRAMES - 1, "forward") == ([], {"end": "last", "frame": FRAMES})
-    assert carried(dataset, 5, "forward", 5) == ([], {"end": "last", "frame": 6})
+    assert ([row["frame"] for row in rows], end) == ([4, 3], {"end": "last", "frame": 3})
+    assert carried(dataset, FRAMES - 1, "forward") == ([], {"end": "last", "frame": FRAMES - 1})
+    assert carried(dataset, 5, "forward", 5) == ([], {"end": "last", "frame": 5})
 
 
 def test_it_ends_before_the_next_correction(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_frames_that_are_not_labelled_are_passed_over(tmp_path: Path) -> None:
     masks = np.array([[square(t)] for t in range(0, FRAMES, 5)])
     dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", path, ("the square",), masks)], every=5)
     rows, end = carried(dataset, 10, "forward")
-    assert ([row["frame"] for row in rows], end) == ([15, 20, 25], {"end": "last", "frame": 26})
+    assert ([row["frame"] for row in rows], end) == ([15, 20, 25], {"end": "last", "frame": 25})
     assert min(iou(decode_rle(row["rle"]), square(row["frame"])) for row in rows) > 0.8
 
 

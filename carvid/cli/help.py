@@ -8,8 +8,19 @@ import typer
 from typer.core import TyperCommand
 
 # The headings, in the order of the work; an option that has none comes under the last.
-SOURCE, OUTPUT = "Source", "Output"
-HEADINGS = (SOURCE, "Models", "Speed", "Method", "Refinement", "Motion", OUTPUT, "Machine", "Options")
+SOURCE, OUTPUT, CALLERS = "Source", "Output", "Who may call"
+HEADINGS = (
+    SOURCE,
+    CALLERS,
+    "Models",
+    "Speed",
+    "Method",
+    "Refinement",
+    "Motion",
+    OUTPUT,
+    "Machine",
+    "Options",
+)
 
 
 class GroupedCommand(TyperCommand):
@@ -24,6 +35,7 @@ class GroupedCommand(TyperCommand):
                 continue
             heading = getattr(parameter, "rich_help_panel", None) or HEADINGS[-1]
             argument = parameter.param_type_name == "argument"
+            assert heading in HEADINGS, f"{heading} is no heading: its options would not be shown"
             groups.setdefault("Arguments" if argument else heading, []).append(record)
         for heading in ("Arguments", *HEADINGS):
             if heading in groups:

@@ -10,15 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from carvid.cli.help import SOURCE
+from carvid.cli.help import CALLERS, SOURCE
 from carvid.cli.recipe_options import takes_recipe
 from carvid.errors import UsageError
 from carvid.recipe import Recipe, recipe_of
 
 PORT = 8765
 """The port unless another one is given: always the same, as a browser keeps what is not saved yet by the address."""
-
-WHO = "Who may call"
 
 
 def _recipe_of_dataset(given: Mapping[str, Any]) -> Recipe | None:
@@ -51,14 +49,14 @@ def serve(
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
     port: Annotated[
-        int, typer.Option("--port", help="The port to listen on; 0 takes any.", rich_help_panel=WHO)
+        int, typer.Option("--port", help="The port to listen on; 0 takes any.", rich_help_panel=CALLERS)
     ] = PORT,
     host: Annotated[
         str,
         typer.Option(
             "--host",
             help="The address to listen on; one that others can reach needs --token-file.",
-            rich_help_panel=WHO,
+            rich_help_panel=CALLERS,
         ),
     ] = "127.0.0.1",
     allow_host: Annotated[
@@ -66,7 +64,7 @@ def serve(
         typer.Option(
             "--allow-host",
             help="NAME:PORT by which others reach this machine; repeat it for several.",
-            rich_help_panel=WHO,
+            rich_help_panel=CALLERS,
         ),
     ] = None,
     token_file: Annotated[
@@ -74,7 +72,7 @@ def serve(
         typer.Option(
             "--token-file",
             help="A file with the token to use; by default a new one each time.",
-            rich_help_panel=WHO,
+            rich_help_panel=CALLERS,
         ),
     ] = None,
 ) -> int:
@@ -86,7 +84,7 @@ def serve(
         from carvid.serve.server import address_of, application, listen, new_token, read_token, url_of
         from carvid.serve.server import serve as answer
     except ImportError as error:
-        raise UsageError(f"{error}; install it with: pip install 'carvid[serve]'") from error
+        raise UsageError(f"{error}; install it with: pip install 'carvid[serve]' (in a checkout: pip install '.[serve]')") from error
     from carvid.desk.api import desk_routes
     from carvid.desk.desk import Desk
     from carvid.serve.lent_model import LentModel

@@ -54,7 +54,7 @@ def asked_masks(desk: Desk, video_id: int, sent: Mapping[str, Any]) -> Generator
                         "score": round(verdict.score, 4),
                         "present": verdict.present,
                     }
-        yield {"end": "last", "frame": labelled[-1] + 1}
+        yield {"end": "last", "frame": labelled[-1]}
 
 
 def clicked_mask(desk: Desk, video_id: int, sent: Mapping[str, Any]) -> dict[str, Any]:

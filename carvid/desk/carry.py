@@ -35,7 +35,8 @@ def carried_masks(
     """The mask of an object in `frame`, carried frame by frame; a row per labelled frame, the nearest first.
 
     It ends before the next frame where the object's mask was corrected, at a cut, where the mask is lost, or with the
-    video; `last`, if given, is the last frame wanted. The last row says why, and at which frame.
+    video; `last`, if given, is the last frame wanted. The last row says why, and at which frame: the one it did not
+    reach or, where nothing was in the way, the last one.
     Raises NotFoundError for an unknown video, UsageError for another direction or what has no mask there, InputError
     where the source cannot be read.
     """
@@ -69,8 +70,11 @@ def carried_masks(
             yield row
             if "end" in row:
                 return
-    after = next(iter(ahead[len(wanted) :]), (wanted or [frame])[-1] + step)
-    yield {"end": CORRECTED if after == until else "last", "frame": after}
+    after = next(iter(ahead[len(wanted) :]), None)
+    if after is not None and after == until:
+        yield {"end": CORRECTED, "frame": after}
+    else:
+        yield {"end": "last", "frame": (wanted or [frame])[-1]}
 
 
 def _carry(
