@@ -51,6 +51,31 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def written_by_carvid(folder: Path) -> str:
+    """For the end of a message about a folder of the wrong kind: what carvid wrote there, and what to do with it.
+
+    Empty where carvid wrote nothing there.
+    """
+    if _holds(folder, "annotations.sqlite"):
+        return (
+            f"; {folder} is a dataset that `carvid annotate` wrote: look at it with `carvid status`, `carvid serve` or "
+            "`carvid export`"
+        )
+    if _holds(folder, "run.json"):
+        return (
+            f"; {folder} is the output of `carvid run`, whose masks are in {folder / 'masks'}: a dataset is made with "
+            "`carvid annotate VIDEO -q QUERY -o DIR`"
+        )
+    return ""
+
+
+def _holds(folder: Path, name: str) -> bool:
+    try:
+        return look(folder / name) is not None
+    except OSError:
+        return False
+
+
 def _mode(path: Path, error: type[CarvidError]) -> int | None:
     try:
         found = look(path)

@@ -19,6 +19,7 @@ from carvid.engines import EngineSession, gather
 from carvid.errors import InputError, OutputError
 from carvid.frame import Frame
 from carvid.interrupt import Abandoned, Interrupt, first_interrupt
+from carvid.made_with import machine
 from carvid.media.locks import FolderLock
 from carvid.result import FrameResult
 from carvid.sinks import MaskSink, OverlaySink, ResultsSink
@@ -163,10 +164,9 @@ def run_job(
     """
     queries, selection = tuple(session.queries), stream.info.selection
     # Built before the folder is touched: a sink that cannot do what is asked raises here.
-    sinks: list[MaskSink | OverlaySink | ResultsSink] = [
-        MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries)),
-        ResultsSink(out / RESULTS, queries),
-    ]
+    masks = MaskSink(out / MASKS, separate=output.separate, n_queries=len(queries))
+    lines = ResultsSink(out / RESULTS, queries, masks)
+    sinks: list[MaskSink | OverlaySink | ResultsSink] = [masks, lines]
     if output.overlay:
         overlay = OverlaySink(
             out / OVERLAY,
@@ -190,6 +190,7 @@ def run_job(
         },
         queries=queries,
         outputs=tuple(path.name for path in outputs.values()),
+        machine={**machine(), "batch": session.batch},
     )
     # Again once the folder is locked; this one leaves a folder that is refused as it is.
     check_output(out, stream.info.path, overwrite=output.overwrite)
@@ -226,7 +227,7 @@ def run_job(
                 write_manifest(
                     out / MANIFEST,
                     dataclasses.replace(
-                        tally.fill(manifest, stream, session),
+                        tally.fill(manifest, stream, session, lines),
                         interrupted=isinstance(error, KeyboardInterrupt),
                         error=f"{type(error).__name__}: {error}",
                     ),
@@ -235,7 +236,7 @@ def run_job(
         if output.overlay and tally.frames:
             outputs["overlay"] = out / OVERLAY
         manifest = dataclasses.replace(
-            tally.fill(manifest, stream, session),
+            tally.fill(manifest, stream, session, lines),
             outputs=tuple(path.name for path in outputs.values()),
             complete=exhausted,
             interrupted=not exhausted,
@@ -293,7 +294,9 @@ class _Tally:
 
         return WriteBehind(write, WAITING)
 
-    def fill(self, manifest: RunManifest, stream: Stream, session: EngineSession) -> RunManifest:
+    def fill(
+        self, manifest: RunManifest, stream: Stream, session: EngineSession, lines: ResultsSink
+    ) -> RunManifest:
         own = {
             f"segment/{stage}": spent - self.session_seconds_before.get(stage, 0.0)
             for stage, spent in session.seconds.items()
@@ -306,6 +309,7 @@ class _Tally:
             present_share=tuple((self.present / max(1, self.frames)).tolist()),
             damage=tuple(dataclasses.asdict(stretch) for stretch in stream.damage),
             totals=dict(session.totals),
+            results_sha256=lines.sha256,
             seconds={stage: round(spent, 6) for stage, spent in seconds.items()},
         )
 
@@ -359,6 +363,7 @@ def _pump(
 
 def _describe_source(info: StreamInfo) -> dict[str, Any]:
     return {
+        "path": None if info.path is None else str(info.path.absolute()),
         **identify_stream(info),
         "kind": info.kind,
         "frame_rate": info.frame_rate,

@@ -94,6 +94,7 @@ def test_run_json_tells_what_was_run(tmp_path, source):
     told = read_manifest(out / "run.json")
     assert told["command"] == ["carvid", "run", "clip.mp4"]
     assert told["source"] == {
+        "path": str(source),
         "name": "clip.mp4",
         "size_bytes": 18,
         "sha256": hashlib.sha256(b"stands for a video").hexdigest(),

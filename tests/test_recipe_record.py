@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import fields
 
@@ -9,7 +10,7 @@ import pytest
 
 from carvid.recipe import Recipe, load_recipe, recipe_from_json
 from carvid.recipe.option import about
-from carvid.recipe.record import deciding, differences, fingerprint
+from carvid.recipe.record import deciding, differences, fingerprint, is_fingerprint
 from carvid.recipe.refinement import AutomaticMaskOptions, CrfOptions, SamOptions
 from carvid.recipe.settings import Settings
 
@@ -122,3 +123,15 @@ def test_parts_are_named_with_their_prefix_or_given_whole() -> None:
     )
     assert load_recipe(keyframes="7").keyframes == load_recipe(keyframes=7).keyframes == 7
     assert load_recipe(keyframes="auto").keyframes is None
+
+
+def test_the_fingerprint_of_an_earlier_carvid_covers_what_it_knew() -> None:
+    told = description()
+    assert is_fingerprint(fingerprint(told), told)
+    # That one had no `words` yet, and so did not take its default for granted.
+    del told["words"]
+    known = {name: value for name, value in deciding(told).items() if name != "words"}
+    earlier = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    assert earlier != fingerprint(told)
+    assert is_fingerprint(earlier, told)
+    assert not is_fingerprint(earlier, {**told, "keyframes": 3})

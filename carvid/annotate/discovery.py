@@ -12,15 +12,8 @@ from pathlib import Path
 from carvid.errors import InputError
 from carvid.paths import exists, is_dir, look
 from carvid.stream.animation import player_of
-from carvid.stream.folder import is_image, natural_key
+from carvid.stream.folder import VIDEO_SUFFIXES, is_image, natural_key
 from carvid.stream.image_file import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = frozenset(
-    (
-        ".3g2", ".3gp", ".apng", ".asf", ".avi", ".avifs", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg",
-        ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import platform
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from carvid.doctor.hardware import processor_name
 from carvid.stopwatch import synchronise
 
 # One measurement takes at least this long, so that launching and timing do not matter.
@@ -42,7 +42,11 @@ class Machine:
 
 
 def describe_machine(device: torch.device) -> Machine:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{processor_name()}, {os.cpu_count()} CPUs"
+    )
     return Machine(name, torch.get_num_threads(), torch.__version__, platform.python_version())
 
 
@@ -89,12 +93,3 @@ def reset_peak(device: torch.device) -> None:
     """Reset a CUDA device's peak; the host's cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-
-
-def _cpu_name() -> str:
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} CPUs"

@@ -12,16 +12,30 @@ from typing import Annotated
 import typer
 
 from carvid import __version__
-from carvid.cli import annotate, bench, demo, export, models, refdavis, review, run, serve, tables
+from carvid.cli import (
+    annotate,
+    bench,
+    demo,
+    doctor,
+    export,
+    models,
+    refdavis,
+    review,
+    run,
+    serve,
+    tables,
+    verify,
+)
+from carvid.cli.download_progress import DownloadProgress
 from carvid.cli.exits import exits, tell
 from carvid.cli.help import GroupedCommand
 from carvid.cli.standard_streams import settle_streams
 from carvid.errors import OutputError
+from carvid.weights import downloads
 
 app = typer.Typer(
     help="Video referring segmentation with CLIP as RNN: a phrase in, a mask for every frame out.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -31,6 +45,7 @@ app.command("annotate", cls=GroupedCommand)(exits(annotate.annotate))
 app.command("status", cls=GroupedCommand)(exits(annotate.status))
 app.command("export", cls=GroupedCommand)(exits(export.export))
 app.command("review", cls=GroupedCommand)(exits(review.review))
+app.command("verify", cls=GroupedCommand)(exits(verify.verify))
 app.command("serve", cls=GroupedCommand)(exits(serve.serve))
 app.command("refdavis", cls=GroupedCommand)(exits(refdavis.refdavis))
 app.command("eval", cls=GroupedCommand)(exits(refdavis.evaluate))
@@ -39,6 +54,7 @@ app.command("score", cls=GroupedCommand)(exits(tables.score))
 app.command("ablate", cls=GroupedCommand)(exits(tables.ablate))
 app.command("images", cls=GroupedCommand)(exits(tables.images))
 app.command("bench", cls=GroupedCommand)(exits(bench.bench))
+app.command("doctor", cls=GroupedCommand)(exits(doctor.doctor))
 app.add_typer(models.app, name="models")
 
 
@@ -75,6 +91,7 @@ def main() -> None:
     """The console command `carvid`."""
     settle_streams()
     _wait_asleep()
+    downloads.watch(DownloadProgress())
     try:
         app(prog_name="carvid")
     except OutputError as error:

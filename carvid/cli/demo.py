@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from carvid.cli import options
+from carvid.cli.completion import among, clips
 from carvid.cli.progress import FrameProgress
 
 
@@ -18,7 +19,9 @@ def demo(
     table: Annotated[
         bool, typer.Option("--table", help="Also measure the pipeline with each part left out in turn.")
     ] = False,
-    model: Annotated[str, typer.Option("--model", help="The model to measure.")] = "shapes",
+    model: Annotated[
+        str, typer.Option("--model", help="The model to measure.", autocompletion=among(clips))
+    ] = "shapes",
     device: options.Device = "cpu",
 ) -> int:
     """Draw clips with known masks as a Ref-DAVIS tree, segment them, and score the result.

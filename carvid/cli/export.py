@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from carvid.cli import options
+from carvid.cli.completion import among, formats
 from carvid.export.formats import FORMATS
 
 
@@ -16,7 +17,11 @@ def export(
     dataset: Annotated[Path, typer.Argument(help="The folder that `carvid annotate` wrote.")],
     to: Annotated[
         str,
-        typer.Option("--to", help=f"{', '.join(FORMATS)}; or MODULE:CLASS, a format of your own."),
+        typer.Option(
+            "--to",
+            help=f"{', '.join(FORMATS)}; or MODULE:CLASS, a format of your own.",
+            autocompletion=among(formats),
+        ),
     ],
     out: options.Out,
     images: Annotated[

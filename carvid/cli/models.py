@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from carvid.cli.completion import among, weights
 from carvid.cli.exits import exits
 
 app = typer.Typer(help="List the models known by name, or fetch one ahead of time.", rich_markup_mode=None)
@@ -35,7 +34,12 @@ def show() -> None:
 
 
 def pull(
-    name: Annotated[str, typer.Argument(help="A name, or a Hugging Face repository (org/name).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name, or a Hugging Face repository (org/name).", autocompletion=among(weights)
+        ),
+    ],
 ) -> None:
     """Fetch the weights of NAME into the cache."""
     from carvid.clip.names import NAMED_CLIPS
@@ -48,21 +52,7 @@ def pull(
         "a CLIP or a SAM", vocabulary=False, instead="name local weights (--model DIR, --sam DIR|FILE)"
     )
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def report(repository: str, done: int, total: int) -> None:
-            if repository not in tasks:
-                tasks[repository] = bar.add_task(repository, total=total)
-            bar.update(tasks[repository], completed=done, total=total)
-
-        folders = catalog.pull(name, NAMED_CLIPS | NAMED_SAMS, either, progress=report)
+    folders = catalog.pull(name, NAMED_CLIPS | NAMED_SAMS, either)
     if not folders:
         typer.echo(f"{name} needs no download")
     for folder in folders:

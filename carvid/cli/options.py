@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from carvid.cli.completion import among, devices, readers
 from carvid.cli.help import OUTPUT, SOURCE
 from carvid.recipe.recipe import MACHINE
 
 Reader = Annotated[
-    str, typer.Option("--reader", help="Video reader: pyav or decord.", rich_help_panel=SOURCE)
+    str,
+    typer.Option(
+        "--reader",
+        help="Video reader: pyav or decord.",
+        rich_help_panel=SOURCE,
+        autocompletion=among(readers),
+    ),
 ]
 StartFrame = Annotated[
     int, typer.Option("--start-frame", help="First frame, counted from 0.", rich_help_panel=SOURCE)
@@ -29,7 +36,9 @@ Overwrite = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=OUTPUT)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.", rich_help_panel=OUTPUT)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=among(devices))
+]
 Workers = Annotated[
     int,
     typer.Option(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from carvid.cli.completion import of_field
 from carvid.recipe import Recipe, load_recipe, preset_names, with_options
 from carvid.recipe.option import About, Size, about, bare
 from carvid.recipe.recipe import MODELS, PARTS
@@ -115,7 +116,9 @@ def _parameter(name: str, hint: Any, default: Any, known: About) -> inspect.Para
     # What no preset or speed turns on needs no way to turn it off.
     if kind is bool and (default or known.decides):
         flag += f"/--no-{flag.removeprefix('--')}"
-    option = typer.Option(flag, help=known.help, rich_help_panel=known.group)
+    option = typer.Option(
+        flag, help=known.help, rich_help_panel=known.group, autocompletion=of_field(name, known)
+    )
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +18,8 @@ from carvid.cli import options
 from carvid.cli.exits import INTERRUPTED, PART_FAILED
 from carvid.cli.help import OUTPUT
 from carvid.cli.recipe_options import takes_recipe
-from carvid.paths import real
+from carvid.errors import UsageError
+from carvid.paths import look, real
 from carvid.recipe import Recipe
 from carvid.recipe.settings import METHOD
 from carvid.recipe.speed import in_options
@@ -32,8 +36,11 @@ _LONGEST_NAME = 255
 @takes_recipe()
 def run(
     source: Annotated[str, typer.Argument(help="A video file, or a folder of images.")],
-    queries: Annotated[list[str], typer.Argument(help="Referring expressions, one argument each.")],
     recipe: Recipe,
+    queries: Annotated[
+        list[str] | None,
+        typer.Argument(help="Referring expressions, one argument each."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -71,6 +78,8 @@ def run(
     from carvid.stream import open_frames
 
     folder = out if out is not None else default_folder(source)
+    queries = queries or []
+    _check_order(source, queries)
     checked_queries(queries)
     # What is cheap to check comes first: the source, the output folder and, in `load_engine`, whether the weights can
     # be found; only then is torch imported, which takes seconds.
@@ -108,6 +117,29 @@ def run(
     if summary.interrupted:
         return INTERRUPTED
     return PART_FAILED if summary.damaged else 0
+
+
+def _check_order(source: str, queries: Sequence[str]) -> None:
+    """Raises UsageError without a query, and where a file stands in a query's place and a query in the video's."""
+    if not queries:
+        raise UsageError(
+            f'no queries; say what to segment, in words: carvid run {shlex.quote(source)} "the red car"'
+        )
+    files = [query for query in queries if (found := _lies_at(query)) and S_ISREG(found.st_mode)]
+    if files and _lies_at(source) is None:
+        others = [source, *(query for query in queries if query != files[0])]
+        told = " ".join(shlex.quote(word) for word in ("carvid", "run", files[0], *others))
+        raise UsageError(
+            f"there is no file or folder {source}, but the query {files[0]} is a file; the video comes first: {told}"
+        )
+
+
+def _lies_at(name: str) -> os.stat_result | None:
+    try:
+        return look(Path(name))
+    except OSError:
+        # That no file can be called so is nothing against a query.
+        return None
 
 
 def default_folder(source: str) -> Path:

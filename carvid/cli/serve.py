@@ -84,7 +84,9 @@ def serve(
         from carvid.serve.server import address_of, application, listen, new_token, read_token, url_of
         from carvid.serve.server import serve as answer
     except ImportError as error:
-        raise UsageError(f"{error}; install it with: pip install 'carvid[serve]' (in a checkout: pip install '.[serve]')") from error
+        raise UsageError(
+            f"{error}; install it with: pip install 'carvid[serve]' (in a checkout: pip install '.[serve]')"
+        ) from error
     from carvid.desk.api import desk_routes
     from carvid.desk.desk import Desk
     from carvid.serve.lent_model import LentModel

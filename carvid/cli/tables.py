@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carvid.cli import options
+from carvid.cli.completion import among, benchmarks
 from carvid.cli.help import OUTPUT, SOURCE
 from carvid.cli.recipe_options import takes_recipe
 from carvid.cli.samples import run_samples
@@ -22,7 +23,10 @@ from carvid.recipe.speed import in_options
 if TYPE_CHECKING:
     from carvid.evaluate.contract import Benchmark, Choice, DataSet
 
-Name = Annotated[str, typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.")]
+Name = Annotated[
+    str,
+    typer.Argument(help=f"The benchmark: {', '.join(BENCHMARKS)}.", autocompletion=among(benchmarks)),
+]
 Root = Annotated[Path, typer.Argument(help="The data set, in the layout it is published in.")]
 Split = Annotated[
     str | None,

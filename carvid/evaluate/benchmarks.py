@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from carvid.errors import UsageError
+from carvid.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from carvid.evaluate.contract import Benchmark
@@ -32,7 +32,8 @@ UNSCORED = {"images": "carvid.evaluate.image_folder:PICTURES"}
 def benchmark(name: str) -> Benchmark:
     """The benchmark of that name. Raises UsageError for an unknown one."""
     if name not in BENCHMARKS:
-        raise UsageError(f"no benchmark {name!r}; expected one of {', '.join(BENCHMARKS)}")
+        near = did_you_mean(name, BENCHMARKS)
+        raise UsageError(f"no benchmark {name!r}; expected one of {', '.join(BENCHMARKS)}{near}")
     found: Benchmark = runnable(name)
     return found
 

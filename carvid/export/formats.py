@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from carvid.errors import UsageError
+from carvid.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from carvid.export.exporter import Exporter
@@ -33,7 +33,9 @@ def find_format(name: str) -> Exporter:
     """The exporter of that name, or of that `module:Class`. Raises UsageError if there is none."""
     module, _, class_name = FORMATS.get(name, name).partition(":")
     if not module or not class_name:
-        raise UsageError(f"there is no format {name!r}; choose one of {', '.join(FORMATS)}")
+        raise UsageError(
+            f"there is no format {name!r}; choose one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}"
+        )
     try:
         found: type[Exporter] = getattr(import_module(module), class_name)
     except (ImportError, AttributeError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from carvid.errors import UsageError
+from carvid.errors import UsageError, did_you_mean
 
 #: A size in px, or the word `full` for all there is.
 Size: TypeAlias = int | Literal["full"]
@@ -72,7 +72,8 @@ def check_fields(options: Any, *, prefix: str = "") -> None:
         if value is None and type(None) in get_args(hints[entry.name]):
             continue
         if known.choices and not isinstance(value, tuple) and value not in known.choices:
-            raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known.choices)}")
+            near = did_you_mean(str(value), known.choices)
+            raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known.choices)}{near}")
         words = expected(hints[entry.name], known)
         if not _fits(value, hints[entry.name]) or not _within(value, known):
             raise UsageError(f"{name} is {value!r}; expected {words}")

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from carvid.clip.names import preset_of
-from carvid.errors import UsageError
+from carvid.errors import UsageError, did_you_mean
 from carvid.paths import is_file
 from carvid.recipe.option import about, made, parsed
 from carvid.recipe.recipe import PARTS, Recipe
@@ -148,6 +148,7 @@ def _read_preset(preset: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if not is_file(path, UsageError) or (path.parent == configs_folder() and path.stem != Path(preset).stem):
         raise UsageError(
             f"no preset {preset!r}; expected one of {', '.join(preset_names())}, or the path of a .yaml file"
+            f"{did_you_mean(preset, preset_names())}"
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -25,13 +25,21 @@ def deciding(description: Mapping[str, Any]) -> dict[str, Any]:
         if about(entry).formerly is not None
     }
     known = {**_flat({**Recipe().describe(), "sam": None}), **former, **_flat(description)}
-    known.pop("device", None)
-    return {name: value for name, value in known.items() if name.rpartition(".")[2] not in _ORIGINS}
+    return _deciding(known)
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
     """SHA-256, in hexadecimal, of the part of a description that decides the masks."""
-    return hashlib.sha256(json.dumps(deciding(description), sort_keys=True).encode()).hexdigest()
+    return _sha256(deciding(description))
+
+
+def is_fingerprint(sha256: str, description: Mapping[str, Any]) -> bool:
+    """Whether it is the `fingerprint` of the description, as this carvid makes it or as an earlier one did.
+
+    That one knew no later option, so that its fingerprint covers what the description itself tells alone.
+    """
+    told = {"sam": None, **_flat(description)}
+    return sha256 in (fingerprint(description), _sha256(_deciding(told)))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -42,6 +50,18 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+
+
+def _deciding(known: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in known.items()
+        if name != "device" and name.rpartition(".")[2] not in _ORIGINS
+    }
+
+
+def _sha256(known: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from carvid.errors import UsageError
+from carvid.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from carvid.recipe.recipe import Recipe
@@ -47,5 +47,6 @@ def in_options(recipe: Recipe) -> str:
 def values_of(speed: Any) -> dict[str, Any]:
     """What a speed sets. Raises UsageError for an unknown one."""
     if not isinstance(speed, str) or speed not in SPEEDS:
-        raise UsageError(f"speed is {speed!r}; expected one of {', '.join(SPEEDS)}")
+        near = did_you_mean(str(speed), SPEEDS)
+        raise UsageError(f"speed is {speed!r}; expected one of {', '.join(SPEEDS)}{near}")
     return dict(SPEEDS[speed])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 
 from carvid.errors import InputError, OutputError, UsageError
 from carvid.frame import Frame
-from carvid.media.palette import MAX_LABELS, write_label_png
-from carvid.media.whole_file import output_errors
+from carvid.media.palette import MAX_LABELS, encode_label_png
+from carvid.media.whole_file import output_errors, write_whole
 from carvid.paths import exists
 from carvid.result import FrameResult
 
@@ -44,6 +46,12 @@ class MaskSink:
         self.folder = folder
         self.separate = separate
         self.n_queries = n_queries
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """SHA-256, in hexadecimal, of each file of the last frame written, by its path below the folder, with "/"."""
+        return self._hashes
 
     def __enter__(self) -> MaskSink:
         _make(self.folder)
@@ -62,20 +70,28 @@ class MaskSink:
             OutputError: if a file cannot be written, or another frame of the same name was written before.
         """
         file_name = _file_name(frame.name)
+        self._hashes = {}
         if not self.separate:
-            self._write(self.folder / file_name, result.label_map)
+            self._write(file_name, result.label_map)
             return
         for one in result.objects:
-            folder = self.folder / str(one.id)
-            _make(folder)
-            self._write(folder / file_name, one.mask * np.uint8((one.id - 1) % MAX_LABELS + 1))
+            _make(self.folder / str(one.id))
+            self._write(f"{one.id}/{file_name}", one.mask * separate_label(one.id))
 
-    def _write(self, path: Path, label_map: NDArray[np.uint8]) -> None:
+    def _write(self, name: str, label_map: NDArray[np.uint8]) -> None:
+        path = self.folder / name
         # Checked on the disk: a set of names would grow with the video, and would not know where "A" and "a" are one
         # file.
         if exists(path, OutputError):
             raise OutputError(f"{path} exists already: two frames of the source share the name {path.stem!r}")
-        write_label_png(path, label_map)
+        data = encode_label_png(label_map)
+        write_whole(path, data)
+        self._hashes[name] = hashlib.sha256(data).hexdigest()
+
+
+def separate_label(object_id: int) -> np.uint8:
+    """The label that an object has in a mask of its own, in [1, 255]."""
+    return np.uint8((object_id - 1) % MAX_LABELS + 1)
 
 
 def _make(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from carvid.media.json_text import load_json
 from carvid.media.rle import bounding_box_xywh, decode_rle, encode_rle
 from carvid.media.whole_file import output_errors
 from carvid.result import FrameResult
+from carvid.sinks.mask_files import MaskSink
 
 SCORE_DIGITS = 6
 """Decimals a score is rounded to; scores are float32, whose own precision near 1 is about 6e-8."""
@@ -83,15 +85,20 @@ class ResultsSink:
     what the engine was asked; `used`, each with `words`, `kind`, `value` and `decisive`; and `left`, what was left to
     the engine (docs/words.md). Where there are tracks, it has `objects`, those in the frame:
     `id`, `query` (its text), `score`, and the mask as for a query. If the SAM ensemble ran, each query also has `sam`:
-    `matched`, `iou` (null without a match) and `replaced`. Scores are rounded to 6 decimals. Text outside ASCII is
-    escaped (`\u8d64`), so a line stays one line for every reader, whatever a query holds. A line is handed to the
-    operating system whole as soon as its frame is done; one that fails half-way, on a full disk for example, is taken
-    back.
+    `matched`, `iou` (null without a match) and `replaced`. `masks` has the SHA-256 of each of the frame's mask files,
+    by its path below the folder of masks. docs/formats.md describes every key.
+
+    Scores are rounded to 6 decimals. Text outside ASCII is escaped (`\u8d64`), so a line stays one line for every
+    reader, whatever a query holds. A line is handed to the operating system whole as soon as its frame is done; one
+    that fails half-way, on a full disk for example, is taken back.
     """
 
-    def __init__(self, path: Path, queries: Sequence[str]) -> None:
+    def __init__(self, path: Path, queries: Sequence[str], masks: MaskSink | None = None) -> None:
+        """masks: writes the same frames, each before this does; None for lines without `masks`."""
         self.path = path
         self.queries = tuple(queries)
+        self._masks = masks
+        self._digest = hashlib.sha256()
         self._file: FileIO | None = None
         self._end = 0
 
@@ -107,6 +114,11 @@ class ResultsSink:
             with output_errors(self.path):
                 self._file.close()
 
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the lines written so far, in hexadecimal; None before there is a file."""
+        return None if self._file is None else self._digest.hexdigest()
+
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Append the frame's line.
 
@@ -115,8 +127,11 @@ class ResultsSink:
         """
         if self._file is None:
             raise ValueError("ResultsSink is written to inside its with block")
-        line = json.dumps(frame_record(self.queries, frame, result), allow_nan=False) + "\n"
-        rest = memoryview(line.encode("ascii"))
+        record = frame_record(self.queries, frame, result)
+        if self._masks is not None:
+            record["masks"] = dict(self._masks.hashes)
+        line = (json.dumps(record, allow_nan=False) + "\n").encode("ascii")
+        rest = memoryview(line)
         end = self._end + len(rest)
         with output_errors(self.path):
             try:
@@ -126,6 +141,7 @@ class ResultsSink:
                 self._file.truncate(self._end)
                 raise
         self._end = end
+        self._digest.update(line)
 
 
 def read_results(path: Path, *, masks: bool = True) -> Iterator[dict[str, Any]]:

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import carvid
 from carvid.errors import InputError
+from carvid.made_with import machine, package_versions
 from carvid.media.json_text import load_json
 from carvid.media.whole_file import write_whole
 
-_PACKAGES = ("torch", "transformers", "av", "numpy", "opencv-python-headless", "pillow", "pycocotools")
+SCHEMA_VERSION = 1
+"""The version of run.json and results.jsonl, which docs/formats.md and `schemas/` describe.
 
+A key that is added leaves it as it is; it is raised where a reader of the earlier version would be misled.
+"""
 
-def package_versions() -> dict[str, str | None]:
-    """Versions of carvid, Python and the packages that affect the result; None for one that is not installed."""
-    versions: dict[str, str | None] = {"carvid": carvid.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions
+_SETTINGS = ("segmenter", "options", "queries")
 
 
 def now() -> str:
@@ -41,16 +35,18 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class RunManifest:
-    """The content of run.json, field by field.
+    """The content of run.json, field by field; `write_manifest` adds `settings_sha256`.
 
+    schema_version: see `SCHEMA_VERSION`.
     command: the command line; empty for a run from Python.
-    source: name, kind, size in bytes and SHA-256 (see `carvid.stream.identity`), and the stream's frame rate, time
-        base (fractions as "30000/1001"), width and height.
+    source: absolute path (null without one), name, kind, size in bytes and SHA-256 (see `carvid.stream.identity`), and
+        the stream's frame rate, time base (fractions as "30000/1001"), width and height.
     segmenter: how the segmenter describes itself: models with their hashes, thresholds and other options.
     options: the options of the stream and of the output.
     queries: the query set, in the caller's order.
     outputs: names of the files and folders written, in the output folder.
-    versions: see `package_versions`.
+    versions, machine: see `carvid.made_with`; machine also has `batch`, how many frames went through the models
+        together at first.
     started, finished: UTC, ISO 8601; finished is null while the run goes on, and stays so if it is killed.
     frames: frames written.
     present_share: per query, the share of those frames it was present in.
@@ -61,8 +57,11 @@ class RunManifest:
     interrupted: the run was stopped by Ctrl-C: after a whole frame or, if it was pressed twice, at once (then there
         is an error too).
     error: why the run failed, or null.
+    results_sha256: SHA-256 of results.jsonl, whose lines hold those of the mask files; null while the run goes on, and
+        where it failed before there was such a file.
     """
 
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
     command: tuple[str, ...]
     source: Mapping[str, Any]
     segmenter: Mapping[str, Any]
@@ -70,6 +69,7 @@ class RunManifest:
     queries: tuple[str, ...]
     outputs: tuple[str, ...]
     versions: Mapping[str, str | None] = field(default_factory=package_versions)
+    machine: Mapping[str, Any] = field(default_factory=machine)
     started: str = field(default_factory=now)
     finished: str | None = None
     frames: int = 0
@@ -80,6 +80,7 @@ class RunManifest:
     complete: bool = False
     interrupted: bool = False
     error: str | None = None
+    results_sha256: str | None = None
 
 
 def write_manifest(path: Path, manifest: RunManifest) -> None:
@@ -88,15 +89,25 @@ def write_manifest(path: Path, manifest: RunManifest) -> None:
     Raises:
         OutputError: if it cannot be written; an earlier one then stands.
     """
-    text = json.dumps(dataclasses.asdict(manifest), indent=2, default=to_plain) + "\n"
-    write_whole(path, text.encode("ascii"))
+    told = json.loads(json.dumps(dataclasses.asdict(manifest), default=to_plain))
+    told["settings_sha256"] = settings_sha256(told)
+    write_whole(path, (json.dumps(told, indent=2) + "\n").encode("ascii"))
+
+
+def settings_sha256(told: Mapping[str, Any]) -> str:
+    """SHA-256 of what a run.json says of the model, the options and the queries.
+
+    That is of these three keys with their values, as JSON in ASCII with sorted keys and no blanks.
+    """
+    text = json.dumps({name: told.get(name) for name in _SETTINGS}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read a run.json.
 
     Raises:
-        InputError: if it cannot be read or was not written by carvid.
+        InputError: if it cannot be read, or was not written by carvid or by a newer one than this can read.
     """
     try:
         manifest: dict[str, Any] = load_json(path.read_bytes())
@@ -107,6 +118,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     versions = manifest.get("versions") if isinstance(manifest, dict) else None
     if not (isinstance(versions, dict) and "carvid" in versions):
         raise InputError(f"{path} was not written by carvid: it names no carvid version")
+    # What was written before there were versions has none.
+    version = manifest.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {version!r}; this carvid reads up to version {SCHEMA_VERSION}: update carvid"
+        )
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,9 @@ from carvid.stream.encryption import is_scrambled
 
 # FFmpeg draws text files as video: these are the decoders for it.
 _TEXT_ART = ("ansi", "bintext", "idf", "xbin")
+
+# What is read of a file that is no video, to say what it is.
+_PROBED_BYTES = 512
 
 UNREADABLE = (av.error.FFmpegError, ValueError, LookupError, RuntimeError)
 """What PyAV raises for what it cannot read: FFmpeg's errors, and its own for values it does not know."""
@@ -94,12 +98,30 @@ def _why(path: Path) -> str:
         return ": it is encrypted"
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(_PROBED_BYTES)
     except OSError:
         return ""
-    if start[4:] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+    if text := _text_kind(start):
+        return f": it is {text}"
+    if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         return ": an mp4 or mov whose end is missing has lost its index and cannot be read"
     return ""
+
+
+def _text_kind(start: bytes) -> str:
+    """What kind of text a file is that begins so; empty for none."""
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, in place of the file itself; `git lfs pull` fetches that"
+    try:
+        # Not `bytes.decode`: the last character may be cut.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return ""
+    if not all(each.isprintable() or each.isspace() for each in text):
+        return ""
+    if re.match(r"\s*<(!doctype html|html|head|body|\?xml)", text, re.IGNORECASE):
+        return "a web page, which a download may leave in a video's place; open its address in a browser to see why"
+    return "a text file"
 
 
 def frame_rate(stream: Any) -> Fraction | None:

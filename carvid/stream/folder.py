@@ -8,9 +8,18 @@ from pathlib import Path
 
 from carvid.errors import InputError
 from carvid.frame import Frame
+from carvid.paths import written_by_carvid
 from carvid.stream.animation import player_of
 from carvid.stream.image_file import IMAGE_SUFFIXES, UNREADABLE, read_image
 from carvid.stream.source import Damage, Items, Selection, Source
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".3g2", ".3gp", ".apng", ".asf", ".avi", ".avifs", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg",
+        ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+    )
+)  # fmt: skip
+"""What the names of files that are taken for videos in a folder end in."""
 
 
 def open_folder(folder: Path, selection: Selection) -> Source:
@@ -24,7 +33,9 @@ def open_folder(folder: Path, selection: Selection) -> Source:
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be listed: {error.strerror}") from error
     if not entries:
-        raise InputError(f"the folder {folder} holds no image; expected files ending in {suffix_list()}")
+        raise InputError(
+            f"the folder {folder} holds no image; expected files ending in {suffix_list()}{_instead(folder)}"
+        )
     files = sorted(entries, key=lambda entry: natural_key(entry.name))
     by_stem: dict[str, Path] = {}
     for file in files:
@@ -35,6 +46,16 @@ def open_folder(folder: Path, selection: Selection) -> Source:
                 "suffix, so the two would share one mask file; rename one of them"
             )
     return _source(files, selection)
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that holds no image."""
+    if found := written_by_carvid(folder):
+        return found
+    videos = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        return "; give a folder that holds images, or a video file"
+    return f"; it holds videos, such as {videos[0]}: give one of them, or all with `carvid annotate {folder}`"
 
 
 def open_image(file: Path, selection: Selection) -> Source:

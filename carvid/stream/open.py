@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
-from carvid.errors import InputError, UsageError
+from carvid.errors import InputError, UsageError, did_you_mean
 from carvid.frame import Frame
 from carvid.paths import exists, is_dir, is_file
 from carvid.stream.animation import open_pages, player_of
@@ -20,6 +21,9 @@ from carvid.stream.video_decord import load_decord, open_decord
 from carvid.stream.video_pyav import open_pyav
 
 _VIDEO_READERS: dict[str, Callable[[Path, Selection], Source]] = {"pyav": open_pyav, "decord": open_decord}
+
+# Names that are compared with one that is not there; a folder may hold millions.
+_MOST_COMPARED = 2000
 
 READERS = tuple(_VIDEO_READERS)
 """The names `open_frames` takes as `reader`."""
@@ -52,7 +56,8 @@ def open_frames(
     as one shorter than start_frame.
     """
     if reader not in _VIDEO_READERS:
-        raise UsageError(f"there is no reader {reader!r}; choose one of {', '.join(READERS)}")
+        near = did_you_mean(reader, READERS)
+        raise UsageError(f"there is no reader {reader!r}; choose one of {', '.join(READERS)}{near}")
     if read_ahead < 1:
         raise UsageError(f"read_ahead is {read_ahead}; it must be at least 1")
     selection = Selection(start_frame, stop_frame, every)
@@ -82,7 +87,9 @@ def open_frames(
 
 def _open(path: Path, reader: str, selection: Selection) -> Source:
     if not exists(path, InputError):
-        raise InputError(f"there is no file or folder {path}; give a video file or a folder of images")
+        raise InputError(
+            f"there is no file or folder {path}; give a video file or a folder of images{_near(path)}"
+        )
     if is_dir(path, InputError):
         return open_folder(path, selection)
     if is_file(path, InputError) and path.stat().st_size == 0:
@@ -92,6 +99,16 @@ def _open(path: Path, reader: str, selection: Selection) -> Source:
     if player_of(path) == "pages":
         return open_pages(path, selection)
     return _VIDEO_READERS[reader](path, selection)
+
+
+def _near(path: Path) -> str:
+    """What lies beside a path that does not exist, and has nearly its name."""
+    try:
+        beside = [other.name for other in islice(path.parent.iterdir(), _MOST_COMPARED)]
+    except (OSError, ValueError):
+        # There is no such folder either, or none can be called so.
+        return ""
+    return did_you_mean(path.name, [name for name in beside if not name.startswith(".")])
 
 
 def _first_frame(path: Path, items: Items, selection: Selection) -> tuple[Frame, tuple[Damage, ...]]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from carvid.errors import UsageError, WeightsError
 from carvid.weights import hub
 from carvid.weights.locate import Located, locate
-from carvid.weights.names import Family, NamedWeights, WeightsSpec, resolve
-
-#: Called with the repository, the bytes fetched so far and the bytes there are.
-PullProgress = Callable[[str, int, int], None]
-
-_FLOAT32_BYTES = 4
+from carvid.weights.names import FLOAT32_BYTES, Family, NamedWeights, WeightsSpec, resolve
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ def list_models(named: Iterable[NamedWeights]) -> tuple[ModelEntry, ...]:
 
 
 def pull(
-    name: str, named: Mapping[str, NamedWeights], family: Family, *, progress: PullProgress | None = None
+    name: str, named: Mapping[str, NamedWeights], family: Family, *, progress: hub.FetchProgress | None = None
 ) -> tuple[Path, ...]:
     """Fetch the newest weights of one of the `named`, or of a repository `org/name`, into the hub's cache.
 
@@ -50,14 +44,10 @@ def pull(
     Returns the folder of each repository; embedded and random weights have none.
     Raises UsageError for a path, WeightsError as `hub.fetch`.
     """
-    folders = []
-    for spec in resolve(name, named, family):
-        if spec.kind == "hub":
-            report = None if progress is None else partial(progress, spec.location)
-            folders.append(hub.fetch(spec, refresh=True, progress=report))
-        elif name not in named:
-            raise UsageError(f"{name} is a local path: there is nothing to fetch")
-    return tuple(folders)
+    specs = resolve(name, named, family)
+    if name not in named and any(spec.kind != "hub" for spec in specs):
+        raise UsageError(f"{name} is a local path: there is nothing to fetch")
+    return hub.fetch(*(spec for spec in specs if spec.kind == "hub"), refresh=True, progress=progress)
 
 
 def _entry(model: NamedWeights) -> ModelEntry:
@@ -83,5 +73,5 @@ def _found(spec: WeightsSpec) -> Located | None:
 
 def _size_bytes(spec: WeightsSpec, found: Located | None) -> int:
     if spec.kind == "hub":
-        return (spec.parameters or 0) * _FLOAT32_BYTES
+        return (spec.parameters or 0) * FLOAT32_BYTES
     return 0 if found is None else sum(path.stat().st_size for path in found.weights)

@@ -31,8 +31,18 @@ def resolve_device(name: str = "auto") -> torch.device:
     device = torch.device("cuda", 0) if name == "cuda" else torch.device(name)
     there = available_devices()
     if device not in there:
-        raise UsageError(f"no device {name}: this machine has {', '.join(str(one) for one in there)}")
+        raise UsageError(
+            f"no device {name}: this machine has {', '.join(str(one) for one in there)}; {_instead(device)}"
+        )
     return device
+
+
+def _instead(device: torch.device) -> str:
+    """What to do without this device."""
+    way = "leave --device to auto, which takes the fastest there is"
+    if device.type == "cuda" and torch.version.cuda is None and torch.version.hip is None:
+        return f"{way}, or install a torch that is built for CUDA: this one, {torch.__version__}, is not"
+    return way
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

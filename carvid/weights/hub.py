@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -24,7 +28,9 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # lazy names,
 )
 
 from carvid.errors import WeightsError
-from carvid.paths import is_dir
+from carvid.paths import is_dir, look
+from carvid.weights import downloads
+from carvid.weights.downloads import Download, Wanted
 from carvid.weights.files import (
     CONFIG,
     SAFETENSORS_INDEX,
@@ -37,22 +43,38 @@ from carvid.weights.files import (
     shards_of,
     weight_files,
 )
-from carvid.weights.names import WeightsSpec
+from carvid.weights.names import FLOAT32_BYTES, WeightsSpec
 
-#: Called with the bytes fetched so far and the bytes there are.
-FetchProgress = Callable[[int, int], None]
+#: Called with the repository, the bytes fetched of it so far and the bytes there are.
+FetchProgress = Callable[[str, int, int], None]
 
 #: Seconds within which the hub must list the repository, name resolution included. HF_HUB_ETAG_TIMEOUT, which
 #: huggingface_hub reads for the same purpose, overrides it.
 ANSWER_SECONDS = 3.0
 
 _POLL_SECONDS = 0.2
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors", re.ASCII)
 _T = TypeVar("_T")
 
 
 def cache_folder() -> Path:
     """Where the hub's files are kept: HF_HUB_CACHE, or `hub` in HF_HOME."""
     return Path(constants.HF_HUB_CACHE)
+
+
+def refusal() -> str | None:
+    """Why the hub cannot be asked, in words without its address; None if it answers."""
+    if constants.HF_HUB_OFFLINE:
+        return "not asked: HF_HUB_OFFLINE is set"
+    asking = _Background(lambda: get_session().head(constants.ENDPOINT, timeout=ANSWER_SECONDS))
+    try:
+        if asking.wait(ANSWER_SECONDS):
+            # Any answer is one.
+            asking.result()
+            return None
+    except (OSError, ValueError, _transport_error()) as error:
+        return f"cannot be reached ({type(error).__name__})"
+    return f"does not answer within {ANSWER_SECONDS:g} s"
 
 
 def cached_vocabulary(repository: str) -> Path | None:
@@ -65,36 +87,105 @@ def cached_vocabulary(repository: str) -> Path | None:
 
 
 def fetch(
-    spec: WeightsSpec,
-    *,
+    *specs: WeightsSpec,
     allow_pickle: bool = False,
     offline: bool = False,
     refresh: bool = False,
     progress: FetchProgress | None = None,
-) -> Path:
-    """The local folder that holds the repository of `spec`: the cache's, into which it is fetched if need be.
+) -> tuple[Path, ...]:
+    """The local folders that hold the repositories of `specs`: the cache's, into which they are fetched if need be.
+
+    What is about to be fetched of all of them is told to `carvid.weights.downloads.watching()` first.
 
     allow_pickle: whether pytorch_model.bin will do where there are no safetensors.
     offline: look only into the cache, as HF_HUB_OFFLINE does.
     refresh: ask the hub for the newest revision even where the cache is complete.
 
-    Raises WeightsError, within `ANSWER_SECONDS` if the hub cannot be reached. It names the repository, the
+    Raises WeightsError, within `ANSWER_SECONDS` for each if the hub cannot be reached. It names the repository, the
     cache folder and the ways out.
     """
-    repository, pickle = spec.location, allow_pickle or spec.trusted_pickle
+    plans = []
+    for spec in specs:
+        pickle = allow_pickle or spec.trusted_pickle
+        try:
+            if not refresh:
+                _snapshot(spec, pickle=pickle)
+                continue
+            reason = "the hub has to be asked for its newest revision"
+        except WeightsError as error:
+            reason = str(error)
+        if offline or constants.HF_HUB_OFFLINE:
+            switch = "--offline" if offline else "HF_HUB_OFFLINE"
+            raise _unavailable(spec, f"{switch} is set, and {reason}")
+        plans.append(_plan(spec, pickle))
+    if plans:
+        _download_all(plans, progress)
+    return tuple(_snapshot(spec, pickle=allow_pickle or spec.trusted_pickle) for spec in specs)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """files: what is read of a repository. sizes: of all that it holds, in bytes. commit: its newest revision."""
+
+    spec: WeightsSpec
+    files: ModelFiles
+    sizes: dict[str, int]
+    commit: str | None
+
+    def wanted(self) -> Wanted:
+        """What of it is not in the cache."""
+        # The index, which names the shards, may not be here yet.
+        shards = [name for name in self.sizes if _SHARD.fullmatch(name)] if self.files.sharded else []
+        names = [self.files.weights, *shards, *self.files.others]
+        missing = tuple(name for name in names if not self._is_cached(name))
+        size = sum(self.sizes.get(name, 0) for name in missing)
+        if not size and self.spec.parameters is not None and self.files.weights in missing:
+            size = self.spec.parameters * FLOAT32_BYTES
+        return Wanted(self.spec.location, missing, size if size or not missing else None)
+
+    def _is_cached(self, name: str) -> bool:
+        return isinstance(try_to_load_from_cache(self.spec.location, name, revision=self.commit), str)
+
+
+def _plan(spec: WeightsSpec, pickle: bool) -> _Plan:
+    sizes, commit = _list_files(spec)
+    files = choose_files(sizes.keys(), spec.family, where=f"the repository {spec.location}", pickle=pickle)
+    return _Plan(spec, files, sizes, commit)
+
+
+def _download_all(plans: Sequence[_Plan], progress: FetchProgress | None) -> None:
+    wanted = tuple(found for plan in plans if (found := plan.wanted()).files)
+    watch = downloads.watching()
+    if wanted:
+        _check_room(sum(one.size_bytes or 0 for one in wanted))
+        instead = dict.fromkeys(plan.spec.family.instead for plan in plans)
+        watch.begin(Download(wanted, str(cache_folder()), "; ".join(instead)))
+
+    def report(repository: str, done: int, total: int) -> None:
+        if wanted:
+            watch.advance(repository, done, total)
+        if progress is not None:
+            progress(repository, done, total)
+
     try:
-        if not refresh:
-            return _snapshot(spec, pickle=pickle)
-        reason = "the hub has to be asked for its newest revision"
-    except WeightsError as error:
-        reason = str(error)
-    if offline or constants.HF_HUB_OFFLINE:
-        switch = "--offline" if offline else "HF_HUB_OFFLINE"
-        raise _unavailable(spec, f"{switch} is set, and {reason}")
-    sizes = _list_files(spec)
-    files = choose_files(sizes.keys(), spec.family, where=f"the repository {repository}", pickle=pickle)
-    _download(spec, files, sizes, progress)
-    return _snapshot(spec, pickle=pickle)
+        for plan in plans:
+            _download(plan.spec, plan.files, plan.sizes, partial(report, plan.spec.location))
+    finally:
+        if wanted:
+            watch.end()
+
+
+def _check_room(size_bytes: int) -> None:
+    """Raises WeightsError where the disk cannot hold so much: better than after an hour."""
+    folder = cache_folder()
+    while look(folder) is None and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise WeightsError(
+            f"the weights take {size_bytes / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free on the disk of the cache "
+            f"{cache_folder()}; make room there, or point HF_HOME at another disk"
+        )
 
 
 def _snapshot(spec: WeightsSpec, *, pickle: bool) -> Path:
@@ -107,8 +198,8 @@ def _snapshot(spec: WeightsSpec, *, pickle: bool) -> Path:
     return folder
 
 
-def _list_files(spec: WeightsSpec) -> dict[str, int]:
-    """The repository's files and their sizes in bytes."""
+def _list_files(spec: WeightsSpec) -> tuple[dict[str, int], str | None]:
+    """The repository's files with their sizes in bytes (0 where the hub gives none), and its newest revision."""
     # Imported here: it takes a tenth of a second, which a complete cache does not need.
     from huggingface_hub import HfApi
 
@@ -122,11 +213,11 @@ def _list_files(spec: WeightsSpec) -> dict[str, int]:
         info = asking.result()
     except (HfHubHTTPError, OSError, ValueError, _transport_error()) as error:
         raise _unavailable(spec, _reason(error)) from error
-    return {file.rfilename: file.size or 0 for file in info.siblings or []}
+    return {file.rfilename: file.size or 0 for file in info.siblings or []}, info.sha
 
 
 def _download(
-    spec: WeightsSpec, files: ModelFiles, sizes: dict[str, int], progress: FetchProgress | None
+    spec: WeightsSpec, files: ModelFiles, sizes: dict[str, int], progress: Callable[[int, int], None]
 ) -> None:
     """Fetch `files`; a sharded model's index first, since it names the shards."""
     repository = spec.location
@@ -145,18 +236,16 @@ def _download(
     try:
         fetching = _Background(work)
         while not fetching.wait(_POLL_SECONDS):
-            if progress is not None:
-                total = sum(sizes.get(name, 0) for name in names)
-                progress(min(max(_folder_bytes(blobs) - before, 0), total), total)
+            total = sum(sizes.get(name, 0) for name in names)
+            progress(min(max(_folder_bytes(blobs) - before, 0), total), total)
         fetching.result()
     except (HfHubHTTPError, OSError, ValueError, _transport_error()) as error:
         raise _unavailable(spec, _reason(error)) from error
     finally:
         if not were_disabled:
             enable_progress_bars()
-    if progress is not None:
-        total = sum(sizes.get(name, 0) for name in names)
-        progress(total, total)
+    total = sum(sizes.get(name, 0) for name in names)
+    progress(total, total)
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from carvid.errors import WeightsError
 from carvid.paths import is_dir
 from carvid.weights.files import check_pickle, choose_files, names_in, weight_files
 from carvid.weights.names import WeightsSpec
-
-if TYPE_CHECKING:
-    from carvid.weights import hub
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,6 @@ def locate(
     *,
     offline: bool = False,
     allow_pickle: bool = False,
-    progress: hub.FetchProgress | None = None,
 ) -> Located:
     """Find the files of `spec`, fetching them if need be; what is located already is returned unchanged.
 
@@ -70,7 +65,7 @@ def locate(
         # Imported here: the hub's client takes a tenth of a second, which weights on disk do not need.
         from carvid.weights import hub
 
-        folder = hub.fetch(spec, allow_pickle=allow_pickle, offline=offline, progress=progress)
+        (folder,) = hub.fetch(spec, allow_pickle=allow_pickle, offline=offline)
     else:
         folder = Path(spec.location)
     if not is_dir(folder, WeightsError):
@@ -87,11 +82,16 @@ def locate_all(
     offline: bool = False,
     allow_pickle: bool = False,
 ) -> LocatedWeights:
-    """Locate all weights of a run. Raises as `locate`."""
+    """Locate all weights of a run. Raises as `locate`, and before anything is fetched if that can be known."""
+    # SAM first, as CLIP is the longer download.
+    specs = [spec for spec in (sam, proposer, classifier) if spec is not None]
+    found = {
+        spec: locate(spec, offline=offline, allow_pickle=allow_pickle) for spec in specs if spec.kind != "hub"
+    }
+    if to_fetch := [spec for spec in dict.fromkeys(specs) if spec.kind == "hub"]:
+        from carvid.weights import hub
 
-    def find(spec: WeightsSpec) -> Located:
-        return locate(spec, offline=offline, allow_pickle=allow_pickle)
-
-    # SAM first: that it is unavailable should be known before CLIP, the longer download, is fetched.
-    located_sam = None if sam is None else find(sam)
-    return LocatedWeights(find(proposer), find(classifier), located_sam)
+        # Together, so that one is told at once of all that is to be fetched.
+        hub.fetch(*to_fetch, allow_pickle=allow_pickle, offline=offline)
+        found |= {spec: locate(spec, offline=True, allow_pickle=allow_pickle) for spec in to_fetch}
+    return LocatedWeights(found[proposer], found[classifier], None if sam is None else found[sam])

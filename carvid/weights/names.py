@@ -12,13 +12,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from carvid.errors import UsageError, WeightsError
+from carvid.errors import UsageError, WeightsError, did_you_mean
 from carvid.paths import is_dir, is_file
 
 Kind = Literal["hub", "folder", "file", "random"]
 
 #: Suffixes of a single file of weights; all but `.safetensors` are pickles.
 WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+
+#: How weights are stored unless their files say otherwise.
+FLOAT32_BYTES = 4
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -107,5 +110,5 @@ def resolve(
         return (known.get(text, WeightsSpec(text, "hub", text, family)),)
     raise UsageError(
         f"unknown model {text!r}{purpose}: expected one of {', '.join(named)}, a Hugging Face repository "
-        "(org/name), a local folder in that format, or a file of weights"
+        f"(org/name), a local folder in that format, or a file of weights{did_you_mean(text, named)}"
     )

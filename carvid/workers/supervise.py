@@ -15,6 +15,8 @@ from carvid import errors
 from carvid.errors import OutputError, UsageError, WeightsError
 from carvid.interrupt import Interrupt
 from carvid.recipe import Recipe
+from carvid.weights import downloads
+from carvid.weights.downloads import Download
 from carvid.workers.child import Inbox, Message
 from carvid.workers.job import T, Turns
 from carvid.workers.worker import Setup
@@ -181,6 +183,8 @@ class Supervisor(Generic[T]):
             self._turns.agree(message["description"])
             self._agreed = True
             hired.ready, self._failed_starts = True, 0
+        elif message["kind"] == "download":
+            downloads.watching().begin(Download.from_json(message["download"]))
         elif message["kind"] == "refused":
             raise getattr(errors, message["error"])(message["message"])
         elif hired.task is None:

@@ -1,7 +1,8 @@
 """A worker process: loads the model once, then does the tasks it is given, one at a time.
 
 It speaks JSON lines. It reads the set-up (`Setup`) first, then one task at a time with the path of its file. It writes
-messages, each with a "kind": ready (with the description of model and job) or refused; then for each task progress
+messages, each with a "kind": download, where weights have to be fetched first (with what and how much); ready (with the
+description of model and job) or refused; then for each task progress
 (frames, expected) and finally done (with the outcome), failed (the task cannot be done) or unwritable (the file cannot
 be written).
 """
@@ -23,6 +24,8 @@ from typing import Any, TextIO
 from carvid.engines import EngineModel, load_engine
 from carvid.errors import CarvidError, OutputError
 from carvid.recipe import Recipe, recipe_from_json
+from carvid.weights import downloads
+from carvid.weights.downloads import Download
 from carvid.workers.job import Job
 
 
@@ -59,6 +62,7 @@ def main() -> None:
     lines = _input_lines()
     setup = Setup.from_json(json.loads(lines.get()))
     job = setup.make_job()
+    downloads.watch(_Told(out))
     try:
         model = load_model(setup)
     except CarvidError as error:
@@ -98,6 +102,22 @@ def work(
         say(kind="failed", message=str(error))
     else:
         say(kind="done", outcome=dict(outcome))
+
+
+class _Told:
+    """Passes on what is about to be fetched (`carvid.weights.downloads.Watch`)."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def begin(self, download: Download) -> None:
+        _say(self._out, kind="download", download=download.to_json())
+
+    def advance(self, repository: str, done: int, total: int) -> None:
+        """Nothing: a download's progress is not passed on."""
+
+    def end(self) -> None:
+        """Nothing."""
 
 
 def _protocol_output() -> TextIO:
