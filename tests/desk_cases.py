@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import numpy as np
 from carvid.desk.api import desk_routes
 from carvid.desk.desk import Desk
 from carvid.media.rle import Rle, encode_rle
+from carvid.recipe import Recipe, load_recipe
 from carvid.serve.lent_model import LentModel
 from carvid.serve.server import address_of, application, listen
 from carvid.service.routes import service_routes
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
 from tests.serving import Answer, Caller, running
+from tests.tiny_sam import make_tiny_sam
 
 TOKEN = "a-token-of-24-characters"
 FRAMES, HEIGHT, WIDTH = 30, 48, 64
@@ -72,6 +74,14 @@ def make_dataset(folder: Path, *, count: int = 2, frames: int = FRAMES) -> Path:
             masks[20, 0] = np.roll(square(20), 15, axis=0)
         videos.append(Labelled(path.name, path, ("the square", "a dog"), masks))
     return write_dataset(folder / "dataset", videos)
+
+
+def shapes_with_sam(folder: Path) -> Recipe:
+    """The embedded model, and a tiny SAM without training that is asked at few points, so that it takes no time."""
+    recipe = load_recipe(model="shapes", device="cpu", sam=str(make_tiny_sam(folder)))
+    options = recipe.sam_options
+    few = replace(options, automatic=replace(options.automatic, points_per_side=2))
+    return replace(recipe, sam_options=few)
 
 
 @contextmanager

@@ -17,10 +17,9 @@ from carvid.media.rle import decode_rle
 from carvid.recipe import load_recipe
 from carvid.serve.lent_model import LentModel
 from carvid.shapes.scenes import moving_clip
-from tests.desk_cases import TOKEN, DeskCaller, open_desk
+from tests.desk_cases import TOKEN, DeskCaller, open_desk, shapes_with_sam
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
-from tests.tiny_sam import make_tiny_sam
 
 COUNT = 6
 PATH = "/api/videos/1/asks"
@@ -39,9 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def desk(folder: Path) -> Iterator[DeskCaller]:
-    sam = make_tiny_sam(folder / "sam")
-    recipe = load_recipe(model="shapes", device="cpu", sam=str(sam))
-    with open_desk(folder / "dataset", LentModel(recipe)) as opened:
+    with open_desk(folder / "dataset", LentModel(shapes_with_sam(folder / "sam"))) as opened:
         yield opened
 
 

@@ -20,7 +20,6 @@ from scipy import ndimage
 from carvid.desk.ask_again import asked_masks, clicked_mask
 from carvid.desk.carry import carried_masks
 from carvid.media.rle import decode_rle, encode_rle
-from carvid.recipe import load_recipe
 from carvid.serve.lent_model import LentModel
 from carvid.shapes.scenes import moving_clip
 from carvid.store.corrections import Corrections
@@ -28,12 +27,21 @@ from carvid.store.database import open_dataset
 from carvid.store.reviewed import touched
 from carvid.store.schema import DATABASE
 from tests.browser import console, hooks, needs_browser, open_browser, prefer, press, wait_for
-from tests.desk_cases import FRAMES, HEIGHT, TOKEN, WIDTH, DeskCaller, make_dataset, open_desk, square
+from tests.desk_cases import (
+    FRAMES,
+    HEIGHT,
+    TOKEN,
+    WIDTH,
+    DeskCaller,
+    make_dataset,
+    open_desk,
+    shapes_with_sam,
+    square,
+)
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
 from tests.serving import Caller
 from tests.test_cli_serve import serving
-from tests.tiny_sam import make_tiny_sam
 
 pytestmark = needs_browser
 
@@ -385,6 +393,168 @@ def test_what_was_drawn_while_the_server_was_away_is_sent_when_it_is_back(
     console(browser)
 
 
+def states(dataset: Path) -> dict[tuple[int, int], str]:
+    """What was done to the masks of video 1, by frame and object."""
+    with open_dataset(dataset) as opened:
+        return touched(opened, 1)
+
+
+def test_the_address_of_a_server_started_again_is_taken_in_the_open_tab(browser: Any, tmp_path: Path) -> None:
+    """Only the fragment changes: the page takes the new token, sends what is unsent, and goes to the place named."""
+    dataset = make_dataset(tmp_path, count=1)
+    with serving(dataset) as (process, port, token):
+        visit(browser, f"http://127.0.0.1:{port}", token, frame=2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        press(browser, "b")
+        points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40), (56, 40))
+        wait_for(browser, "document.documentElement.dataset.saved === 'no'")
+    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+    again = [sys.executable, "-m", "carvid", "serve", str(dataset), "--no-browser", "--port", str(port)]
+    server = subprocess.Popen(again, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        other = server.stdout.readline().split("#token=")[1].split()[0]
+        assert other != token
+        # The old token is refused by now.
+        wait_for(browser, "document.getElementById('saved').dataset.state === 'refused'")
+        browser.execute_script("location.hash = `token=${arguments[0]}&video=1&frame=9`", other)
+        at(browser, 9)
+        saved(browser)
+        np.testing.assert_array_equal(newest(dataset)[2], square(2) | stroked(points, radius, HEIGHT, WIDTH))
+        assert browser.execute_script("return location.hash") == ""
+    finally:
+        server.kill()
+        server.communicate()
+    console(browser)
+
+
+def test_what_a_closed_tab_left_unsent_is_taken_over_and_shown(browser: Any, desk: DeskCaller) -> None:
+    """While the other tab lives, the page says that it holds something; when it is gone, that is sent."""
+    visit(browser, desk.origin, TOKEN, frame=2)
+    first = browser.current_window_handle
+    # Nothing that this tab sends arrives.
+    browser.execute_script("window.fetch = () => Promise.reject(new TypeError('no network'))")
+    press(browser, "b")
+    points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40), (56, 40))
+    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
+    drawn = square(2) | stroked(points, radius, HEIGHT, WIDTH)
+    wait_for(browser, "document.getElementById('saved').dataset.state === 'waiting'")
+    browser.switch_to.new_window("tab")
+    try:
+        browser.get(f"{desk.origin}/#token={TOKEN}&video=1&frame=2")
+        at(browser, 2)
+        wait_for(browser, "document.getElementById('saved').textContent.includes('Another tab')")
+        assert hooks(browser)["saved"] == "no"
+        np.testing.assert_array_equal(newest(desk.desk.dataset)[2], square(2))
+        second = browser.current_window_handle
+        browser.switch_to.window(first)
+        browser.close()
+        browser.switch_to.window(second)
+        saved(browser)
+        np.testing.assert_array_equal(newest(desk.desk.dataset)[2], drawn)
+        wait_for(browser, "document.querySelector('#object-list .facts').textContent.includes('corrected')")
+        assert browser.execute_script("return localStorage.length") <= 1
+    finally:
+        console(browser)
+
+
+def test_next_unreviewed_passes_over_nothing(browser: Any, desk: DeskCaller) -> None:
+    """After each verdict the page goes on by itself; the mask it went to is the next one without a verdict."""
+    visit(browser, desk.origin, TOKEN, frame=3)
+    for frame in (3, 4, 5):
+        press(browser, "n")
+        wait_for(
+            browser, "document.getElementById('toast').textContent.includes(arguments[0])", f"frame {frame},"
+        )
+        assert (hooks(browser)["frame"], hooks(browser)["object"]) == (str(frame), "1")
+        press(browser, "a")
+        at(browser, frame + 1)
+    saved(browser)
+    assert states(desk.desk.dataset) == {(3, 1): "accepted", (4, 1): "accepted", (5, 1): "accepted"}
+    # One that is left without a verdict is left behind.
+    press(browser, "n")
+    wait_for(browser, "document.getElementById('toast').textContent.startsWith('Not reviewed: frame 6,')")
+    press(browser, "n")
+    wait_for(browser, "document.documentElement.dataset.object === '2'")
+    assert hooks(browser)["frame"] == "6"
+
+
+def test_a_propagation_is_undone_in_the_frame_it_was_made_from(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=12)
+    press(browser, "b")
+    Stage(browser, HEIGHT, WIDTH).stroke((50, 40))
+    saved(browser)
+    drawn = newest(desk.desk.dataset)
+    assert (drawn[12] != square(12)).any()
+    press(browser, "t")
+    wait_for(
+        browser,
+        "document.documentElement.dataset.busy === 'no' && document.documentElement.dataset.preview !== undefined",
+    )
+    press(browser, "enter")
+    wait_for(browser, "document.documentElement.dataset.preview === undefined")
+    saved(browser)
+    assert (newest(desk.desk.dataset)[13] != drawn[13]).any()
+    assert hooks(browser)["frame"] == "12"
+    press(browser, "Control+z")
+    saved(browser)
+    for frame, mask in newest(desk.desk.dataset).items():
+        np.testing.assert_array_equal(mask, drawn[frame], err_msg=str(frame))
+
+
+def test_after_the_mouse_the_keys_belong_to_the_picture(browser: Any, desk: DeskCaller) -> None:
+    visit(browser, desk.origin, TOKEN, frame=4)
+    browser.find_element("id", "video-2").click()
+    wait_for(browser, "document.documentElement.dataset.video === '2'")
+    at(browser, 0)
+    press(browser, "2")
+    wait_for(browser, "document.documentElement.dataset.object === '2'")
+    press(browser, "end")
+    at(browser, FRAMES - 1)
+    for place in ("opacity", "go-on", "lock-1", "scrub"):
+        browser.find_element("id", place).click()
+        assert browser.execute_script("return document.activeElement.id") == "stage", place
+        press(browser, "home")
+        at(browser, 0)
+    # The boxes keep the keyboard until Escape.
+    for place in ("frame-number", "video-filter"):
+        browser.find_element("id", place).click()
+        assert browser.execute_script("return document.activeElement.id") == place
+        press(browser, "escape")
+        assert browser.execute_script("return document.activeElement.id") == "stage"
+    browser.find_element("id", "go-on").click()
+
+
+def test_a_batch_is_kept_but_for_the_masks_that_others_changed(browser: Any, desk: DeskCaller) -> None:
+    before = newest(desk.desk.dataset)
+    theirs = np.roll(square(20), 9, axis=0)
+    visit(browser, desk.origin, TOKEN, frame=17)
+    press(browser, "t")
+    wait_for(
+        browser,
+        "document.documentElement.dataset.busy === 'no' && document.documentElement.dataset.preview === '12'",
+    )
+    with Corrections(desk.desk.dataset) as corrections:
+        corrections.correct(1, 20, 1, theirs, expected_revision=0)
+    press(browser, "enter")
+    wait_for(browser, "document.getElementById('conflict-dialog').open")
+    # Nothing is called accepted that is not.
+    assert "accepted" not in browser.execute_script("return document.getElementById('toast').textContent")
+    browser.find_element("id", "conflict-rest").click()
+    wait_for(browser, "document.getElementById('toast').textContent.includes('accepted: 11 frames')")
+    saved(browser)
+    found = newest(desk.desk.dataset)
+    np.testing.assert_array_equal(found[20], theirs)
+    assert states(desk.desk.dataset) == {(frame, 1): "corrected" for frame in range(18, FRAMES)}
+    # The rest can still be undone, and theirs stays.
+    press(browser, "Control+z")
+    saved(browser)
+    for frame, mask in newest(desk.desk.dataset).items():
+        np.testing.assert_array_equal(mask, theirs if frame == 20 else before[frame], err_msg=str(frame))
+    assert all("409" in line for line in console(browser))
+
+
 def call_page(driver: Any, module: str, body: str, *values: Any) -> Any:
     """What a function body gives, with `m` a module of the page and `v` the values."""
     return driver.execute_async_script(
@@ -520,7 +690,7 @@ def test_a_polygon_is_drawn_with_the_mouse(browser: Any, desk: DeskCaller) -> No
 
 
 def test_the_model_is_asked_again_and_a_sam_at_a_click(browser: Any, tmp_path: Path) -> None:
-    recipe = load_recipe(model="shapes", device="cpu", sam=str(make_tiny_sam(tmp_path / "sam")))
+    recipe = shapes_with_sam(tmp_path / "sam")
     scenes = list(moving_clip(3, 2, *SIZE))
     path = write_video(tmp_path / "a.mp4", [scene.image for scene in scenes])
     empty = np.zeros((2, 1, *SIZE), np.bool_)

@@ -7,6 +7,11 @@ import { nextTheme } from "./theme.js";
 const HOP = 10;
 const ZOOM = 1.25;
 const OPACITY_STEP = 0.1;
+// What works without an open video.
+const FREE = new Set([
+  "next-video", "previous-video", "filter", "worst-of-all", "go-on", "smaller", "larger", "onion", "labels", "more-opaque",
+  "less-opaque", "progress", "theme", "keys", "retry",
+]);
 const DONE = { accepted: "Accepted", rejected: "Rejected", skipped: "Skipped" };
 
 /** @param {any} page all parts of the page by name @returns {Record<string, () => void>} by command id */
@@ -32,7 +37,7 @@ export function createActions(page) {
       say("The frame is still loading.");
       return;
     }
-    const what = ids ? `all ${ids.length} objects` : object.query;
+    const what = ids?.length > 1 ? `all ${ids.length} objects` : object.query;
     say(verdict ? `${DONE[verdict]}: ${what}, frame ${frame}.` : `Verdict taken back: ${what}, frame ${frame}.`);
     if (verdict && setting("goOn")) desk.goTo(position + 1);
   }
@@ -59,7 +64,7 @@ export function createActions(page) {
     Array.from({ length: 9 }, (_, index) => [`object-${index + 1}`, () => page.objects.select(index)]),
   );
 
-  return {
+  const actions = {
     ...objects,
     next: () => step(1),
     previous: () => step(-1),
@@ -95,7 +100,7 @@ export function createActions(page) {
     larger: () => page.controls.set("brush", nextBrush(setting("brush"), 1.2)),
     confirm: () => confirm(false),
     "confirm-other": () => confirm(true),
-    cancel: () => page.tools.cancel() || page.preview.cancel(),
+    cancel: () => page.tools.drop() || page.preview.cancel() || page.tools.leavePointer(),
     "delete-vertex": () => page.tools.deleteVertex(),
     undo: () => (page.tools.pending() ? page.tools.undo() : edits.undo()),
     redo: () => edits.redo(),
@@ -116,8 +121,10 @@ export function createActions(page) {
     "more-opaque": () => opacity(OPACITY_STEP),
     "less-opaque": () => opacity(-OPACITY_STEP),
     progress: () => page.progress.open(),
-    theme: () => say(`Colours: ${nextTheme()}.`),
+    theme: () => say(`Theme: ${nextTheme()}.`),
     keys: () => page.sheet.open(),
     retry: () => page.outbox.retry(),
   };
+  const guarded = ([id, act]) => [id, FREE.has(id) ? act : () => (desk.video ? act() : say("Open a video first."))];
+  return Object.fromEntries(Object.entries(actions).map(guarded));
 }

@@ -21,7 +21,8 @@ export function createAnnouncer({ desk, events, playing }) {
     if (!video || painted === null) return;
     const all = video.objects.map(describe).join("; ");
     byId("frame-canvas").setAttribute("aria-label", `Frame ${painted} of ${video.path}. ${all}`);
-    setText(byId("frame-text"), `${position + 1} / ${desk.last + 1} · ${video.secondsAt(position).toFixed(2)} s`);
+    const range = video.frames.length > 1 ? `of ${video.frames[0]}–${video.frames.at(-1)}` : "is the only one";
+    setText(byId("frame-text"), `${range} · ${video.secondsAt(position).toFixed(2)} s`);
     if (document.activeElement !== byId("frame-number")) byId("frame-number").value = String(painted);
     clearTimeout(timer);
     if (!playing()) timer = setTimeout(() => setText(byId("announce-frame"), line(painted, object)), QUIET_MS);

@@ -2,33 +2,55 @@
 
 import { isAbort, postJson } from "./api.js";
 import { addMask, copyMask } from "./masks.js";
+import { byId, counted } from "./dom.js";
 import { decode } from "./rle.js";
+
+const SLOW_MS = 300;
+const WAITING = "Waiting for the model… It may take many seconds the first time.";
 
 /** @param {{desk: any, edits: any, target: Function, view: any, say: Function, warn: Function}} parts */
 export function createClick({ desk, edits, target, view, say, warn }) {
   let points = [];
   let made = null;
   let asking = null;
+  let waiting = false;
+  let slow = 0;
 
   async function ask() {
     asking?.abort();
     asking = new AbortController();
     const { signal } = asking;
     const { video, frame, objectId } = desk;
+    wait(true);
     try {
       const answer = await postJson(`/api/videos/${video.id}/clicks`, { frame, points }, signal);
       if (signal.aborted) return;
+      wait(false);
       made = decode(answer.rle);
       desk.drawing = { object: objectId, mask: made };
       desk.redraw();
-      say(`A mask for ${points.length} points. Enter takes it, Shift+Enter adds it.`);
+      say(`A mask for ${counted(points.length, "point")}. Enter takes it, Shift+Enter adds it.`);
     } catch (error) {
-      if (!isAbort(error)) warn(`No mask for these points: ${error.message}`);
+      if (isAbort(error) || signal.aborted) return;
+      wait(false);
+      say("No mask for these points.");
+      warn(`No mask for these points: ${error.message}`, { kind: "click" });
     }
+  }
+
+  // The page says that it waits, and the picture shows it, until the answer is here.
+  function wait(on) {
+    clearTimeout(slow);
+    waiting = on;
+    if (on) slow = setTimeout(() => say(WAITING, true), SLOW_MS);
+    if (on) byId("stage").dataset.waiting = "yes";
+    else delete byId("stage").dataset.waiting;
+    document.documentElement.dataset.busy = on ? "yes" : "no";
   }
 
   function drop() {
     asking?.abort();
+    if (waiting) wait(false);
     points = [];
     made = null;
     desk.drawing = null;
@@ -38,7 +60,7 @@ export function createClick({ desk, edits, target, view, say, warn }) {
   function cancel() {
     if (!points.length) return false;
     drop();
-    say("Points dropped.");
+    say("Points dropped: they were not taken.");
     return true;
   }
 
@@ -57,7 +79,7 @@ export function createClick({ desk, edits, target, view, say, warn }) {
     pending: () => points.length > 0,
     confirm(add) {
       if (!made) {
-        say("The mask for these points has not come yet.");
+        say(waiting ? "The mask is still coming. Waiting for the model…" : "There is no mask for these points.", waiting);
         return;
       }
       const found = target();

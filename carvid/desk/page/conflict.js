@@ -26,7 +26,7 @@ function blank(canvas) {
   canvas.width = canvas.height = 1;
 }
 
-const timeOf = (text) => new Date(text).toLocaleString();
+const timeOf = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** @param {{frames: any, known: (id: number) => any}} parts */
 export function createConflict({ frames, known }) {
@@ -39,19 +39,22 @@ export function createConflict({ frames, known }) {
     const object = known(entry.video)?.object(current.object);
     const whose = object ? `"${object.query}"` : `object ${current.object}`;
     const others = entry.changes.length - 1;
+    const splits = conflicts.length < entry.changes.length;
     const more = conflicts.length > 1 ? ` and ${conflicts.length - 1} more` : "";
     setText(
       byId("conflict-text"),
       `The mask of ${whose} was changed elsewhere since it was shown here: frame ${frame}${more} of ${entry.path}.` +
-        (others ? ` Your edit (${entry.label}) covers ${others + 1} masks: the choice holds for all of them.` : ""),
+        (others ? ` Your edit (${entry.label}) covers ${others + 1} masks: ${splits ? "Keep theirs and Use mine hold" : "the choice holds"} for all of them.` : ""),
     );
-    const from = current.source === "model" ? "the model's own mask" : "drawn by hand";
+    const from = current.source === "model" ? "the model's own" : "drawn by hand";
     setText(byId("conflict-theirs-when"), `${from}${current.created ? `, ${timeOf(current.created)}` : ""}`);
-    setText(byId("conflict-mine-when"), `${entry.label}, ${timeOf(entry.made)}`);
+    const own = change?.rle ?? change?.shown;
+    const kind = change && !change.rle ? "the model's own" : entry.label;
+    setText(byId("conflict-mine-when"), `${kind}, ${timeOf(entry.made)}`);
+    byId("conflict-rest").hidden = !splits;
     const picture = await frames.load(entry.video, frame, 0, true).catch(() => null); // Without it the masks are shown alone.
     const colour = colourOf(object?.index ?? 0);
     drawVersion(byId("conflict-theirs"), picture, current.rle, colour);
-    const own = change?.rle ?? change?.shown;
     if (own) drawVersion(byId("conflict-mine"), picture, own, colour);
     else blank(byId("conflict-mine"));
     byId("conflict-mine").setAttribute("aria-label", own ? "My version over the frame" : "My version: the model's own mask");
@@ -60,7 +63,7 @@ export function createConflict({ frames, known }) {
   async function ask(entry, conflicts, mine) {
     await fill(entry, conflicts, mine);
     return new Promise((resolve) => {
-      const choices = { "conflict-keep": "theirs", "conflict-use": "mine" };
+      const choices = { "conflict-keep": "theirs", "conflict-rest": "rest", "conflict-use": "mine" };
       const choose = (event) => {
         for (const id of Object.keys(choices)) byId(id).removeEventListener("click", choose);
         dialog.close();
@@ -76,7 +79,7 @@ export function createConflict({ frames, known }) {
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
 
-  /** @returns {Promise<"theirs"|"mine">} conflicts of several videos are asked one after the other */
+  /** @returns {Promise<"theirs"|"mine"|"rest">} conflicts of several videos are asked one after the other */
   return (entry, conflicts, mine) => {
     const answer = queue.then(() => ask(entry, conflicts, mine));
     queue = answer.catch(() => {}); // The outbox tells what went wrong; the next question is still asked.

@@ -1,6 +1,8 @@
 // Buttons, sliders and boxes of the page: each runs a command or shows a setting.
 
+import { ABOUT } from "./about.js";
 import { byId, clamp, setText } from "./dom.js";
+import { focusPicture } from "./focus.js";
 import { COMMANDS, written } from "./keys.js";
 import { keepSetting, setting } from "./settings.js";
 
@@ -20,7 +22,8 @@ export function createControls({ desk, events, view, tools, shortcuts }) {
       const command = commands.get(button.dataset.command);
       if (!command) continue; // Rows of the shortcut sheet name theirs by themselves.
       const keys = shortcuts.keysOf(command);
-      button.title = keys.length ? `${command.label} (${keys.map(written).join(", ")})` : command.label;
+      const about = ABOUT[command.id] ?? command.label;
+      button.title = keys.length ? `${about} (${keys.map(written).join(", ")})` : about;
       if (keys.length) button.setAttribute("aria-keyshortcuts", keys.map((key) => key.replace("Ctrl", "Control")).join(" "));
       else button.removeAttribute("aria-keyshortcuts");
     }
@@ -65,7 +68,10 @@ export function createControls({ desk, events, view, tools, shortcuts }) {
     event.preventDefault();
     if (!desk.video) return;
     desk.goTo(desk.video.nearestPosition(Number(byId("frame-number").value)));
-    byId("stage").focus();
+    focusPicture();
+  });
+  byId("frame-number").addEventListener("blur", () => {
+    if (desk.painted !== null) byId("frame-number").value = String(desk.painted);
   });
 
   function showVideo() {

@@ -26,9 +26,9 @@ export function keptPlace() {
 
 /**
  * @param {{events: any, scheduler: any, frames: any, decoded: any, view: any, outbox: any,
- *   warn: (text: string) => void}} parts
+ *   say: Function, warn: Function}} parts
  */
-export function createDesk({ events, scheduler, frames, decoded, view, outbox, warn }) {
+export function createDesk({ events, scheduler, frames, decoded, view, outbox, say, warn }) {
   /** @type {Map<number, ReturnType<typeof createVideo>>} every video opened in this page's life: undo outlives switching */
   const opened = new Map();
   const hooks = document.documentElement.dataset;
@@ -74,7 +74,11 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
 
   /** @param {number} id @param {{frame?: number|null, object?: number|null}} [at] @returns {Promise<boolean>} */
   async function openVideo(id, at = {}) {
-    if (desk.video?.id !== id) return loadVideo(id, at);
+    if (desk.video?.id !== id) {
+      if (!desk.preview) return loadVideo(id, at);
+      say("Accept or cancel the preview first.");
+      return false;
+    }
     place(at);
     return true;
   }
@@ -98,7 +102,7 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
         getJson(`/api/videos/${id}/timeline`, signal),
       ]);
     } catch (error) {
-      if (!isAbort(error)) warn(`Video ${id} cannot be opened: ${error.message}`);
+      if (!isAbort(error)) warn(`Video ${id} cannot be opened: ${error.message}`, { kind: "open" });
       return false;
     }
     if (signal.aborted) return false;
@@ -158,7 +162,7 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
       takeTimeline(video, await getJson(`/api/videos/${video.id}/timeline`));
       events.emit("timeline");
     } catch (error) {
-      warn(`The scrub bar may be out of date: ${error.message}`);
+      warn(`The scrub bar may be out of date: ${error.message}`, { kind: "timeline" });
     }
   }
 
@@ -207,7 +211,7 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
       if (isAbort(error) || error.passing || error.status === 401) throw error;
       // The source cannot give this picture; its masks can still be looked at.
       pictureless.add(frames.key(video.id, frame));
-      warn(`Frame ${frame} has no picture: ${error.message}`);
+      warn(`Frame ${frame} has no picture: ${error.message}`, { kind: "picture" });
     }
   }
 
@@ -217,7 +221,7 @@ export function createDesk({ events, scheduler, frames, decoded, view, outbox, w
 
   function failed(video, frame, error) {
     if (isAbort(error) || !wanted(video, frame)) return;
-    closeFailure = warn(`Frame ${frame} cannot be shown: ${error.message}`);
+    closeFailure = warn(`Frame ${frame} cannot be shown: ${error.message}`, { kind: "frame" });
     if (error.passing) retryTimer = setTimeout(refresh, TRY_AGAIN_MS);
   }
 

@@ -37,4 +37,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @param {number} count @param {string} noun in the singular, of those that take an s @returns {string} "1 frame", "2 frames" */
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

@@ -11,6 +11,9 @@ const REVIEW = { accepted: "a", rejected: "r", skipped: "s" };
 
 /** @param {{desk: any, events: any, outbox: any, say: (text: string) => void, warn: (text: string) => void}} parts */
 export function createEdits({ desk, events, outbox, say, warn }) {
+  /** @type {Map<string, (masks: number) => string>} what to say when the server has an entry, by its id */
+  const sayings = new Map();
+
   function versionOf(video, { frame, object }) {
     const info = video.info(frame, object);
     return { rle: info.rle, model: info.source === "model" };
@@ -22,17 +25,21 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       const seen = revision ?? video.revisions.get(maskKey({ frame, object }));
       return { frame, object, revision: seen, rle: version.model ? null : version.rle, shown: version.rle };
     });
-    outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label, changes });
+    const entry = outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label, changes });
     events.emit("masks");
     desk.redraw();
+    return entry;
   }
 
   /**
    * Change masks as one step that can be undone. The masks of every frame must have been loaded.
    * @param {string} label what was done, for messages
    * @param {Edit[]} edits
+   * @param {{from?: number, done?: (masks: number) => string}} [more] from: the frame it is made from, where it can be undone
+   *   too; done: what to say when the server has it
+   * @returns {boolean} whether anything is changed
    */
-  function edit(label, edits) {
+  function edit(label, edits, { from, done } = {}) {
     const { video } = desk;
     const real = edits.filter((one) => {
       const before = versionOf(video, one);
@@ -46,8 +53,9 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       before: versionOf(video, one),
       after: one.version,
     }));
-    video.history.add(label, changes);
-    write(video, label, writes);
+    video.history.add(label, changes, from);
+    const entry = write(video, label, writes);
+    if (done) sayings.set(entry.id, done);
     return true;
   }
 
@@ -82,8 +90,8 @@ export function createEdits({ desk, events, outbox, say, warn }) {
     return true;
   }
 
-  /** @param {string} verdict @param {number} first @param {number} last frames, both included */
-  function judgeStretch(verdict, object, first, last) {
+  /** @param {string} verdict @param {number} first @param {number} last frames, both included @param {() => string} done as above */
+  function judgeStretch(verdict, object, first, last, done) {
     const { video } = desk;
     for (const frame of video.frames) {
       if (frame < first || frame > last) continue;
@@ -91,7 +99,8 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       if (info) info.verdict = verdict;
       video.tracks.get(object).review[video.positionOf(frame)] = REVIEW[verdict];
     }
-    outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label: verdict, verdict, object, first, last });
+    const entry = outbox.add({ video: video.id, path: video.path, labelling: video.labelling, label: verdict, verdict, object, first, last });
+    sayings.set(entry.id, done);
     events.emit("masks");
   }
 
@@ -118,6 +127,9 @@ export function createEdits({ desk, events, outbox, say, warn }) {
   }
 
   function sent({ entry, revisions }) {
+    const done = sayings.get(entry.id);
+    sayings.delete(entry.id);
+    if (done) say(done(entry.changes?.length ?? 0));
     const video = desk.known(entry.video);
     if (!video) return;
     for (const change of entry.changes ?? []) {
@@ -126,19 +138,24 @@ export function createEdits({ desk, events, outbox, say, warn }) {
       const info = video.info(change.frame, change.object);
       if (info) info.revision = revision;
     }
-    const restored = (entry.changes ?? []).filter((change) => change.rle === null).map((change) => change.frame);
-    const seen = [...new Set(restored)].filter((frame) => video.hasMasks(frame));
+    // What a closed page made may have come while the masks were on their way.
+    const unseen = entry.adopted ? entry.changes ?? entry.masks ?? [] : (entry.changes ?? []).filter((change) => change.rle === null);
+    const frames = [...new Set(unseen.map((change) => change.frame))];
+    const onShow = (frame) => entry.adopted && desk.video === video && desk.frame === frame;
+    const seen = frames.filter((frame) => video.hasMasks(frame) || onShow(frame));
     if (seen.length) refetch(video, seen);
-    if ((restored.length > seen.length || entry.first !== undefined) && desk.video === video) desk.reloadTimeline(video);
+    if ((frames.length > seen.length || entry.first !== undefined) && desk.video === video) desk.reloadTimeline(video);
     events.emit("masks");
   }
 
   // Another version stands on the server: show it, and let no undo step write over it.
-  function dropped({ entry, conflicts }) {
+  function dropped({ entry, conflicts, masks: some }) {
     const video = desk.known(entry.video);
+    if (!some) sayings.delete(entry.id);
     if (!video) return;
-    const masks = entry.changes ?? entry.masks ?? [];
-    video.history.forget(masks);
+    const masks = some ?? entry.changes ?? entry.masks ?? [];
+    if (some) video.history.leaveOut(some);
+    else video.history.forget(masks);
     const frames = new Set([...masks, ...conflicts].map((mask) => mask.frame));
     for (const frame of frames) video.forgetMasks(frame);
     if (desk.video === video) {
@@ -148,7 +165,22 @@ export function createEdits({ desk, events, outbox, say, warn }) {
     events.emit("masks");
   }
 
+  // Edits that a closed page left unsent: shown here as what they will be.
+  function adopted(entries) {
+    for (const entry of entries) {
+      const video = desk.known(entry.video);
+      if (!video) continue;
+      video.history.forget(entry.changes ?? []);
+      for (const { frame, object, rle, shown } of entry.changes ?? []) {
+        video.setVersion(frame, object, { rle: rle ?? shown ?? null, model: !rle });
+      }
+    }
+    events.emit("masks");
+    desk.redraw();
+  }
+
   events.on("sent", sent);
+  events.on("adopted", adopted);
   events.on("dropped", dropped);
   events.on("overwriting", ({ entry, conflicts }) => {
     for (const { frame, current } of conflicts) {
@@ -159,7 +191,9 @@ export function createEdits({ desk, events, outbox, say, warn }) {
   events.on("stale-verdict", ({ entry, conflicts }) => {
     const frames = [...new Set(conflicts.map((conflict) => conflict.frame))];
     const where = frames.length ? `the mask of frame ${frames[0]} was changed` : "the video was labelled anew";
-    warn(`Not ${entry.label}: ${where} since it was shown here. Look at it again.`);
+    sayings.delete(entry.id);
+    say(`Not ${entry.label}.`); // In the place of what said that it was.
+    warn(`Not ${entry.label}: ${where} since it was shown here. Look at it again.`, { stays: true });
     const video = desk.known(entry.video);
     if (video) refetch(video, frames);
   });

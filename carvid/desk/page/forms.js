@@ -23,6 +23,13 @@ export function createForms({ desk, edits, preview, askable, events, say }) {
     return form.reportValidity() ? { first, last } : null;
   }
 
+  function tellLength() {
+    const { value, maxLength } = byId("ask-query");
+    byId("ask-length").hidden = value.length < maxLength;
+    byId("ask-length").textContent = `A phrase has at most ${maxLength} characters: no more are taken.`;
+  }
+  byId("ask-query").addEventListener("input", tellLength);
+
   const frozen = (object) => object.locked && (say(`Object ${object.index + 1} is locked.`), true);
 
   for (const form of [byId("stretch-form"), byId("ask-form")]) {
@@ -35,8 +42,9 @@ export function createForms({ desk, edits, preview, askable, events, say }) {
     const range = rangeOf(event.target);
     if (!range) return;
     stretch.close();
-    edits.judgeStretch("accepted", desk.objectId, range.first, range.last);
-    say(`Frames ${range.first} to ${range.last} of ${desk.object.query} accepted.`);
+    const what = `frames ${range.first} to ${range.last} of ${desk.object.query}`;
+    edits.judgeStretch("accepted", desk.objectId, range.first, range.last, () => `Accepted: ${what}.`);
+    say(`Accepting ${what}…`);
   });
 
   byId("ask-stretch").addEventListener("click", () => setRange(byId("ask-form"), desk.frame, desk.video.frames.at(-1)));
@@ -67,7 +75,8 @@ export function createForms({ desk, edits, preview, askable, events, say }) {
       const form = byId("ask-form");
       form.elements.query.value = desk.object.query;
       form.elements.theta.value = "";
-      form.elements.theta.placeholder = String(askable.theta);
+      form.elements.theta.placeholder = `empty: ${askable.theta}, as the dataset's`;
+      tellLength();
       setRange(form, desk.frame, desk.frame);
       ask.showModal();
     },

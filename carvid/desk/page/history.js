@@ -4,7 +4,8 @@
  * @typedef {{rle: import("./rle.js").Rle|null, model: boolean}} Version a mask as it was; model: the model's own mask
  *   (its rle is null while not known)
  * @typedef {{frame: number, object: number, before: Version, after: Version}} Change
- * @typedef {{id: number, label: string, changes: Change[], undone: number}} Step undone: 0, or the turn it was undone at
+ * @typedef {{id: number, label: string, changes: Change[], from: number|undefined, undone: number}} Step
+ *   from: the frame it was made from, where that is none of its changes'; undone: 0, or the turn it was undone at
  * @typedef {{frame: number, object: number, version: Version}} Write
  */
 
@@ -17,7 +18,7 @@ export function createHistory() {
   let made = 0;
   let turn = 0;
 
-  const covers = (step, frame) => step.changes.some((change) => change.frame === frame);
+  const covers = (step, frame) => step.from === frame || step.changes.some((change) => change.frame === frame);
 
   // The steps among candidates that share a mask with the chosen one, or with one that does.
   function together(chosen, candidates) {
@@ -51,18 +52,18 @@ export function createHistory() {
 
   return {
     /** Remember a step; what had been undone on its masks' frames can no longer be redone. */
-    add(label, changes) {
-      const frames = new Set(changes.map((change) => change.frame));
+    add(label, changes, from) {
+      const frames = [...new Set(changes.map((change) => change.frame)), ...(from === undefined ? [] : [from])];
       const gone = new Set();
       for (const step of steps) {
-        if (step.undone && step.changes.some((change) => frames.has(change.frame))) gone.add(step);
+        if (step.undone && frames.some((frame) => covers(step, frame))) gone.add(step);
       }
       for (const step of [...gone]) {
         const after = steps.slice(steps.indexOf(step) + 1).filter((other) => other.undone);
         together(step, after).forEach((other) => gone.add(other));
       }
       steps = steps.filter((step) => !gone.has(step));
-      const step = { id: ++made, label, changes, undone: 0 };
+      const step = { id: ++made, label, changes, from, undone: 0 };
       steps.push(step);
       return step.id;
     },
@@ -97,6 +98,13 @@ export function createHistory() {
     forget(masks) {
       const keys = new Set(masks.map(maskKey));
       steps = steps.filter((step) => !step.changes.some((change) => keys.has(maskKey(change))));
+    },
+
+    /** Take these masks out of all steps, and leave the rest of each. */
+    leaveOut(masks) {
+      const keys = new Set(masks.map(maskKey));
+      for (const step of steps) step.changes = step.changes.filter((change) => !keys.has(maskKey(change)));
+      steps = steps.filter((step) => step.changes.length);
     },
 
     /** What the step that wrote a mask last would bring back is now this version. */

@@ -2,10 +2,11 @@
 
 import { getJson } from "./api.js";
 
-/** @param {{desk: any, outbox: any, say: (text: string) => void, warn: (text: string) => void}} parts */
-export function createJumps({ desk, outbox, say, warn }) {
+/** @param {{desk: any, events: any, outbox: any, say: (text: string) => void, warn: (text: string) => void}} parts */
+export function createJumps({ desk, events, outbox, say, warn }) {
   let list = { source: "", places: [], next: 0 };
   let asking = false;
+  let landed = false;
 
   function reviewed(place) {
     const video = desk.video?.id === place.video ? desk.video : desk.known(place.video);
@@ -50,6 +51,9 @@ export function createJumps({ desk, outbox, say, warn }) {
     }
   }
 
+  // Whether the mask on show is the one that the last jump to an unreviewed one led to.
+  for (const type of ["video", "position", "object"]) events.on(type, () => (landed = false));
+
   return {
     async worst() {
       const id = desk.video?.id;
@@ -64,13 +68,19 @@ export function createJumps({ desk, outbox, say, warn }) {
     worstOfAll: () => nextOf("all", "/api/worst"),
 
     async unreviewed() {
-      const { video, frame } = desk;
+      const { video } = desk;
       if (!video) return;
       // The server only knows the verdicts that have reached it.
       await outbox.settled(video.id);
-      const place = await fetched(`/api/videos/${video.id}/unreviewed?frame=${frame}&object=${desk.objectId ?? 0}`);
+      if (desk.video !== video) return;
+      // The mask on show counts too, unless it was jumped to and is left without a verdict.
+      const after = `frame=${desk.frame}&object=${desk.objectId - (landed ? 0 : 1)}`;
+      const place = await fetched(`/api/videos/${video.id}/unreviewed?${after}`);
       if (place) {
-        if (await desk.openVideo(place.video, place)) say(`Not reviewed: frame ${place.frame}, ${desk.object.query}.`);
+        if (await desk.openVideo(place.video, place)) {
+          landed = true;
+          say(`Not reviewed: frame ${place.frame}, ${desk.object.query}.`);
+        }
       } else if (place === null) say("Every mask has a verdict.");
     },
   };

@@ -13,6 +13,7 @@ import { wireDialogs } from "./dialogs.js";
 import { byId, setText } from "./dom.js";
 import { createEdits } from "./edits.js";
 import { createEvents } from "./events.js";
+import { keepFocusOnPicture } from "./focus.js";
 import { createForms } from "./forms.js";
 import { createFrames } from "./frames.js";
 import { createJumps } from "./jumps.js";
@@ -21,7 +22,7 @@ import { createMaskCommands } from "./mask_commands.js";
 import { createMessages } from "./messages.js";
 import { createObjects } from "./objects.js";
 import { createOutbox } from "./outbox.js";
-import { adoptEntries } from "./outbox_store.js";
+import { adoptEntries, followOthers } from "./outbox_store.js";
 import { createPlayback } from "./playback.js";
 import { createPolygon } from "./polygon.js";
 import { createPreview } from "./preview.js";
@@ -48,6 +49,11 @@ const identityOf = (dataset) => dataset.id ?? dataset.name;
 function build(dataset, messages) {
   const { say, warn, announce } = messages;
   const events = createEvents();
+  let shown = null;
+  events.on("video", () => {
+    if (shown !== page.desk.video.id) messages.leaveVideo();
+    shown = page.desk.video.id;
+  });
   const scheduler = createScheduler(LOADS_AT_ONCE);
   const frames = createFrames(scheduler);
   const decoded = createDecoded();
@@ -95,7 +101,7 @@ function build(dataset, messages) {
   page.controls = createControls({ ...page, shortcuts });
   events.on("leave", () => page.tools.settle());
   events.on("leave-video", () => {
-    page.tools.cancel();
+    page.tools.drop() || page.tools.leavePointer();
     page.preview.cancel();
   });
   return page;
@@ -121,24 +127,61 @@ async function openFirst(page, address) {
   const kept = keptPlace();
   const place = address.video === null ? kept : address;
   const id = place && page.videos.has(place.video) ? place.video : page.videos.first();
-  if (id === null) page.say("No video of this dataset is done yet.");
-  else await page.desk.openVideo(id, place?.video === id ? place : {});
+  if (id === null) {
+    setText(byId("empty"), "No video is done yet.");
+    page.say("No video of this dataset is done yet.");
+  } else await page.desk.openVideo(id, place?.video === id ? place : {});
+}
+
+/** A new address in this tab: the server was started again, and has another token. */
+async function follow(page, messages, dataset) {
+  if (!location.hash) return;
+  const address = takeAddress();
+  try {
+    const now = await patiently(() => getJson("/api/dataset"), messages.warn);
+    // Another dataset, or another model: nothing here holds. What is unsent is kept for the dataset it was made in.
+    const differs = ["id", "name", "version", "ask", "click"].some((key) => JSON.stringify(now[key]) !== JSON.stringify(dataset[key]));
+    if (differs) return void location.reload();
+    messages.clear();
+    page.outbox.retry();
+    await patiently(page.videos.load, messages.warn);
+    if (!page.desk.video || address.video !== null) await openFirst(page, address);
+    if (!page.desk.video) return;
+    page.desk.refresh();
+    page.desk.reloadTimeline(page.desk.video);
+  } catch (error) {
+    messages.warn(error.message);
+  }
 }
 
 async function start() {
   applyTheme();
   wireDialogs();
+  keepFocusOnPicture();
   const messages = createMessages();
+  // Until the page is put together, a new address is taken by starting anew.
+  const again = () => location.hash && location.reload();
+  addEventListener("hashchange", again);
   try {
     const address = takeAddress();
     const dataset = await patiently(() => getJson("/api/dataset"), messages.warn);
     setText(byId("dataset-name"), dataset.name);
-    byId("ask").hidden = !dataset.ask;
+    byId("ask-section").hidden = !dataset.ask;
     byId("tool-click").hidden = !dataset.click;
     const page = build(dataset, messages);
     await patiently(page.videos.load, messages.warn);
+    removeEventListener("hashchange", again);
+    addEventListener("hashchange", () => follow(page, messages, dataset));
     page.outbox.restore(await adoptEntries(identityOf(dataset)), page.videos.paths());
-    await openFirst(page, address);
+    followOthers(identityOf(dataset), page.outbox.heldElsewhere, (entries) => {
+      page.outbox.restore(entries, page.videos.paths());
+      page.outbox.start();
+    });
+    try {
+      await openFirst(page, address);
+    } finally {
+      page.outbox.start();
+    }
   } catch (error) {
     messages.warn(error.message);
   }

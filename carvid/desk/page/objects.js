@@ -42,15 +42,18 @@ export function createObjects({ desk, events, outbox, say }) {
     const chip = make("span", { className: colourOf(object.index).hatch ? "chip hatch" : "chip", ariaHidden: "true" }, String(object.index + 1));
     chip.style.setProperty("--object", colourOf(object.index).css);
     const unsent = painted !== null && outbox.pending(video.id, { frame: painted, object: object.id });
-    const present = !info ? "" : info.present ? "present" : "not present";
-    const facts = [scoreOf(info), present, stateOf(info) + (info?.revision ? ` · revision ${info.revision}` : ""), unsent ? "unsent" : ""];
+    const score = !info ? "" : !info.present ? "not present" : info.score === null ? "" : scoreOf(info);
+    const facts = [score, stateOf(info), unsent ? "unsent" : ""].filter(Boolean);
     const choose = make("button", {
       id: `object-${object.id}`,
       type: "button",
       className: "object-name",
       on: { click: () => desk.selectObject(object.id) },
     }, chip, make("span", { className: "query" }, object.query, object.is_track ? make("span", { className: "tag" }, "track") : ""),
-      make("span", { className: "facts" }, facts.filter(Boolean).join(" · ")));
+      make("span", { className: "facts" }, ...facts.flatMap((fact, i) => [
+        ...(i ? [make("span", { className: "sr" }, ", ")] : []),
+        make("span", {}, fact),
+      ])));
     choose.setAttribute("aria-pressed", String(active));
     const { id, index, shown, locked } = object;
     const row = make("li", { className: active ? "object active" : "object" }, choose,
@@ -63,12 +66,24 @@ export function createObjects({ desk, events, outbox, say }) {
   function render() {
     if (!desk.video) return;
     const focused = document.activeElement?.id;
+    const { scrollTop } = list;
     list.replaceChildren(...desk.video.objects.map(rowOf));
+    list.scrollTop = scrollTop;
     if (focused && list.querySelector(`#${CSS.escape(focused)}`)) byId(focused).focus();
+    setText(byId("objects-count"), desk.video.objects.length > 1 ? String(desk.video.objects.length) : "");
     setText(byId("active-name"), desk.object ? `${desk.object.index + 1} · ${desk.object.query}` : "");
   }
 
+  function reveal() {
+    const row = list.querySelector(".active");
+    if (!row) return;
+    const top = row.offsetTop - list.offsetTop;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + row.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top + row.offsetHeight - list.clientHeight;
+  }
+
   for (const type of ["video", "object", "painted", "masks", "timeline"]) events.on(type, render);
+  events.on("object", reveal);
 
   return {
     toggleShown: () => desk.object && toggle(desk.object, "shown"),

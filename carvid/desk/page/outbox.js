@@ -14,8 +14,8 @@ const ANSWER_WITHIN_MS = 120000;
  *   shown?: import("./rle.js").Rle|null}} Correction rle null: the model's own mask; shown: what that is, where known
  * @typedef {{id: string, order: number, video: number, path: string, labelling: number, made: string, label: string,
  *   changes?: Correction[], verdict?: string|null, masks?: {frame: number, object: number, revision: number}[],
- *   object?: number, first?: number, last?: number}} Entry corrections have changes, verdicts have verdict
- * @typedef {{entries: Entry[], state: "idle"|"sending"|"waiting"|"refused"|"conflict", error: string, attempt: number,
+ *   object?: number, first?: number, last?: number, adopted?: boolean}} Entry adopted: a closed page made it; corrections have changes, verdicts have verdict
+ * @typedef {{entries: Entry[], state: "idle"|"sending"|"waiting"|"refused"|"conflict", error: string, code: number, attempt: number,
  *   timer: number}} Lane
  */
 
@@ -23,16 +23,18 @@ const masksOf = (entry) => entry.changes ?? entry.masks ?? [];
 
 /**
  * @param {{dataset: string, events: any,
- *   choose: (entry: Entry, conflicts: any[], mine: (mask: any) => Correction) => Promise<"theirs"|"mine">}} context
+ *   choose: (entry: Entry, conflicts: any[], mine: (mask: any) => Correction) => Promise<"theirs"|"mine"|"rest">}} context
  */
 export function createOutbox({ dataset, events, choose }) {
   /** @type {Map<number, Lane>} */
   const lanes = new Map();
   let order = Date.now();
   let full = false;
+  let elsewhere = 0;
+  let looked = false;
 
   function laneOf(video) {
-    if (!lanes.has(video)) lanes.set(video, { entries: [], state: "idle", error: "", attempt: 0, timer: 0 });
+    if (!lanes.has(video)) lanes.set(video, { entries: [], state: "idle", error: "", code: 0, attempt: 0, timer: 0 });
     return lanes.get(video);
   }
 
@@ -94,8 +96,13 @@ export function createOutbox({ dataset, events, choose }) {
 
   // Take an entry out, and with it what later entries say about the same masks.
   function dropWithFollowers(lane, entry) {
-    const keys = new Set(masksOf(entry).map(maskKey));
     remove(lane, entry);
+    dropMasks(lane, masksOf(entry));
+  }
+
+  // Take out what any entry says about these masks.
+  function dropMasks(lane, masks) {
+    const keys = new Set(masks.map(maskKey));
     for (const other of [...lane.entries]) {
       const list = masksOf(other);
       const left = list.filter((mask) => !keys.has(maskKey(mask)));
@@ -140,6 +147,10 @@ export function createOutbox({ dataset, events, choose }) {
       const revisions = new Map(conflicts.map((c) => [maskKey(placeOf(c)), c.current.revision]));
       passOn(lane, revisions);
       events.emit("overwriting", { entry, conflicts });
+    } else if (choice === "rest") {
+      const masks = conflicts.map(placeOf);
+      dropMasks(lane, masks);
+      events.emit("dropped", { entry, conflicts, masks });
     } else {
       dropWithFollowers(lane, entry);
       events.emit("dropped", { entry, conflicts });
@@ -184,6 +195,7 @@ export function createOutbox({ dataset, events, choose }) {
 
   function fail(lane, error) {
     lane.error = error.message;
+    lane.code = error.status;
     lane.state = error.passing ? "waiting" : "refused";
     if (error.passing) {
       const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** lane.attempt++);
@@ -200,7 +212,7 @@ export function createOutbox({ dataset, events, choose }) {
   }
 
   return {
-    /** @param {Omit<Entry, "id"|"order"|"made">} entry */
+    /** @param {Omit<Entry, "id"|"order"|"made">} entry @returns {Entry} as it is kept */
     add(entry) {
       const number = ++order;
       const whole = { ...entry, id: `${number}-${Math.random().toString(36).slice(2)}`, order: number, made: new Date().toISOString() };
@@ -209,12 +221,18 @@ export function createOutbox({ dataset, events, choose }) {
       keep(whole);
       changed();
       pump(lane);
+      return whole;
     },
 
-    /** Take up what a closed page left unsent. @param {Entry[]} entries @param {Map<number, string>} paths of the videos by id */
+    /**
+     * Take up what a closed page left unsent; `start` sends it. @param {Entry[]} entries
+     * @param {Map<number, string>} paths of the videos by id
+     */
     restore(entries, paths) {
+      looked = true;
       for (const entry of entries) {
         const lane = laneOf(entry.video);
+        entry.adopted = true;
         lane.entries.push(entry);
         order = Math.max(order, entry.order);
         if (paths.get(entry.video) !== entry.path) {
@@ -222,8 +240,18 @@ export function createOutbox({ dataset, events, choose }) {
           lane.error = `edits are left of video ${entry.video} "${entry.path}", which this dataset does not hold under that number`;
         }
       }
+      if (entries.length) events.emit("adopted", entries);
       changed();
+    },
+
+    start() {
       for (const lane of lanes.values()) pump(lane);
+    },
+
+    /** @param {number} count of unsent edits that other tabs hold */
+    heldElsewhere(count) {
+      elsewhere = count;
+      changed();
     },
 
     /** The latest unsent change of a mask. @returns {Correction|undefined} */
@@ -266,14 +294,20 @@ export function createOutbox({ dataset, events, choose }) {
       changed();
     },
 
-    /** @returns {{unsent: number, state: string, error: string, full: boolean}} the worst state of all videos */
+    /**
+     * @returns {{unsent: number, elsewhere: number, looked: boolean, state: string, error: string, code: number, full: boolean}}
+     *   the worst state of all videos; looked: whether the edits that closed pages left are known; code: HTTP status
+     */
     status() {
       const all = [...lanes.values()].filter((lane) => lane.entries.length);
       const worst = ["refused", "conflict", "waiting", "sending"].map((s) => all.find((lane) => lane.state === s)).find(Boolean);
       return {
         unsent: all.reduce((sum, lane) => sum + lane.entries.length, 0),
+        elsewhere,
+        looked,
         state: worst?.state ?? "idle",
         error: worst?.error ?? "",
+        code: worst?.code ?? 0,
         full: full && all.length > 0,
       };
     },

@@ -22,6 +22,27 @@ function clip(box, rect) {
   };
 }
 
+// Around the outline, so that a mask is seen on what has its own colour.
+const HALO = 0xb0000000;
+
+/** Darken what lies beside the mask, as far as the outline is thick. */
+function drawHalo(pixels, { bits, width, height, box }, rect, reach) {
+  const wide = { x0: box.x0 - reach, y0: box.y0 - reach, x1: box.x1 + reach, y1: box.y1 + reach };
+  const { x0, y0, x1, y1 } = clip(wide, { ...rect, x1: Math.min(rect.x1, width), y1: Math.min(rect.y1, height) });
+  const down = reach * width;
+  for (let y = y0; y < y1; y++) {
+    const above = y >= reach;
+    const below = y < height - reach;
+    for (let x = x0, p = y * width + x0; x < x1; x++, p++) {
+      if (bits[p]) continue;
+      const beside =
+        (x >= reach && bits[p - reach]) || (x < width - reach && bits[p + reach]) || (above && bits[p - down]) || (below && bits[p + down]) ||
+        (reach > 1 && ((x && bits[p - 1]) || (x < width - 1 && bits[p + 1]) || (y && bits[p - width]) || (y < height - 1 && bits[p + width])));
+      if (beside) pixels[p] = HALO;
+    }
+  }
+}
+
 /**
  * @param {Uint32Array} pixels of the whole picture, row by row
  * @param {Layer} layer
@@ -61,5 +82,8 @@ function drawLayer(pixels, { mask, colour, opacity, edge, fill, dashed = 0 }, re
  */
 export function drawLayers(pixels, width, layers, rect, reach) {
   for (let y = rect.y0; y < rect.y1; y++) pixels.fill(0, y * width + rect.x0, y * width + rect.x1);
-  for (const layer of layers) drawLayer(pixels, layer, rect, reach);
+  for (const layer of layers) {
+    if (layer.edge && layer.fill && layer.mask.box) drawHalo(pixels, layer.mask, rect, reach);
+    drawLayer(pixels, layer, rect, reach);
+  }
 }

@@ -65,6 +65,7 @@ export function createPlayback({ desk, events, frames, say }) {
     toggle() {
       if (!desk.video) return;
       if (playing) return set(false);
+      if (!desk.last) return void say("This video has one frame: there is nothing to play.");
       if (desk.position >= desk.last) desk.goTo(0);
       set(true);
       say("Playing.");

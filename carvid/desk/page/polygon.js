@@ -39,6 +39,15 @@ export function createPolygon({ desk, edits, target, view, say }) {
     view.ask();
   }
 
+  function drop(words) {
+    if (!points.length) return false;
+    points = [];
+    chosen = -1;
+    view.ask();
+    say(words);
+    return true;
+  }
+
   return {
     down(point, { second }) {
       const hit = hitPolygon(points, point, view.scale);
@@ -64,6 +73,7 @@ export function createPolygon({ desk, edits, target, view, say }) {
     },
     settle() {
       dragging = false;
+      drop("Polygon dropped: it was not filled.");
     },
     pending: () => points.length > 0,
     confirm(subtract) {
@@ -82,14 +92,7 @@ export function createPolygon({ desk, edits, target, view, say }) {
       say(changed ? `${label.charAt(0).toUpperCase()}${label.slice(1)}.` : "The polygon changes nothing.");
       view.ask();
     },
-    cancel() {
-      if (!points.length) return false;
-      points = [];
-      chosen = -1;
-      view.ask();
-      say("Polygon cancelled.");
-      return true;
-    },
+    cancel: () => drop("Polygon cancelled."),
     /** Take the last vertex back. */
     undo: () => remove(points.length - 1),
     deleteVertex() {

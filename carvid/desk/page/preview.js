@@ -1,7 +1,7 @@
 // Masks that a model streams: shown frame by frame as they come, then accepted as one edit or cancelled.
 
 import { isAbort, postLines } from "./api.js";
-import { byId, setText } from "./dom.js";
+import { byId, counted, setText } from "./dom.js";
 import { maskKey } from "./history.js";
 import { runsOf } from "./rle.js";
 
@@ -15,15 +15,18 @@ const ENDS = {
 
 /**
  * @typedef {{name: string, path: string, body: any}} Run one request; name is its direction, for the report
- * @param {{desk: any, edits: any, events: any, outbox: any, say: (text: string) => void, warn: (text: string) => void}} parts
+ * @param {{desk: any, edits: any, events: any, outbox: any, say: Function, warn: Function,
+ *   announce: Function}} parts
  */
-export function createPreview({ desk, edits, events, outbox, say, warn }) {
+export function createPreview({ desk, edits, events, outbox, say, warn, announce }) {
   const hooks = document.documentElement.dataset;
   let abort = null;
   let befores = [];
   let ends = [];
   let expected = 0;
   let label = "";
+  let from = 0;
+  let coming = "";
 
   function tell() {
     const { preview } = desk;
@@ -37,9 +40,12 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
     hooks.preview = String(count);
     hooks.busy = abort ? "yes" : "no";
     byId("preview-progress").max = Math.max(1, expected);
-    byId("preview-progress").value = abort ? count : Math.max(1, expected);
-    const doing = count ? `${count} of at most ${expected} frames` : "waiting for the model";
-    setText(byId("preview-text"), `${label}: ${abort ? doing : `${count} frames. ${ends.join(" ")}`}`);
+    if (abort && !count) byId("preview-progress").removeAttribute("value"); // It moves, for nobody knows how long it takes.
+    else byId("preview-progress").value = abort ? count : Math.max(1, expected);
+    const doing = count ? `${count} of at most ${counted(expected, "frame")}` : coming;
+    const words = `${label}: ${abort ? doing : `${counted(count, "frame")}. ${ends.join(" ")}`}`;
+    setText(byId("preview-text"), words);
+    byId("preview-text").title = words;
     byId("preview-accept").disabled = !count;
     setText(byId("preview-accept"), abort ? "Stop and accept" : "Accept");
     events.emit("preview");
@@ -63,16 +69,20 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
     }
   }
 
-  /** @param {string} what @param {Run[]} runs one after the other @param {number} most frames that can come */
-  async function start(what, objectId, runs, most) {
+  /**
+   * @param {string} what @param {(video: any) => Run[]} runs one after the other @param {number} most frames that can come
+   * @param {string} wait what to say until the first comes
+   */
+  async function start(what, objectId, runs, most, wait) {
     events.emit("leave");
     const { video } = desk;
     if (desk.preview) return say("Accept or cancel the preview first.");
     abort = new AbortController();
     const { signal } = abort;
-    [label, expected, ends, befores] = [what, most, [], []];
+    [label, expected, ends, befores, from, coming] = [what, most, [], [], desk.frame, wait];
     desk.preview = { object: objectId, masks: new Map() };
     tell();
+    announce(`${what}: ${wait}.`);
     try {
       // The server starts from what it holds, so what was drawn must have reached it.
       if (!(await outbox.settled(video.id))) throw new Error("unsent edits must be saved first");
@@ -92,7 +102,7 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
     abort = null;
     const count = desk.preview.masks.size;
     tell();
-    say(count ? `${label}: ${count} frames to look at. Accept or cancel. ${ends.join(" ")}` : `${label}: no frames. ${ends.join(" ")}`);
+    say(count ? `${label}: ${counted(count, "frame")} to look at. Accept or cancel.` : `${label}: no frames. ${ends.join(" ")}`);
     if (!count) end();
   }
 
@@ -107,7 +117,8 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
 
   async function accept() {
     const { preview, video } = desk;
-    if (!preview?.masks.size) return;
+    if (!preview) return;
+    if (!preview.masks.size) return void say(`The first frame is still coming: ${coming}.`);
     abort?.abort();
     abort = null;
     tell();
@@ -125,9 +136,11 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
       rle,
       revision,
     }));
+    const what = label;
     end();
-    edits.edit(label.toLowerCase(), changes);
-    say(`${label} accepted: ${changes.length} frames.`);
+    const name = what.charAt(0).toLowerCase() + what.slice(1);
+    const changed = edits.edit(name, changes, { from, done: (masks) => `${what} accepted: ${counted(masks, "frame")}.` });
+    say(changed ? `${what}: saving ${counted(changes.length, "frame")}…` : `${what}: these masks are there already.`);
   }
 
   function cancel() {
@@ -142,6 +155,9 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
     const { video, object, frame, position } = desk;
     if (!video || !object) return;
     if (object.locked) return void say(`Object ${object.index + 1} is locked.`);
+    const info = video.info(frame, object.id);
+    if (!info) return void say("The frame is still loading.");
+    if (!info.present) return void say(`Object ${object.index + 1} has no mask in frame ${frame} to propagate.`);
     const directions = way === "both" ? ["forward", "backward"] : [way];
     const most = directions.reduce((sum, d) => sum + (d === "forward" ? desk.last - position : position), 0);
     const runs = () => directions.map((direction) => ({
@@ -149,7 +165,7 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
       path: `/api/videos/${video.id}/propagations`,
       body: { frame, object: object.id, revision: video.revisions.get(maskKey({ frame, object: object.id })), direction, last: null },
     }));
-    start(`Propagation ${way === "both" ? "both ways" : way} from frame ${frame}`, object.id, runs, most);
+    start(`Propagation ${way === "both" ? "both ways" : way} from frame ${frame}`, object.id, runs, most, "waiting for the first frame");
   }
 
   /** @param {string} query @param {number|null} theta in [0, 1] @param {number} first @param {number} last frames, both included */
@@ -159,7 +175,8 @@ export function createPreview({ desk, edits, events, outbox, say, warn }) {
     if (object.locked) return void say(`Object ${object.index + 1} is locked.`);
     const most = video.frames.filter((frame) => frame >= first && frame <= last).length;
     const body = { object: object.id, query, theta, first, last };
-    start(`Answer to "${query}"`, object.id, () => [{ name: "It", path: `/api/videos/${video.id}/asks`, body }], most);
+    start(`Answer to "${query}"`, object.id, () => [{ name: "It", path: `/api/videos/${video.id}/asks`, body }], most,
+      "waiting for the model, which may take many seconds the first time");
   }
 
   byId("preview-accept").addEventListener("click", accept);

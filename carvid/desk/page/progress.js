@@ -5,10 +5,14 @@ import { byId, make, setText } from "./dom.js";
 
 const COLUMNS = ["masks", "unreviewed", "accepted", "corrected", "rejected", "skipped"];
 
-function rowOf(path, query, counts) {
+function rowOf(head, query, counts) {
   const cells = COLUMNS.map((name) => make("td", {}, counts[name].toLocaleString()));
-  return make("tr", {}, make("th", { scope: "row" }, path), make("td", { className: "text" }, query), ...cells);
+  return make("tr", {}, ...head, make("td", { className: "text", title: query }, query), ...cells);
 }
+
+// The path is told once, for all queries of its video; of a long one the end tells more.
+const headOf = (path, rows) =>
+  make("th", { scope: rows > 1 ? "rowgroup" : "row", rowSpan: rows, title: path, className: "path" }, make("bdi", {}, path));
 
 /** @param {{warn: (text: string) => void}} parts */
 export function createProgress({ warn }) {
@@ -24,16 +28,16 @@ export function createProgress({ warn }) {
       const total = Object.fromEntries(COLUMNS.map((name) => [name, 0]));
       const rows = [];
       for (const { path, queries } of answer.videos) {
-        for (const counts of queries) {
+        queries.forEach((counts, i) => {
           for (const name of COLUMNS) total[name] += counts[name];
-          rows.push(rowOf(path, counts.query, counts));
-        }
+          rows.push(rowOf(i ? [] : [headOf(path, queries.length)], counts.query, counts));
+        });
       }
       const done = total.masks - total.unreviewed;
-      setText(byId("progress-text"), `${done.toLocaleString()} of ${total.masks.toLocaleString()} masks reviewed`);
+      setText(byId("progress-text"), `${done.toLocaleString()} of ${total.masks.toLocaleString()} mask${total.masks === 1 ? "" : "s"} reviewed`);
       byId("progress-bar").max = Math.max(1, total.masks);
       byId("progress-bar").value = done;
-      byId("progress-rows").replaceChildren(rowOf("All videos", "", total), ...rows);
+      byId("progress-rows").replaceChildren(rowOf([headOf("All videos", 1)], "", total), ...rows);
       byId("progress-dialog").showModal();
     },
   };

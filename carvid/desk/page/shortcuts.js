@@ -3,7 +3,8 @@
 import { COMMANDS, chordOf } from "./keys.js";
 import { keepSetting, setting } from "./settings.js";
 
-const TYPED_IN = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
+/** Elements that a person types in. */
+export const TYPED_IN = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
 const PRESSED_BY_KEY = "button, a[href], summary, input[type=checkbox], [role=option]";
 
 /**

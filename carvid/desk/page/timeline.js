@@ -7,6 +7,7 @@ import { byId } from "./dom.js";
 const ROW = 30;
 const SUSPICION = 5;
 const REVIEW = 6;
+const NUMBER = 17;
 const SUSPICIOUS_FROM = 0.1; // The total is a mean of several signs, so it is seldom high.
 
 /** @param {{desk: any, events: any}} parts */
@@ -58,12 +59,16 @@ export function createTimeline({ desk, events }) {
     }
     rowsContext.globalAlpha = 1;
     drawPreview(object, top);
-    rowsContext.font = "600 11px system-ui, sans-serif";
-    rowsContext.textBaseline = "middle";
-    rowsContext.fillStyle = "#000a";
-    rowsContext.fillRect(0, top + 7, 15, 15);
-    rowsContext.fillStyle = css;
-    rowsContext.fillText(String(object.index + 1), 4, top + 15);
+  }
+
+  function drawNumber(object, top) {
+    context.font = "600 11px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    context.textAlign = "center";
+    context.fillStyle = "#000c";
+    context.fillRect(0, top + 7, NUMBER, 15);
+    context.fillStyle = colourOf(object.index).css;
+    context.fillText(String(object.index + 1), NUMBER / 2, top + 15);
   }
 
   function drawPreview(object, top) {
@@ -111,9 +116,11 @@ export function createTimeline({ desk, events }) {
     const x = position * cell;
     context.fillStyle = "#ffffff";
     context.globalAlpha = 0.22;
-    context.fillRect(x, 0, cell, canvas.height);
+    if (desk.last) context.fillRect(x, 0, cell, canvas.height);
     context.globalAlpha = 1;
-    context.fillRect(Math.round(x + cell / 2) - 1, 0, 2, canvas.height);
+    if (desk.last) context.fillRect(Math.round(x + cell / 2) - 1, 0, 2, canvas.height);
+    // Over the cursor, which at the first frames would hide them.
+    video.objects.forEach((object, i) => drawNumber(object, i * ROW));
   }
 
   function ask(fresh) {
@@ -128,8 +135,8 @@ export function createTimeline({ desk, events }) {
     if (!video) return;
     range.max = String(desk.last);
     range.value = String(position);
-    const number = `${position + 1} of ${desk.last + 1}`;
-    range.setAttribute("aria-valuetext", `frame ${desk.frame}, ${number}, ${video.secondsAt(position).toFixed(2)} seconds`);
+    const all = `of ${video.frames[0]} to ${video.frames.at(-1)}`;
+    range.setAttribute("aria-valuetext", `frame ${desk.frame} ${all}, ${video.secondsAt(position).toFixed(2)} seconds`);
     ask(false);
   }
 
@@ -151,6 +158,14 @@ export function createTimeline({ desk, events }) {
   range.addEventListener("input", () => desk.goTo(Number(range.value)));
   new ResizeObserver(() => ask(true)).observe(holder);
 
+  // The row of the chosen object stays in sight.
+  function reveal() {
+    const top = (desk.object?.index ?? 0) * ROW;
+    if (top < holder.scrollTop) holder.scrollTop = top;
+    else if (top + ROW > holder.scrollTop + holder.clientHeight) holder.scrollTop = top + ROW - holder.clientHeight;
+  }
+
   for (const type of ["video", "timeline", "masks", "preview", "object"]) events.on(type, () => ask(true));
+  events.on("object", () => requestAnimationFrame(reveal));
   for (const type of ["video", "position"]) events.on(type, follow);
 }

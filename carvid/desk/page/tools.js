@@ -168,12 +168,15 @@ export function createTools({ desk, view, events, tools, say, announce }) {
     undo: () => tool().undo(),
     deleteVertex: () => tool()?.deleteVertex?.(),
 
-    /** @returns {boolean} whether there was anything to cancel */
-    cancel() {
-      if (tool()?.cancel()) {
-        pressed = false;
-        return true;
-      }
+    /** Drop what is being drawn. @returns {boolean} whether there was anything */
+    drop() {
+      if (!tool()?.cancel()) return false;
+      pressed = false;
+      return true;
+    },
+
+    /** @returns {boolean} whether the keyboard pointer was on */
+    leavePointer() {
       if (!crosshair) return false;
       leaveCrosshair();
       return true;

@@ -1,15 +1,16 @@
 // The list of videos: filter, progress, keyboard; only the rows in sight are in the document.
 
 import { getJson } from "./api.js";
-import { byId, clamp, make, setText } from "./dom.js";
+import { byId, clamp, counted, make, setText } from "./dom.js";
+import { focusPicture } from "./focus.js";
 
 const ROW_PX = 46;
 const SPARE_ROWS = 6;
 const LOOK_AGAIN_MS = 10000;
 const STATUS = { waiting: "waiting", running: "running", failed: "failed" };
 
-/** @param {{desk: any, events: any, warn: (text: string) => void}} parts */
-export function createVideos({ desk, events, warn }) {
+/** @param {{desk: any, events: any, say: Function, warn: Function}} parts */
+export function createVideos({ desk, events, say, warn }) {
   const list = byId("video-list");
   const inner = byId("video-rows");
   const filter = byId("video-filter");
@@ -40,7 +41,7 @@ export function createVideos({ desk, events, warn }) {
       role: "option",
       title: video.error ? `${video.path}: ${video.error}` : video.path,
       ariaSelected: String(video.id === desk.video?.id),
-      ariaLabel: `${video.path}, ${video.status === "done" ? `${done} of ${video.masks} masks reviewed` : share}`,
+      ariaLabel: `${video.path}, ${video.status === "done" ? `${done} of ${counted(video.masks, "mask")} reviewed` : share}`,
       on: { click: () => open(index) },
     },
       make("span", { className: "video-name" },
@@ -68,7 +69,7 @@ export function createVideos({ desk, events, warn }) {
     else list.removeAttribute("aria-activedescendant");
     const done = all.reduce((sum, video) => sum + reviewedOf(video), 0);
     const masks = all.reduce((sum, video) => sum + video.masks, 0);
-    const count = shown.length === all.length ? `${all.length} videos` : `${shown.length} of ${all.length} videos`;
+    const count = shown.length === all.length ? `${counted(all.length, "video")}` : `${shown.length} of ${counted(all.length, "video")}`;
     setText(byId("video-count"), `${count}, ${masks ? Math.floor((100 * done) / masks) : 0}% reviewed`);
   }
 
@@ -103,7 +104,7 @@ export function createVideos({ desk, events, warn }) {
     if (!video) return;
     move(index);
     if (video.status === "done") desk.openVideo(video.id);
-    else warn(`${video.path} cannot be opened: it is ${STATUS[video.status] ?? video.status}${video.error ? `. ${video.error}` : "."}`);
+    else warn(`${video.path} cannot be opened: it is ${STATUS[video.status] ?? video.status}${video.error ? `. ${video.error}` : "."}`, { kind: "open" });
   }
 
   async function load() {
@@ -128,6 +129,19 @@ export function createVideos({ desk, events, warn }) {
     ask();
   }
 
+  function leaveFilter() {
+    if (!filter.value) return focusPicture();
+    filter.value = "";
+    refilter();
+  }
+
+  function takeMatch() {
+    if (!shown.length) return void say("No video has that in its name.");
+    if (shown.length > 1) return list.focus();
+    open(0);
+    focusPicture();
+  }
+
   list.addEventListener("scroll", ask, { passive: true });
   list.addEventListener("keydown", (event) => {
     const page = Math.max(1, Math.floor(list.clientHeight / ROW_PX) - 1);
@@ -140,9 +154,11 @@ export function createVideos({ desk, events, warn }) {
   });
   filter.addEventListener("input", refilter);
   filter.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown" && event.key !== "Enter") return;
+    if (event.key === "Escape") leaveFilter();
+    else if (event.key === "ArrowDown") list.focus();
+    else if (event.key === "Enter") takeMatch();
+    else return;
     event.preventDefault();
-    list.focus();
   });
   new ResizeObserver(ask).observe(list);
   setInterval(lookAgain, LOOK_AGAIN_MS);
