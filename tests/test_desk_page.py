@@ -765,3 +765,53 @@ for (const element of document.querySelectorAll("body *")) {
 }
 return found;
 """
+
+
+def test_without_a_video_that_is_done_every_command_says_so(browser: Any, tmp_path: Path) -> None:
+    masks = np.array([[square(0)]])
+    videos = [
+        Labelled(f"{state}.mp4", tmp_path / f"{state}.mp4", ("the square",), masks, status=state)
+        for state in ("waiting", "failed")
+    ]
+    with open_desk(write_dataset(tmp_path / "dataset", videos)) as desk:
+        browser.get("about:blank")
+        console(browser)
+        browser.get(f"{desk.origin}/#token={TOKEN}")
+        wait_for(browser, "document.getElementById('video-count').textContent.startsWith('2 videos')")
+        for key in ("a", "t", "w", "n", "b", "k", "1", "m", "f", "Shift+s", "Control+z"):
+            browser.execute_script("document.getElementById('toast').textContent = ''")
+            press(browser, key)
+            wait_for(browser, "document.getElementById('toast').textContent === 'Open a video first.'")
+        assert not browser.find_element("id", "undo").is_enabled()
+        assert not browser.find_element("id", "redo").is_enabled()
+        assert console(browser) == []
+
+
+def test_while_the_model_is_busy_the_page_says_that_it_waits(browser: Any, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [scene.image for scene in moving_clip(3, 1, *SIZE)])
+    empty = np.zeros((1, 1, *SIZE), np.bool_)
+    dataset = write_dataset(tmp_path / "dataset", [Labelled("a.mp4", path, ("the red fish",), empty)])
+    lent = LentModel(shapes_with_sam(tmp_path / "sam"))
+    with open_desk(dataset, lent) as desk:
+        visit(browser, desk.origin, TOKEN)
+        lent.get()
+        with lent.turn:
+            press(browser, "q")
+            wait_for(browser, "document.getElementById('ask-dialog').open")
+            browser.find_element("id", "ask-send").click()
+            wait_for(
+                browser, "/waiting for the model/i.test(document.getElementById('preview-text').textContent)"
+            )
+            press(browser, "escape")
+            wait_for(browser, "document.getElementById('preview-bar').hidden")
+            press(browser, "c")
+            Stage(browser, *SIZE).stroke((213, 120))
+            wait_for(browser, "/waiting for the model/i.test(document.getElementById('toast').textContent)")
+            press(browser, "escape")
+        # Nobody listens to the first two any more; the next is answered.
+        press(browser, "q")
+        wait_for(browser, "document.getElementById('ask-dialog').open")
+        browser.find_element("id", "ask-send").click()
+        wait_for(browser, "document.documentElement.dataset.preview === '1'")
+        press(browser, "escape")
+    assert console(browser) == []
