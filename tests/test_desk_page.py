@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
-from scipy import ndimage
 
 from carvid.desk.ask_again import asked_masks, clicked_mask
 from carvid.desk.carry import carried_masks
-from carvid.media.rle import decode_rle, encode_rle
+from carvid.media.rle import decode_rle
 from carvid.serve.lent_model import LentModel
 from carvid.shapes.scenes import moving_clip
-from carvid.store.corrections import Corrections
 from carvid.store.database import open_dataset
 from carvid.store.reviewed import touched
-from carvid.store.schema import DATABASE
 from tests.browser import console, hooks, needs_browser, open_browser, prefer, press, wait_for
 from tests.desk_cases import (
     FRAMES,
@@ -40,6 +35,7 @@ from tests.desk_cases import (
 )
 from tests.labelled import Labelled, write_dataset
 from tests.media import write_video
+from tests.page_cases import Stage, at, newest, saved, states, stroked, visit
 from tests.serving import Caller
 from tests.test_cli_serve import serving
 
@@ -60,82 +56,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def desk(tmp_path: Path) -> Iterator[DeskCaller]:
     with open_desk(make_dataset(tmp_path)) as opened:
         yield opened
-
-
-def visit(driver: Any, url: str, token: str, video: int = 1, frame: int = 0) -> None:
-    """Open the page anew at a frame."""
-    driver.get("about:blank")
-    # What the page before this one wrote when its server ended.
-    console(driver)
-    driver.get(f"{url}/#token={token}&video={video}&frame={frame}")
-    at(driver, frame)
-
-
-def at(driver: Any, frame: int) -> None:
-    """Wait until that frame is painted, with its masks."""
-    wait_for(driver, "document.documentElement.dataset.frame === String(arguments[0])", frame)
-
-
-def saved(driver: Any) -> None:
-    """Wait until the page says that everything is saved; what was pressed before has reached it by then."""
-    wait_for(driver, "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0, true)))")
-    wait_for(driver, "document.documentElement.dataset.saved === 'yes'")
-
-
-class Stage:
-    """The picture on the page, fitted: where its pixels lie on the screen."""
-
-    def __init__(self, driver: Any, height: int, width: int) -> None:
-        self._driver = driver
-        self.element = driver.find_element("id", "stage")
-        box = driver.execute_script(
-            "const s = arguments[0]; return [s.clientWidth, s.clientHeight]", self.element
-        )
-        self.scale = min(box[0] / width, box[1] / height)
-        self.left, self.top = (box[0] - width * self.scale) / 2, (box[1] - height * self.scale) / 2
-        self.middle = box[0] // 2, box[1] // 2
-
-    def nearest(self, x: float, y: float) -> tuple[tuple[int, int], tuple[float, float]]:
-        """The screen's pixel next to a place of the picture, and where in the picture that is."""
-        there = round(self.left + x * self.scale), round(self.top + y * self.scale)
-        return there, ((there[0] - self.left) / self.scale, (there[1] - self.top) / self.scale)
-
-    def stroke(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
-        """Press at the first place, move over the others, and let go; returns the places in the picture."""
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        chain = ActionChains(self._driver, duration=0)
-        found = []
-        for i, (x, y) in enumerate(points):
-            there, here = self.nearest(x, y)
-            chain.move_to_element_with_offset(
-                self.element, there[0] - self.middle[0], there[1] - self.middle[1]
-            )
-            if i == 0:
-                chain.click_and_hold()
-            found.append(here)
-        chain.release().perform()
-        return found
-
-
-def stroked(points: list[tuple[float, float]], radius: float, height: int, width: int) -> np.ndarray:
-    """Twin: the pixels whose centres lie within the radius of the line through the points."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    found = np.zeros((height, width), np.bool_)
-    for (ax, ay), (bx, by) in zip(points, points[1:] or points, strict=False):
-        length = max((bx - ax) ** 2 + (by - ay) ** 2, 1e-12)
-        along = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length, 0, 1)
-        found |= (x - ax - along * (bx - ax)) ** 2 + (y - ay - along * (by - ay)) ** 2 <= radius**2
-    return found
-
-
-def newest(dataset: Path, video: int = 1, number: int = 1) -> dict[int, np.ndarray]:
-    """Frame -> the newest mask of an object."""
-    with open_dataset(dataset) as opened:
-        return {
-            frame.frame_index: next(each.mask() for each in found if each.object_id == number)
-            for frame, found in opened.annotations(video)
-        }
 
 
 def run_carvid(*arguments: object) -> None:
@@ -316,149 +236,6 @@ def test_a_mask_is_drawn_by_keyboard_alone(browser: Any, desk: DeskCaller) -> No
     assert console(browser) == []
 
 
-def test_two_people_at_one_mask(browser: Any, desk: DeskCaller) -> None:
-    """A stale edit shows both versions; whichever is chosen, the other stays in the dataset."""
-    for choice, wins in (("conflict-keep", "theirs"), ("conflict-use", "mine")):
-        frame = 10 if wins == "theirs" else 12
-        visit(browser, desk.origin, TOKEN, frame=frame)
-        theirs = np.roll(square(frame), 9, axis=0)
-        with Corrections(desk.desk.dataset) as corrections:
-            corrections.correct(1, frame, 1, theirs, expected_revision=0)
-        press(browser, "b")
-        stage = Stage(browser, HEIGHT, WIDTH)
-        points = stage.stroke((50, 40))
-        radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
-        mine = square(frame) | stroked(points, radius, HEIGHT, WIDTH)
-        wait_for(browser, "document.getElementById('conflict-dialog').open")
-        np.testing.assert_array_equal(newest(desk.desk.dataset)[frame], theirs)
-        browser.find_element("id", choice).click()
-        wait_for(browser, "!document.getElementById('conflict-dialog').open")
-        saved(browser)
-        np.testing.assert_array_equal(newest(desk.desk.dataset)[frame], theirs if wins == "theirs" else mine)
-    # The browser itself tells of the refused writes, and of nothing else.
-    assert all("409" in line for line in console(browser))
-
-
-def test_a_video_that_was_labelled_anew_meanwhile(browser: Any, desk: DeskCaller) -> None:
-    """What was drawn on the earlier masks is kept where that is chosen; then the video is loaded again."""
-    visit(browser, desk.origin, TOKEN, frame=6)
-    with closing(sqlite3.connect(desk.desk.dataset / DATABASE)) as connection:
-        connection.execute("INSERT INTO labellings VALUES (1, 1)")
-        connection.commit()
-    press(browser, "b")
-    points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40))
-    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
-    wait_for(browser, "document.getElementById('conflict-dialog').open")
-    np.testing.assert_array_equal(newest(desk.desk.dataset)[6], square(6))
-    browser.find_element("id", "conflict-use").click()
-    wait_for(browser, "document.getElementById('messages').textContent.includes('labelled anew')")
-    saved(browser)
-    mine = square(6) | stroked(points, radius, HEIGHT, WIDTH)
-    np.testing.assert_array_equal(newest(desk.desk.dataset)[6], mine)
-    # It goes on with what is there now.
-    at(browser, 6)
-    press(browser, "a")
-    at(browser, 7)
-    saved(browser)
-    assert all("409" in line for line in console(browser))
-
-
-def test_what_was_drawn_while_the_server_was_away_is_sent_when_it_is_back(
-    browser: Any, tmp_path: Path
-) -> None:
-    dataset = make_dataset(tmp_path, count=1)
-    token = tmp_path / "token"
-    token.write_text("a-token-for-both-servers")
-    with serving(dataset, "--token-file", token) as (process, port, _):
-        visit(browser, f"http://127.0.0.1:{port}", "a-token-for-both-servers", frame=2)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        press(browser, "b")
-        stage = Stage(browser, HEIGHT, WIDTH)
-        points = stage.stroke((50, 40), (56, 40))
-        wait_for(browser, "document.documentElement.dataset.saved === 'no'")
-        np.testing.assert_array_equal(newest(dataset)[2], square(2))
-        again = [sys.executable, "-m", "carvid", "serve", str(dataset), "--no-browser", "--port", str(port)]
-        server = subprocess.Popen(
-            [*again, "--token-file", str(token)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            saved(browser)
-            radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
-            expected = square(2) | stroked(points, radius, HEIGHT, WIDTH)
-            np.testing.assert_array_equal(newest(dataset)[2], expected)
-        finally:
-            server.kill()
-            server.communicate()
-    console(browser)
-
-
-def states(dataset: Path) -> dict[tuple[int, int], str]:
-    """What was done to the masks of video 1, by frame and object."""
-    with open_dataset(dataset) as opened:
-        return touched(opened, 1)
-
-
-def test_the_address_of_a_server_started_again_is_taken_in_the_open_tab(browser: Any, tmp_path: Path) -> None:
-    """Only the fragment changes: the page takes the new token, sends what is unsent, and goes to the place named."""
-    dataset = make_dataset(tmp_path, count=1)
-    with serving(dataset) as (process, port, token):
-        visit(browser, f"http://127.0.0.1:{port}", token, frame=2)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        press(browser, "b")
-        points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40), (56, 40))
-        wait_for(browser, "document.documentElement.dataset.saved === 'no'")
-    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
-    again = [sys.executable, "-m", "carvid", "serve", str(dataset), "--no-browser", "--port", str(port)]
-    server = subprocess.Popen(again, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        other = server.stdout.readline().split("#token=")[1].split()[0]
-        assert other != token
-        # The old token is refused by now.
-        wait_for(browser, "document.getElementById('saved').dataset.state === 'refused'")
-        browser.execute_script("location.hash = `token=${arguments[0]}&video=1&frame=9`", other)
-        at(browser, 9)
-        saved(browser)
-        np.testing.assert_array_equal(newest(dataset)[2], square(2) | stroked(points, radius, HEIGHT, WIDTH))
-        assert browser.execute_script("return location.hash") == ""
-    finally:
-        server.kill()
-        server.communicate()
-    console(browser)
-
-
-def test_what_a_closed_tab_left_unsent_is_taken_over_and_shown(browser: Any, desk: DeskCaller) -> None:
-    """While the other tab lives, the page says that it holds something; when it is gone, that is sent."""
-    visit(browser, desk.origin, TOKEN, frame=2)
-    first = browser.current_window_handle
-    # Nothing that this tab sends arrives.
-    browser.execute_script("window.fetch = () => Promise.reject(new TypeError('no network'))")
-    press(browser, "b")
-    points = Stage(browser, HEIGHT, WIDTH).stroke((50, 40), (56, 40))
-    radius = float(browser.find_element("id", "brush-size").get_attribute("value"))
-    drawn = square(2) | stroked(points, radius, HEIGHT, WIDTH)
-    wait_for(browser, "document.getElementById('saved').dataset.state === 'waiting'")
-    browser.switch_to.new_window("tab")
-    try:
-        browser.get(f"{desk.origin}/#token={TOKEN}&video=1&frame=2")
-        at(browser, 2)
-        wait_for(browser, "document.getElementById('saved').textContent.includes('Another tab')")
-        assert hooks(browser)["saved"] == "no"
-        np.testing.assert_array_equal(newest(desk.desk.dataset)[2], square(2))
-        second = browser.current_window_handle
-        browser.switch_to.window(first)
-        browser.close()
-        browser.switch_to.window(second)
-        saved(browser)
-        np.testing.assert_array_equal(newest(desk.desk.dataset)[2], drawn)
-        wait_for(browser, "document.querySelector('#object-list .facts').textContent.includes('corrected')")
-        assert browser.execute_script("return localStorage.length") <= 1
-    finally:
-        console(browser)
-
-
 def test_next_unreviewed_passes_over_nothing(browser: Any, desk: DeskCaller) -> None:
     """After each verdict the page goes on by itself; the mask it went to is the next one without a verdict."""
     visit(browser, desk.origin, TOKEN, frame=3)
@@ -524,116 +301,6 @@ def test_after_the_mouse_the_keys_belong_to_the_picture(browser: Any, desk: Desk
         press(browser, "escape")
         assert browser.execute_script("return document.activeElement.id") == "stage"
     browser.find_element("id", "go-on").click()
-
-
-def test_a_batch_is_kept_but_for_the_masks_that_others_changed(browser: Any, desk: DeskCaller) -> None:
-    before = newest(desk.desk.dataset)
-    theirs = np.roll(square(20), 9, axis=0)
-    visit(browser, desk.origin, TOKEN, frame=17)
-    press(browser, "t")
-    wait_for(
-        browser,
-        "document.documentElement.dataset.busy === 'no' && document.documentElement.dataset.preview === '12'",
-    )
-    with Corrections(desk.desk.dataset) as corrections:
-        corrections.correct(1, 20, 1, theirs, expected_revision=0)
-    press(browser, "enter")
-    wait_for(browser, "document.getElementById('conflict-dialog').open")
-    # Nothing is called accepted that is not.
-    assert "accepted" not in browser.execute_script("return document.getElementById('toast').textContent")
-    browser.find_element("id", "conflict-rest").click()
-    wait_for(browser, "document.getElementById('toast').textContent.includes('accepted: 11 frames')")
-    saved(browser)
-    found = newest(desk.desk.dataset)
-    np.testing.assert_array_equal(found[20], theirs)
-    assert states(desk.desk.dataset) == {(frame, 1): "corrected" for frame in range(18, FRAMES)}
-    # The rest can still be undone, and theirs stays.
-    press(browser, "Control+z")
-    saved(browser)
-    for frame, mask in newest(desk.desk.dataset).items():
-        np.testing.assert_array_equal(mask, theirs if frame == 20 else before[frame], err_msg=str(frame))
-    assert all("409" in line for line in console(browser))
-
-
-def call_page(driver: Any, module: str, body: str, *values: Any) -> Any:
-    """What a function body gives, with `m` a module of the page and `v` the values."""
-    return driver.execute_async_script(
-        "const done = arguments[arguments.length - 1], v = arguments[1];"
-        f"import(arguments[0]).then((m) => {{ {body} }}).then(done, (error) => done({{error: String(error)}}))",
-        f"/page/{module}",
-        list(values),
-    )
-
-
-@pytest.fixture
-def masks() -> list[np.ndarray]:
-    """Masks of many kinds: none, all, noise, rings with holes, parts that touch by a corner."""
-    random = np.random.default_rng(5)
-    found = [np.zeros((7, 9), np.bool_), np.ones((7, 9), np.bool_)]
-    for share in (0.02, 0.2, 0.5, 0.8, 0.98):
-        for _ in range(6):
-            height, width = random.integers(1, 40, 2)
-            found.append(random.random((height, width)) < share)
-    y, x = np.mgrid[:60, :80]
-    found.append((np.hypot(y - 30, x - 40) < 25) & (np.hypot(y - 30, x - 40) > 12))
-    return found
-
-
-def test_the_pages_masks_are_those_of_coco(browser: Any, desk: DeskCaller, masks: list[np.ndarray]) -> None:
-    visit(browser, desk.origin, TOKEN)
-    codes = [encode_rle(mask) for mask in masks]
-    found = call_page(
-        browser,
-        "rle.js",
-        "return v[0].map((code) => { const mask = m.decode(code); return [Array.from(mask.bits), m.encode(mask)]; })",
-        codes,
-    )
-    assert "error" not in found
-    for mask, code, (bits, again) in zip(masks, codes, found, strict=True):
-        np.testing.assert_array_equal(np.reshape(bits, mask.shape), mask)
-        assert again == code
-
-
-def test_holes_and_parts_are_those_of_scipy(browser: Any, desk: DeskCaller, masks: list[np.ndarray]) -> None:
-    visit(browser, desk.origin, TOKEN)
-    script = (
-        "const { decode, encode } = m; return import('/page/masks.js').then((p) => v[0].map((code) => {"
-        " const holes = decode(code), part = decode(code); p.fillHoles(holes); p.keepLargest(part);"
-        " return [encode(holes), encode(part)]; }))"
-    )
-    found = call_page(browser, "rle.js", script, [encode_rle(mask) for mask in masks])
-    assert "error" not in found
-    for mask, (holes, part) in zip(masks, found, strict=True):
-        np.testing.assert_array_equal(decode_rle(holes), ndimage.binary_fill_holes(mask))
-        labels, count = ndimage.label(mask, np.ones((3, 3)))
-        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        kept = decode_rle(part)
-        assert kept.sum() == (sizes.max() if count else 0)
-        assert len(np.unique(labels[kept])) <= 1
-        assert not (kept & ~mask).any()
-
-
-def test_a_polygon_holds_the_pixels_whose_centres_lie_in_it(browser: Any, desk: DeskCaller) -> None:
-    visit(browser, desk.origin, TOKEN)
-    random = np.random.default_rng(2)
-    height, width = 40, 60
-    centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 2)
-    outlines = []
-    for _ in range(12):
-        angles = np.sort(random.uniform(0, 2 * np.pi, random.integers(3, 9)))
-        radius = random.uniform(5, 35, len(angles))
-        outlines.append(np.stack([30 + radius * np.cos(angles), 20 + radius * np.sin(angles)], -1))
-    found = call_page(
-        browser,
-        "masks.js",
-        "return v[0].map((points) => { const mask = m.blankMask(60, 40);"
-        " m.fillPolygon(mask, points.map(([x, y]) => ({ x, y })), 1); return Array.from(mask.bits); })",
-        [outline.tolist() for outline in outlines],
-    )
-    assert "error" not in found
-    for outline, bits in zip(outlines, found, strict=True):
-        inside = Outline(outline).contains_points(centres).reshape(height, width)
-        np.testing.assert_array_equal(np.reshape(bits, (height, width)), inside)
 
 
 def test_a_propagation_is_one_step_that_can_be_undone_from_any_of_its_frames(

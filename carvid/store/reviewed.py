@@ -10,7 +10,8 @@ from itertools import groupby
 from carvid.store.checks import COUNT, ID, NUMBER, TEXT, one_of, or_null, table
 from carvid.store.database import LABELLED, Dataset, newest_masks
 from carvid.store.schema import ACCEPTED, HAND, REJECTED, SKIPPED
-from carvid.store.verdicts import NEWEST, VERDICTS
+from carvid.store.seen import NEWEST
+from carvid.store.verdicts import VERDICTS
 
 CORRECTED, UNREVIEWED = "corrected", "unreviewed"
 

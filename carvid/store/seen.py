@@ -16,6 +16,13 @@ from carvid.store.database import Dataset, existing_database
 from carvid.store.opening import open_writable
 from carvid.workers.states import DONE
 
+NEWEST = (
+    "ifnull((SELECT max(newest.revision) FROM annotations AS newest WHERE newest.video_id = frames.video_id"
+    " AND newest.frame_index = frames.frame_index AND newest.object_id = objects.object_id AND newest.revision > 0"
+    " AND newest.query_id = objects.query_id AND newest.width = frames.width AND newest.height = frames.height), 0)"
+)
+"""In a query on frames and objects: the newest revision of the object's mask in the frame."""
+
 
 @dataclass(frozen=True)
 class SeenMask:
@@ -100,10 +107,7 @@ Writer = TypeVar("Writer", bound=HandWriter)
 def find_mask(connection: sqlite3.Connection, video_id: int, seen: SeenMask) -> StoredMask:
     """What is there now. Raises UsageError if there is no such object in such a labelled frame."""
     row = connection.execute(
-        "SELECT frames.width, frames.height, objects.query_id, ifnull((SELECT max(revision) FROM annotations"
-        " WHERE annotations.video_id = frames.video_id AND annotations.frame_index = frames.frame_index"
-        " AND annotations.object_id = objects.object_id AND annotations.query_id = objects.query_id"
-        " AND annotations.width = frames.width AND annotations.height = frames.height), 0)"
+        f"SELECT frames.width, frames.height, objects.query_id, {NEWEST}"
         " FROM videos JOIN frames ON frames.video_id = videos.id JOIN objects ON objects.video_id = videos.id"
         " WHERE videos.id = ? AND videos.status = ? AND frames.frame_index = ? AND objects.object_id = ?",
         (video_id, DONE, seen.frame_index, seen.object_id),

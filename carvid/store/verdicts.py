@@ -10,17 +10,10 @@ from carvid.store.checks import COUNT, ID, one_of, table
 from carvid.store.database import Dataset
 from carvid.store.opening import transaction
 from carvid.store.schema import ACCEPTED, REJECTED, SKIPPED
-from carvid.store.seen import HandWriter, SeenMask, refuse_stale
+from carvid.store.seen import NEWEST, HandWriter, SeenMask, refuse_stale
 from carvid.workers.states import DONE
 
 VERDICTS = (ACCEPTED, REJECTED, SKIPPED)
-
-NEWEST = (
-    "ifnull((SELECT max(newest.revision) FROM annotations AS newest WHERE newest.video_id = frames.video_id"
-    " AND newest.frame_index = frames.frame_index AND newest.object_id = objects.object_id AND newest.revision > 0"
-    " AND newest.query_id = objects.query_id AND newest.width = frames.width AND newest.height = frames.height), 0)"
-)
-"""In a query on frames and objects: the newest revision of the object's mask in the frame."""
 
 
 class Verdicts(HandWriter):
